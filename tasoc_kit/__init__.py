@@ -1,0 +1,42 @@
+"""Jupyter-native analysis of TESS Full-Frame Images: ``import tasoc_kit as tk``."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "open_catalog": "catalog",
+    "open_cube": "catalog",
+    "open_product": "store",
+    "write_product": "store",
+    "where": "sources.pointings",
+    "read_stars": "sources.star_catalog",
+    "make_quality": "photometry.quality",
+    "estimate_pointing": "photometry.pointing",
+    "locate_stars": "photometry.stars",
+    "make_reference": "photometry.reference",
+    "make_apertures": "photometry.apertures",
+    "stream_frames": "photometry.stream",
+    "fit_sky": "photometry.sky",
+    "make_light_curves": "photometry.light_curves",
+    "light_curve": "photometry.one_star",
+    "report": "pipeline.report",
+    "explore": "dashboards.explore",
+}
+_MODULES = ("plots", "simulation", "vocabulary")
+
+__all__ = [*sorted(_PUBLIC), *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import tasoc_kit`` stays quick."""
+    if name in _MODULES:
+        return import_module(f"tasoc_kit.{name}")
+    if name in _PUBLIC:
+        return getattr(import_module(f"tasoc_kit.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'tasoc_kit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

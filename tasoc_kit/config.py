@@ -1,0 +1,71 @@
+"""Places and sizes, read once from the environment.
+
+Nothing here touches a number in a product, so none of it enters a provenance id.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+__all__ = ["Settings", "settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are on this machine."""
+
+    store: str
+    """URL of the product store (``TASOC_STORE``)."""
+    shared_stores: tuple[str, ...]
+    """URLs of stores that are read through and never written (``TASOC_SHARED_STORES``)."""
+    database: str
+    """SQLAlchemy URL of the database (``TASOC_DATABASE``)."""
+    data: str
+    """Folder or URL of raw files (``TASOC_DATA``)."""
+    cache: Path
+    """Folder of header indexes and simulated sectors (``TASOC_CACHE``)."""
+    catalogs: Path
+    """Folder of the catalogs (``TASOC_CATALOGS``)."""
+    notebooks: Path
+    """Folder of the notebooks (``TASOC_NOTEBOOKS``)."""
+    threads: int
+    """Threads for pixel work (``TASOC_THREADS``)."""
+
+
+def _shipped(name: str) -> Path:
+    """Return the folder in the checkout or, for an installed wheel, in the package."""
+    package = Path(__file__).parent
+    checkout = package.parent / name
+    return checkout if (package.parent / "pyproject.toml").exists() else package / "share" / name
+
+
+def _database(store: str) -> str:
+    local = "://" not in store
+    folder = Path(store).absolute() if local else Path.cwd()
+    return f"sqlite:///{folder / 'tasoc.sqlite'}"
+
+
+def _threads() -> int:
+    given = os.environ.get("TASOC_THREADS", "")
+    return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process; ``settings.cache_clear()`` reads them anew."""
+    get = os.environ.get
+    store = get("TASOC_STORE", "./store")
+    shared = get("TASOC_SHARED_STORES", "")
+    return Settings(
+        store=store,
+        shared_stores=tuple(url.strip() for url in shared.split(",") if url.strip()),
+        database=get("TASOC_DATABASE") or _database(store),
+        data=get("TASOC_DATA", "./data"),
+        cache=Path(get("TASOC_CACHE", "./cache")),
+        catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
+        notebooks=Path(get("TASOC_NOTEBOOKS") or _shipped("notebooks")),
+        threads=_threads(),
+    )

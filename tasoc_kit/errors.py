@@ -1,0 +1,115 @@
+"""The errors a person can meet, each worded so that the next action is plain.
+
+Every message reads *who: what was wrong, with the value; what was expected. Next action.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Self
+
+__all__ = [
+    "CatalogError",
+    "DatabaseError",
+    "NotebookError",
+    "SourceError",
+    "StepInputError",
+    "StepParameterError",
+    "StoreError",
+    "TasocKitError",
+    "suggest",
+]
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest choice, or ``""``."""
+    near = get_close_matches(name, [str(choice) for choice in choices], n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class TasocKitError(Exception):
+    """Something that the person at the keyboard can act on."""
+
+
+class CatalogError(TasocKitError):
+    """A catalog entry, or one of its parameters, that cannot be used."""
+
+    @classmethod
+    def for_unknown_entry(cls, entry: str, choices: Sequence[str]) -> Self:
+        """Name the entry that was asked for and those that exist."""
+        return cls(
+            f"catalog: no entry {entry!r}{suggest(entry, choices)} It has {sorted(choices)}. "
+            "Run 'tasoc catalog list', or give the path of a file or folder."
+        )
+
+    @classmethod
+    def for_unknown_parameter(cls, entry: str, name: str, choices: Sequence[str]) -> Self:
+        """Name the parameter that the entry does not take."""
+        return cls(
+            f"{entry}: unknown parameter {name!r}{suggest(name, choices)} It takes {sorted(choices)}. "
+            f"Run 'tasoc catalog describe {entry}'."
+        )
+
+    @classmethod
+    def for_bad_value(cls, entry: str, name: str, value: object, expected: str) -> Self:
+        """Name the value that the entry refuses, and what it accepts."""
+        return cls(f"{entry}: {name}={value!r}; expected {expected}. Run 'tasoc catalog describe {entry}'.")
+
+
+class SourceError(TasocKitError):
+    """A file that cannot be read as what it claims to be."""
+
+    @classmethod
+    def for_file(cls, path: object, problem: str, action: str) -> Self:
+        """Name the file, what is wrong with it, and what to do."""
+        return cls(f"{path}: {problem}. {action}")
+
+
+class StepInputError(TasocKitError):
+    """A Dataset that a step cannot work on."""
+
+    @classmethod
+    def for_missing_variables(
+        cls, step: str, argument: str, missing: Sequence[str], present: Sequence[str], maker: str = ""
+    ) -> Self:
+        """Name the variables that are missing and those that are there."""
+        action = maker or "Pass the product that holds them."
+        return cls(f"{step}: {argument} has no {sorted(missing)}; it has {sorted(present)}. {action}")
+
+    @classmethod
+    def for_not_a_dataset(cls, step: str, argument: str, value: object) -> Self:
+        """Name the type that was given in place of a Dataset."""
+        return cls(
+            f"{step}: {argument} is a {type(value).__name__}; expected an xarray.Dataset. "
+            "Open one with tasoc_kit.open_cube or tasoc_kit.open_product."
+        )
+
+
+class StepParameterError(TasocKitError):
+    """A setting that a step does not take, or not with this value."""
+
+    @classmethod
+    def for_unknown(cls, step: str, name: str, choices: Sequence[str]) -> Self:
+        """Name the setting that does not exist and the nearest one that does."""
+        return cls(
+            f"{step}: unknown parameter {name!r}{suggest(name, choices)} It takes {sorted(choices)}. "
+            "Correct the name."
+        )
+
+    @classmethod
+    def for_value(cls, step: str, name: str, value: object, problem: str) -> Self:
+        """Name the value and the bound that it breaks."""
+        return cls(f"{step}: {name}={value!r}: {problem}. Give a value that fits.")
+
+
+class NotebookError(TasocKitError):
+    """A notebook that was refused, or that failed while it ran."""
+
+
+class StoreError(TasocKitError):
+    """A product that cannot be found, read or written."""
+
+
+class DatabaseError(TasocKitError):
+    """A database that cannot be reached, is locked, or is of another version."""

@@ -1,0 +1,1 @@
+"""From a cube of frames to light curves, one step a module."""

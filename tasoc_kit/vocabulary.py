@@ -1,0 +1,244 @@
+"""The one table of names: every dimension, coordinate, variable and flag bit.
+
+A name has one meaning, one unit and one type wherever it appears. Units are strings that
+``astropy.units`` parses; an empty unit means dimensionless. Missing values are NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import xarray as xr
+
+__all__ = [
+    "DEFAULT_BAD_BITS",
+    "DIMENSIONS",
+    "VARIABLES",
+    "ApertureFlag",
+    "KitQuality",
+    "Status",
+    "TessQuality",
+    "Variable",
+    "flag_names",
+    "label",
+]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One row of the vocabulary."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    unit: str
+    meaning: str
+
+
+DIMENSIONS: dict[str, str] = {
+    "time": "cadences of one sector, in order of time",
+    "row": "CCD rows, 0-based on the full 2078×2136 frame",
+    "column": "CCD columns, 0-based on the full 2078×2136 frame",
+    "star": "stars of one CCD, in the order of the star catalogue",
+    "aperture_pixel": "pixels of all apertures, star after star",
+    "cell_row": "sky cells down the frame",
+    "cell_column": "sky cells along the frame",
+    "band": "bands of rows in which columns are averaged",
+    "block": "blocks of cadences that were processed together",
+    "coefficient": "coefficients of the sky model of one frame",
+    "plan_frame": "frames that the reference was made from",
+    "region": "areas of the CCD that share one PRF",
+    "prf_parameter": "parameters of the PRF model",
+}
+
+
+def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Variable]:
+    return {row[0]: Variable(*row) for row in rows}
+
+
+_T, _S, _P = ("time",), ("star",), ("row", "column")
+_CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
+_CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
+
+VARIABLES: dict[str, Variable] = _table(
+    ("time", _T, "float64", "d", "mid-exposure at the CCD centre, BTJD = BJD − 2457000, TDB"),
+    ("time_start", _T, "float64", "d", "start of the exposure, BTJD"),
+    ("time_stop", _T, "float64", "d", "end of the exposure, BTJD"),
+    ("timecorr", _T, "float64", "d", "barycentric correction at the CCD centre"),
+    ("cadenceno", _T, "int32", "", "cadence number"),
+    ("quality", _T, "int32", "", "TESS quality bits of the frame"),
+    ("frame_quality", _T, "int32", "", "tasoc_kit quality bits of the frame"),
+    ("row", ("row",), "int32", "pix", "CCD row, 0-based on the full frame"),
+    ("column", ("column",), "int32", "pix", "CCD column, 0-based on the full frame"),
+    ("flux", _CUBE, "float32", "electron / s", "calibrated flux of a pixel, or of a star's aperture"),
+    ("flux_err", _CUBE, "float32", "electron / s", "1-sigma uncertainty of flux"),
+    ("file", _T, "str", "", "path or URL of the frame"),
+    ("file_offset", _T, "int64", "byte", "first byte of the image in its file; −1 where it has none"),
+    ("err_offset", _T, "int64", "byte", "first byte of the uncertainty; −1 where there is none"),
+    ("file_rows", _T, "int32", "pix", "rows stored in the file"),
+    ("file_columns", _T, "int32", "pix", "columns stored in the file"),
+    ("err_rows", _T, "int32", "pix", "rows of the uncertainty in the file"),
+    ("err_columns", _T, "int32", "pix", "columns of the uncertainty in the file"),
+    ("wcs", _T, "str", "", "WCS cards of the frame; empty where there is no usable solution"),
+    ("pos_corr_row", _T, "float64", "pix", "target motion along rows as given by the source file"),
+    ("pos_corr_column", _T, "float64", "pix", "target motion along columns as given by the source file"),
+    ("tic", _S, "int64", "", "TESS Input Catalog number; 0 where the star has none"),
+    ("ra", _S, "float64", "deg", "right ascension, ICRS, at the epoch of the sector"),
+    ("dec", _S, "float64", "deg", "declination, ICRS, at the epoch of the sector"),
+    ("pmra", _S, "float64", "mas / yr", "proper motion in right ascension × cos dec"),
+    ("pmdec", _S, "float64", "mas / yr", "proper motion in declination"),
+    ("tmag", _S, "float32", "mag", "TESS magnitude"),
+    ("teff", _S, "float32", "K", "effective temperature"),
+    ("star_row", _S, "float64", "pix", "row of the star on the reference frame; pixel centres are integers"),
+    ("star_column", _S, "float64", "pix", "column of the star on the reference frame"),
+    ("motion_row", _T, "float64", "pix", "pointing offset of the frame along rows, at the CCD centre"),
+    ("motion_column", _T, "float64", "pix", "pointing offset of the frame along columns, at the CCD centre"),
+    ("motion_matrix", ("time", "axis", "term"), "float64", "", "linear change of the offset over the CCD"),
+    ("reference", _P, "float32", "electron / s", "star image of the sector, without sky"),
+    ("reference_sky", _P, "float32", "electron / s", "sky that was under the reference"),
+    ("star_mask", _P, "bool", "", "pixels with star light above the sky noise"),
+    ("saturated", _P, "bool", "", "pixels that reached full well in a plan frame"),
+    ("noise_floor", (), "float64", "electron2 / s2", "a of var = a + b · flux"),
+    ("noise_slope", (), "float64", "electron / s", "b of var = a + b · flux"),
+    ("plan_cadenceno", ("plan_frame",), "int32", "", "cadence numbers the reference was made from"),
+    ("plan_time", ("plan_frame",), "float64", "d", "times of the frames the reference was made from"),
+    ("plan_sky", ("plan_frame",), "float32", "electron / s", "median sky of those frames over the lowest"),
+    ("row_size", _S, "int32", "pix", "pixels in the aperture; 0 where the star has none"),
+    ("pixel_row", ("aperture_pixel",), "int16", "pix", "row of an aperture pixel"),
+    ("pixel_column", ("aperture_pixel",), "int16", "pix", "column of an aperture pixel"),
+    ("status", _S, "int8", "", "what became of the star: 1 OK, 2 ERROR, 3 WARNING, 5 SKIPPED"),
+    ("aperture_flags", _S, "int32", "", "bits that say how the aperture was made"),
+    ("contamination", _S, "float32", "", "share of the catalogue flux in the aperture from other stars"),
+    ("skipped_by", _S, "int32", "", "index of the star whose aperture holds this one; −1 where none does"),
+    ("edge_flux", _S, "float32", "electron / s", "flux of the aperture on the outermost pixels it may use"),
+    ("cells", _CELLS, "float32", "electron / s", "clipped mean of frame − reference in a sky cell"),
+    ("cell_used", _CELLS, "uint16", "", "pixels in that mean"),
+    ("cell_variance", _CELLS, "float32", "electron2 / s2", "variance of the pixels in that mean"),
+    ("column_cells", _COLUMNS, "float32", "electron / s", "the same in one column of one band of rows"),
+    ("column_used", _COLUMNS, "uint16", "", "pixels in that mean"),
+    ("aperture_sum", ("time", "star"), "float64", "electron / s", "sum of the raw pixels in the aperture"),
+    ("moment_row", ("time", "star"), "float64", "electron pix / s", "sum of flux × row offset"),
+    ("moment_column", ("time", "star"), "float64", "electron pix / s", "sum of flux × column offset"),
+    ("finite_pixels", _T, "int32", "", "pixels of the frame with a finite value"),
+    ("zero_pixels", _T, "int32", "", "pixels of the frame that are exactly zero"),
+    ("block_image", ("block", "row", "column"), "float32", "electron / s", "mean of a block's frames"),
+    ("block_frames", ("block",), "int32", "", "frames in that mean"),
+    ("coefficient", ("time", "coefficient"), "float32", "electron / s", "sky model over the reference sky"),
+    (
+        "sky_level",
+        _T,
+        "int8",
+        "",
+        "segments of the sky basis: 0 constant, 1 plane, else index of sky_segments",
+    ),
+    ("sky_median", _T, "float32", "electron / s", "median of the sky over the reference sky"),
+    ("sky_residual", _T, "float32", "", "scatter of the cells about the model ÷ their white noise"),
+    ("sky_err", _T, "float32", "electron / s", "formal error of the smooth sky in a typical pixel"),
+    ("sky_systematic", _T, "float32", "electron / s", "structure that the model leaves, per pixel"),
+    ("strap_scale", _T, "float32", "", "answer of the straps to the sky of this frame"),
+    ("strap_gain", ("column",), "float32", "", "extra response of a column to scattered light"),
+    ("column_noise", ("time", "column"), "float32", "electron / s", "offset of a whole column"),
+    ("column_noise_err", _T, "float32", "electron / s", "error of that offset"),
+    ("background", _SERIES, "float32", "electron / s", "sky in the aperture, already subtracted"),
+    ("centroid_row", _SERIES, "float64", "pix", "flux-weighted mean row in the aperture"),
+    ("centroid_column", _SERIES, "float64", "pix", "flux-weighted mean column in the aperture"),
+    ("centroid_row_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_row"),
+    ("centroid_column_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_column"),
+    ("pixel_quality", _SERIES, "int32", "", "tasoc_kit quality bits of the star in this frame"),
+    ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
+)
+
+
+class TessQuality(IntFlag):
+    """Bits of the mission (TESS Science Data Products Description Document, table 32)."""
+
+    ATTITUDE_TWEAK = 1
+    SAFE_MODE = 2
+    COARSE_POINT = 4
+    EARTH_POINT = 8
+    ZERO_CROSSING = 16
+    DESAT = 32
+    APERTURE_COSMIC = 64
+    MANUAL_EXCLUDE = 128
+    SENSITIVITY_DROPOUT = 256
+    IMPULSIVE_OUTLIER = 512
+    COLLATERAL_COSMIC = 1024
+    EARTH_MOON_PLANET_IN_FOV = 2048
+    SCATTERED_LIGHT = 4096
+    SCATTERED_LIGHT_2 = 8192
+    INSUFFICIENT_TARGETS = 16384
+
+
+class KitQuality(IntFlag):
+    """Our own bits, in their own column; the first nine keep TASOC's meaning (Handberg+ 2021)."""
+
+    FLAGGED_BAD_DATA = 1
+    MANUAL_EXCLUDE = 2
+    SIGMA_CLIP = 4
+    JUMP_ADDITIVE_CONSTANT = 8
+    JUMP_ADDITIVE_LINEAR = 16
+    JUMP_MULTIPLICATIVE_CONSTANT = 32
+    JUMP_MULTIPLICATIVE_LINEAR = 64
+    INTERPOLATED = 128
+    BACKGROUND_SHENANIGANS = 256
+    NO_DATA = 512
+    HIGH_SKY = 1024
+    POINTING_OUTLIER = 2048
+    NO_WCS = 4096
+    SKY_RESIDUAL = 8192
+    NONFINITE_PIXELS = 16384
+    COSMIC_RAY = 32768
+
+
+class Status(IntFlag):
+    """What became of a star; TASOC's codes."""
+
+    UNKNOWN = 0
+    OK = 1
+    ERROR = 2
+    WARNING = 3
+    ABORT = 4
+    SKIPPED = 5
+
+
+class ApertureFlag(IntFlag):
+    """How the aperture of a star was made, and what limits it."""
+
+    MINIMUM = 1
+    EDGE = 2
+    SATURATED = 4
+    HOLES_FILLED = 8
+    OUTSIDE = 16
+    NO_SIGNAL = 32
+    INSIDE_BRIGHTER = 64
+    STRAP = 128
+    CONTAMINATED = 256
+
+
+DEFAULT_BAD_BITS = int(
+    TessQuality.ATTITUDE_TWEAK
+    | TessQuality.SAFE_MODE
+    | TessQuality.COARSE_POINT
+    | TessQuality.EARTH_POINT
+    | TessQuality.DESAT
+    | TessQuality.APERTURE_COSMIC
+    | TessQuality.MANUAL_EXCLUDE
+    | TessQuality.SCATTERED_LIGHT
+)
+"""The TESS bits that TASOC leaves out by default (Handberg+ 2021)."""
+
+
+def flag_names(value: int, flags: type[IntFlag]) -> list[str]:
+    """Return the names of the bits that are set, in order."""
+    return [flag.name for flag in flags if flag.name and flag.value and value & flag.value == flag.value]
+
+
+def label(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the Dataset with ``units`` and ``long_name`` of every name in the vocabulary."""
+    labelled = dataset.copy(deep=False)
+    for name in labelled.variables:
+        known = VARIABLES.get(str(name))
+        if known is not None:
+            labelled[name].attrs.update(units=known.unit, long_name=known.meaning)
+    return labelled
