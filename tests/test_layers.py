@@ -1,0 +1,157 @@
+"""The house is built in one direction, and its modules stay small enough to read."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "tasoc_kit"
+LAYERS = (
+    {"errors", "vocabulary", "config"},
+    {"provenance"},
+    {"step", "numerics"},
+    {"store", "database", "encoding", "folders", "locks", "tables", "migrations"},
+    {"sources"},
+    {"catalog", "simulation", "plots"},
+    {"photometry", "corrections", "seismology", "transits", "difference", "imaging"},
+    {"ingest", "pipeline"},
+    {"dashboards", "api", "cli", "commands", "doctor"},
+)
+SCIENCE_ROOMS = LAYERS[6]
+WITHOUT_THE_STORE = SCIENCE_ROOMS | {"numerics", "step", "plots"}
+ONLY_ABOVE = {"panel": {"dashboards", "plots", "pipeline"}, "fastapi": {"api"}, "typer": {"cli", "commands"}}
+VAGUE = {"utils", "util", "helpers", "common", "core", "base", "misc", "tools"}
+LONGEST = 500
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse((PACKAGE / path).read_text()) for path in MODULES}
+NODES = [(path, node) for path in MODULES for node in ast.walk(TREES[path])]
+
+
+def dotted(path: Path) -> str:
+    """Return ``photometry.sky`` for photometry/sky.py, and ``photometry`` for its ``__init__``."""
+    return ".".join(part for part in path.with_suffix("").parts if part != "__init__")
+
+
+NAMES = {dotted(path) for path in MODULES}
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def layer(name: str) -> int:
+    return next(rank for rank, rooms in enumerate(LAYERS) if room(name) in rooms)
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of everything a module imports, at its head or inside a function."""
+    found = set()
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of the package that a module imports."""
+    inside = {name.removeprefix("tasoc_kit.") for name in imported(path) if name.startswith("tasoc_kit.")}
+    return {name if name in NAMES else name.rpartition(".")[0] for name in inside} - {"", dotted(path)}
+
+
+ROOMED = [path for path in MODULES if dotted(path)]
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=dotted)
+def test_a_module_imports_only_what_stands_to_its_left(path):
+    assert any(room(dotted(path)) in rooms for rooms in LAYERS), f"give {path} a place in LAYERS"
+    rightwards = {name for name in own_imports(path) if layer(name) > layer(dotted(path))}
+    assert not rightwards
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=dotted)
+def test_science_rooms_never_import_each_other(path):
+    if room(dotted(path)) in SCIENCE_ROOMS:
+        assert {room(name) for name in own_imports(path)} & SCIENCE_ROOMS <= {room(dotted(path))}
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=dotted)
+def test_steps_and_numerics_never_touch_the_store(path):
+    if room(dotted(path)) in WITHOUT_THE_STORE:
+        assert not {room(name) for name in own_imports(path)} & LAYERS[3]
+
+
+def test_numerics_know_nothing_of_xarray_and_dask():
+    users = [path for path in ROOMED if room(dotted(path)) == "numerics"]
+    assert users
+    assert {path for path in users if {room(name) for name in imported(path)} & {"xarray", "dask"}} == set()
+
+
+@pytest.mark.parametrize("library", ONLY_ABOVE)
+def test_a_library_for_people_and_programs_stays_in_its_room(library):
+    users = {room(dotted(path)) for path in ROOMED if library in {room(name) for name in imported(path)}}
+    assert users <= ONLY_ABOVE[library]
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=dotted)
+def test_the_package_does_not_go_through_its_own_public_list(path):
+    own = {name for name in imported(path) if name.startswith("tasoc_kit")} - {"tasoc_kit.__version__"}
+    rooms = {room(name) for name in NAMES}
+    assert {name for name in own if name.split(".")[1:2] == [] or name.split(".")[1] not in rooms} == set()
+
+
+def test_no_two_modules_import_each_other_in_a_circle():
+    graph = {dotted(path): own_imports(path) for path in ROOMED}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_no_import_is_relative():
+    assert [path for path, node in NODES if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+def test_module_names_say_what_is_inside():
+    assert {path for path in MODULES if path.stem in VAGUE or path.parent.name in VAGUE} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_is_short_enough_to_read(path):
+    assert len((PACKAGE / path).read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=dotted)
+def test_a_module_says_what_it_is_for(path):
+    assert ast.get_docstring(TREES[path])
+
+
+def test_nothing_in_the_package_prints():
+    calls = [(path, node) for path, node in NODES if isinstance(node, ast.Call)]
+    assert [(str(path), call.lineno) for path, call in calls if getattr(call.func, "id", "") == "print"] == []
+
+
+def test_an_error_of_any_kind_is_caught_only_to_raise_another():
+    handlers = [(path, node) for path, node in NODES if isinstance(node, ast.ExceptHandler)]
+    broad = [
+        (str(path), handler.lineno)
+        for path, handler in handlers
+        if (handler.type is None or getattr(handler.type, "id", "") in ("Exception", "BaseException"))
+        and not any(isinstance(node, ast.Raise) for node in ast.walk(handler))
+    ]
+    assert broad == []
+
+
+def step_product(function: ast.FunctionDef) -> str:
+    """Return the product that ``@step(product=…)`` names, or an empty string."""
+    marks = [mark for mark in function.decorator_list if isinstance(mark, ast.Call)]
+    marks = [mark for mark in marks if getattr(mark.func, "id", "") == "step"]
+    return next((word.value.value for mark in marks for word in mark.keywords if word.arg == "product"), "")
+
+
+def test_a_step_lies_in_the_module_named_after_its_product():
+    functions = [(path, node) for path, node in NODES if isinstance(node, ast.FunctionDef)]
+    steps = {(path.stem, step_product(node)) for path, node in functions if step_product(node)}
+    assert {stem for stem, product in steps if stem != product} == set()
