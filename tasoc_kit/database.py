@@ -1,0 +1,265 @@
+"""What people said and what ran: provenance, products, tags, runs and reviews, in SQL.
+
+Products are the truth: what the database says of them can be rebuilt from their attributes.
+Reading never makes a database; the first write does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from tasoc_kit.engine import connect, exists, frame, rows, upgrade, upsert, writing
+from tasoc_kit.errors import DatabaseError
+from tasoc_kit.tables import Product, Provenance, Review, Run, Tag
+
+__all__ = [
+    "connect",
+    "finish_run",
+    "get_tag",
+    "list_runs",
+    "record_product",
+    "remove_product",
+    "reviews",
+    "save_review",
+    "set_tag",
+    "start_run",
+    "tags",
+    "upgrade",
+]
+
+VERDICTS = ("accept", "reject", "")
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+# Products and their provenance --------------------------------------------------------------
+
+
+def record_product(
+    product: str,
+    unit: str,
+    id: str,  # noqa: A002
+    location: str,
+    attrs: Mapping[str, Any],
+    *,
+    url: str | None = None,
+) -> None:
+    """Enter a product and the records of all its ancestors, as its attributes hold them."""
+    records = json.loads(attrs.get("provenance", "{}"))
+    names = ("step", "version", "parameters", "parents", "libraries")
+    with writing(url) as session:
+        upsert(
+            session,
+            Provenance,
+            [
+                {"id": key, **{name: record[name] for name in names}}
+                for key, record in sorted(records.items())
+            ],
+        )
+        row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
+        upsert(session, Product, [row])
+
+
+def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:  # noqa: A002
+    """Take a product out; its provenance stays, for others may descend from it."""
+    if not exists(url):
+        return
+    with writing(url) as session:
+        session.execute(
+            sa.delete(Product).where(Product.product == product, Product.unit == unit, Product.id == id)
+        )
+
+
+def replace_products(
+    found: Iterable[tuple[str, str, str, str, Mapping[str, Any]]], *, url: str | None = None
+) -> int:
+    """Make the tables of products and provenance anew from ``(product, unit, id, location, attrs)``."""
+    upgrade(url)
+    with writing(url) as session:
+        session.execute(sa.delete(Product))
+    number = 0
+    for product, unit, id_, location, attrs in found:
+        record_product(product, unit, id_, location, attrs, url=url)
+        number += 1
+    return number
+
+
+def products(*, url: str | None = None) -> pd.DataFrame:
+    """Return the products that the database knows, one row each."""
+    return frame(Product, sa.select(*Product.__table__.columns).order_by(Product.recorded.desc()), url)
+
+
+def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:  # noqa: A002
+    """Return the record of an id, or None."""
+    found = rows(sa.select(*Provenance.__table__.columns).where(Provenance.id == id), url)
+    return {name: value for name, value in found[0].items() if name != "id"} if found else None
+
+
+# Tags ----------------------------------------------------------------------------------------
+
+
+def check_tag(tag: str) -> str:
+    """Return the tag, or raise DatabaseError where it is not a plain word."""
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise DatabaseError(
+            f"database: tag {tag!r} is not usable; expected letters, digits, '.', '_' and '-', at most 64. "
+            "Choose another name."
+        )
+    return tag
+
+
+def set_tag(tag: str, product: str, unit: str, id: str, *, url: str | None = None) -> None:  # noqa: A002
+    """Point a tag of one product and unit at an id; where it pointed before is forgotten."""
+    row = {"tag": check_tag(tag), "product": product, "unit": unit, "id": id, "changed": _now()}
+    with writing(url) as session:
+        upsert(session, Tag, [row])
+
+
+def get_tag(tag: str, product: str, unit: str, *, url: str | None = None) -> str | None:
+    """Return the id that a tag of one product and unit points at, or None."""
+    statement = sa.select(Tag.id).where(Tag.tag == check_tag(tag), Tag.product == product, Tag.unit == unit)
+    found = rows(statement, url)
+    return found[0]["id"] if found else None
+
+
+def tags(*, url: str | None = None) -> dict[tuple[str, str, str], list[str]]:
+    """Return the tags of every ``(product, unit, id)`` that has any, sorted."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows(sa.select(*Tag.__table__.columns).order_by(Tag.tag), url):
+        found.setdefault((row["product"], row["unit"], row["id"]), []).append(row["tag"])
+    return found
+
+
+# Runs ----------------------------------------------------------------------------------------
+
+
+def start_run(
+    pipeline: str,
+    notebook: str,
+    unit: str,
+    *,
+    id: str = "",  # noqa: A002
+    parameters: Mapping[str, Any] | None = None,
+    url: str | None = None,
+) -> int:
+    """Note that a notebook has started and return the number of the run."""
+    run = Run(
+        pipeline=pipeline,
+        notebook=notebook,
+        unit=unit,
+        id=id,
+        status="running",
+        parameters=dict(parameters or {}),
+        message="",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started=_now(),
+        finished=None,
+    )
+    with writing(url) as session:
+        session.add(run)
+        session.flush()
+        return run.run
+
+
+def finish_run(run: int, status: str, *, message: str = "", url: str | None = None) -> None:
+    """Note how a run ended: ``done``, ``failed``, or what the caller calls it."""
+    with writing(url) as session:
+        session.execute(
+            sa.update(Run).where(Run.run == run).values(status=status, message=message, finished=_now())
+        )
+
+
+def list_runs(
+    *, unit: str | None = None, status: str | None = None, limit: int = 1000, url: str | None = None
+) -> pd.DataFrame:
+    """Return the newest runs, one row each."""
+    statement = sa.select(*Run.__table__.columns).order_by(Run.run.desc()).limit(limit)
+    if unit is not None:
+        statement = statement.where(Run.unit == unit)
+    if status is not None:
+        statement = statement.where(Run.status == status)
+    return frame(Run, statement, url)
+
+
+# Reviews -------------------------------------------------------------------------------------
+
+
+def save_review(
+    unit: str,
+    id: str,  # noqa: A002
+    star: int,
+    *,
+    tic: int = 0,
+    verdict: str = "",
+    comment: str = "",
+    reviewer: str = "",
+    url: str | None = None,
+) -> int:
+    """
+    Keep what a person said about one star and return the number of the review.
+
+    Parameters
+    ----------
+    unit, id
+        The unit and the id of the product that was looked at.
+    star, tic
+        Index of the star in that product, and its TIC number (0 where it has none).
+    verdict
+        ``accept``, ``reject``, or empty for a comment alone.
+
+    Raises
+    ------
+    DatabaseError
+        If the verdict is another word, or the database cannot be written.
+    """
+    if verdict not in VERDICTS:
+        raise DatabaseError(
+            f"review of star {star}: verdict {verdict!r}; expected one of {VERDICTS}. Choose one."
+        )
+    review = Review(
+        unit=unit,
+        id=id,
+        star=int(star),
+        tic=int(tic),
+        verdict=verdict,
+        comment=comment,
+        reviewer=reviewer,
+        made=_now(),
+    )
+    with writing(url) as session:
+        session.add(review)
+        session.flush()
+        return review.review
+
+
+def reviews(
+    unit: str | None = None,
+    *,
+    id: str | None = None,  # noqa: A002
+    history: bool = False,
+    url: str | None = None,
+) -> pd.DataFrame:
+    """Return the last review of every star by every reviewer, or with ``history`` all of them."""
+    statement = sa.select(*Review.__table__.columns).order_by(Review.review)
+    if unit is not None:
+        statement = statement.where(Review.unit == unit)
+    if id is not None:
+        statement = statement.where(Review.id == id)
+    table = frame(Review, statement, url)
+    if not history:
+        table = table.drop_duplicates(["unit", "id", "star", "reviewer"], keep="last")
+    return table.reset_index(drop=True)

@@ -1,0 +1,211 @@
+"""The connection to the database: engine, version of the tables, writes that wait their turn.
+
+SQLite in a file by default (write-ahead log, so readers never wait), PostgreSQL by its URL. An
+empty database is filled with tables when it is first written; one of an older version is left
+alone until ``tasoc database upgrade``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from tasoc_kit.config import settings
+from tasoc_kit.errors import DatabaseError
+from tasoc_kit.tables import Table
+
+__all__ = ["BUSY_SECONDS", "connect", "exists", "frame", "revision", "rows", "upgrade", "upsert", "writing"]
+
+BUSY_SECONDS = 10.0
+"""How long a write to SQLite waits for another one, unless the URL has ``?timeout=``."""
+
+_ALL_MIGRATIONS = 0x7A50C
+"""Key of the PostgreSQL advisory lock that upgrades take turns by."""
+
+
+@contextmanager
+def _named(engine_url: sa.URL) -> Iterator[None]:
+    """Say which database failed, and what to do about it."""
+    try:
+        yield
+    except DBAPIError as error:
+        problem = str(error.orig).strip().splitlines()[0]
+        if "locked" in problem:
+            action = "end the process that holds it, or wait, and run again"
+        elif "no such table" in problem or "does not exist" in problem:
+            action = "run 'tasoc database upgrade'"
+        else:
+            action = "correct TASOC_DATABASE, the rights or the server, and run again"
+        where = engine_url.render_as_string(hide_password=True)
+        raise DatabaseError(
+            f"database {where}: {problem}; expected a database that can be read and written. "
+            f"{action[0].upper()}{action[1:]}."
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _engine(url: str, pid: int) -> sa.Engine:  # noqa: ARG001
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "postgresql":
+            return sa.create_engine(address, pool_pre_ping=True)
+        engine = sa.create_engine(address, connect_args=_sqlite_arguments(address))
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise DatabaseError(
+            f"database {url.split('@')[-1]!r}: {error}; expected sqlite:///FILE or "
+            "postgresql+psycopg://HOST/NAME. Correct TASOC_DATABASE, or install the extra 'postgres'."
+        ) from error
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _sqlite_arguments(address: sa.URL) -> dict[str, Any]:
+    return {} if "timeout" in address.query else {"timeout": BUSY_SECONDS}
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A write that began as a read fails at once when another one ended in between.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _sqlite_file(engine: sa.Engine) -> Path | None:
+    database = engine.url.database
+    return (
+        Path(database) if engine.dialect.name == "sqlite" and database not in (None, "", ":memory:") else None
+    )
+
+
+def connect(url: str | None = None) -> sa.Engine:
+    """
+    Return the engine of the database; its tables are made if it is empty.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL; by default that of the settings.
+
+    Raises
+    ------
+    DatabaseError
+        If it cannot be reached, or its tables are of another version.
+    """
+    engine = _engine(url or settings().database, os.getpid())
+    found, expected = revision(engine), _head()
+    if not found:
+        upgrade(url)
+    elif found != expected:
+        older = found < expected
+        raise DatabaseError(
+            f"database {engine.url.render_as_string()}: its tables are of version {found}; "
+            f"expected {expected}. "
+            + ("Run 'tasoc database upgrade'." if older else "Install a newer tasoc_kit.")
+        )
+    return engine
+
+
+def revision(engine: sa.Engine) -> str:
+    """Return the version of the tables; empty where there are none."""
+    path = _sqlite_file(engine)
+    if path and not path.exists():
+        return ""
+    with _named(engine.url), engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return ""
+        return connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or ""
+
+
+def _alembic() -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(files("tasoc_kit") / "migrations").replace("%", "%%"))
+    return config
+
+
+@lru_cache(maxsize=1)
+def _head() -> str:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+
+def upgrade(url: str | None = None) -> str:
+    """Bring the tables to the version of this package and return it; nothing in them is lost."""
+    from alembic import command
+
+    engine = _engine(url or settings().database, os.getpid())
+    path = _sqlite_file(engine)
+    try:
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            f"database {path}: {error}; expected a folder that can be written. Correct TASOC_DATABASE."
+        ) from error
+    config = _alembic()
+    with _named(engine.url), engine.execution_options(writes=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ALL_MIGRATIONS)))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return _head()
+
+
+@contextmanager
+def writing(url: str | None) -> Iterator[Session]:
+    """Open a session whose changes are kept when the body ends, and undone when it fails."""
+    engine = connect(url)
+    with _named(engine.url), Session(engine.execution_options(writes=True)) as session, session.begin():
+        yield session
+
+
+def exists(url: str | None) -> bool:
+    """Tell whether there is anything to read; reading never makes a database."""
+    return bool(revision(_engine(url or settings().database, os.getpid())))
+
+
+def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
+    """Return what a query finds; nothing where there is no database."""
+    if not exists(url):
+        return []
+    engine = connect(url)
+    with _named(engine.url), engine.connect() as connection:
+        return list(connection.execute(statement).mappings())
+
+
+def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.DataFrame:
+    """Return what a query of one table finds, with its columns and times in UTC."""
+    columns = table.__table__.columns
+    found = pd.DataFrame([dict(row) for row in rows(statement, url)], columns=list(columns.keys()))
+    for column in columns:
+        if isinstance(column.type, sa.DateTime):
+            found[column.name] = pd.to_datetime(found[column.name], utc=True)
+    return found
+
+
+def upsert(session: Session, table: type[Table], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows; where the primary key exists, replace the other columns."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    keys = [column.name for column in table.__table__.primary_key]
+    for row in rows:
+        statement = dialect.insert(table).values(**row)
+        others = {name: statement.excluded[name] for name in row if name not in keys}
+        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=others))

@@ -1,0 +1,153 @@
+"""Bytes in a folder of any file system: put whole or not at all, listed, sized, removed.
+
+A local file appears under its name by one rename, made beside the products in ``.writing``;
+an object store shows an object only when its upload has ended. So no reader, and no run after
+a kill, ever meets half a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import fsspec
+
+from tasoc_kit.errors import StoreError
+
+__all__ = ["SCRATCH", "Folder"]
+
+SCRATCH = ".writing"
+"""Where locks, journals and files that are not yet whole lie; nothing in it is a product."""
+
+_serial = count()
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a file system raises; botocore's own errors are no OSError."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+
+
+class Folder:
+    """
+    One store, on this machine or behind a URL.
+
+    Parameters
+    ----------
+    url
+        A path, or any URL that fsspec knows. Keys are relative to it and use ``/``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.local = "://" not in url or url.startswith("file://")
+        with self._named("opened", url):
+            options = {} if self.local else {"use_listings_cache": False}
+            self.fs, path = fsspec.url_to_fs(url, **options)
+        self.root = path.rstrip("/")
+        self.url = self.root if self.local else url.rstrip("/")
+
+    @contextmanager
+    def _named(self, verb: str, what: str) -> Iterator[None]:
+        try:
+            yield
+        except _failures() as error:
+            raise StoreError(
+                f"store {getattr(self, 'url', what)}: {what} could not be {verb}: {error}; expected a place "
+                "with room and the rights for it. Free space, or correct the rights or TASOC_STORE, "
+                "and run again."
+            ) from error
+
+    def path(self, key: str) -> str:
+        """Return the address of a key as the file system writes it."""
+        return f"{self.root}/{key}" if key else self.root
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write files, each whole or not at all; what was there before is replaced."""
+        with self._named("written", next(iter(files), "")):
+            if self.local:
+                for key, data in files.items():
+                    self._put_local(key, data)
+            else:
+                self.fs.pipe({self.path(key): data for key, data in files.items()})
+
+    def _put_local(self, key: str, data: bytes) -> None:
+        scratch = Path(self.path(SCRATCH))
+        target = Path(self.path(key))
+        part = scratch / f"{os.getpid()}-{threading.get_ident()}-{next(_serial)}.part"
+        scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file that must not exist yet; return False where it does."""
+        with self._named("written", key):
+            try:
+                self.fs.pipe_file(self.path(key), data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes of a file, or None where there is none."""
+        with self._named("read", key):
+            try:
+                return bytes(self.fs.cat_file(self.path(key)))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def names(self, key: str = "") -> list[str]:
+        """Return the names in a folder, sorted; none where it does not exist."""
+        with self._named("listed", key):
+            try:
+                found = self.fs.ls(self.path(key), detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted({path.rstrip("/").rsplit("/", 1)[-1] for path in found})
+
+    def sizes(self, key: str) -> dict[str, int]:
+        """Return the size in bytes of every file below a folder, by its key relative to that folder."""
+        with self._named("listed", key):
+            if self.local:
+                return dict(_walk(self.path(key)))
+            found = self.fs.find(self.path(key), detail=True)
+        start = len(self.path(key).lstrip("/")) + 1
+        return {path.lstrip("/")[start:]: int(info["size"]) for path, info in found.items()}
+
+    def modified(self, key: str) -> float:
+        """Return when a file was written, in seconds since 1970; 0 where there is none."""
+        with self._named("read", key):
+            try:
+                return float(self.fs.modified(self.path(key)).timestamp())
+            except FileNotFoundError:
+                return 0.0
+
+    def remove(self, key: str) -> None:
+        """Remove a file, or a folder and all below it; nothing happens where there is none."""
+        with self._named("removed", key):
+            try:
+                self.fs.rm(self.path(key), recursive=True)
+            except FileNotFoundError:
+                return
+
+
+def _walk(folder: str, below: str = "") -> Iterator[tuple[str, int]]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        name = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{name}/")
+        else:
+            yield name, entry.stat().st_size
