@@ -1,0 +1,24 @@
+"""Dataset in, HoloViews figure out; the same figures stand in notebooks and on dashboards."""
+
+from tasoc_kit.plots.apertures import mark_apertures, stamp
+from tasoc_kit.plots.conditions import masks, pointing, sky, timeline
+from tasoc_kit.plots.frame import frame, image, mark_stars
+from tasoc_kit.plots.light_curve import light_curve
+from tasoc_kit.plots.noise import measure_noise, noise
+from tasoc_kit.plots.theme import live
+
+__all__ = [
+    "frame",
+    "image",
+    "light_curve",
+    "live",
+    "mark_apertures",
+    "mark_stars",
+    "masks",
+    "measure_noise",
+    "noise",
+    "pointing",
+    "sky",
+    "stamp",
+    "timeline",
+]

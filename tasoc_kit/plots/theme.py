@@ -1,0 +1,64 @@
+"""What every figure shares: colours, sizes, and the way it becomes live without a network.
+
+Colours are told apart by colour-blind readers (Okabe & Ito 2008) on light and on dark pages;
+the colour maps are perceptually uniform.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import holoviews as hv
+import holoviews.plotting.bokeh  # noqa: F401  registers the backend without loading it into a page
+
+__all__ = [
+    "COLOUR_MAPS",
+    "FLAG_COLOURS",
+    "GOOD",
+    "MODEL",
+    "MUTED",
+    "SELECTED",
+    "STAR",
+    "live",
+    "place_options",
+    "series_options",
+]
+
+GOOD = "#2f7fb8"
+MUTED = "#8a97a5"
+SELECTED = "#e4572e"
+STAR = "#3fd0c9"
+MODEL = {"total": "#d1495b", "star": "#2a9d8f", "zodiacal light": "#e9a23b", "read-out": "#7d6bb0"}
+FLAG_COLOURS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#d55e00", "#8c7ae6", "#b8a200", "#0072b2")
+COLOUR_MAPS = ("magma", "viridis", "cividis", "gray", "gray_r")
+
+_SHARED: dict[str, Any] = {
+    "backend_opts": {"toolbar.logo": None, "toolbar.autohide": True},
+    "fontsize": {"title": "11pt", "labels": "10pt", "ticks": "9pt", "legend": "9pt"},
+}
+
+
+def live() -> None:
+    """
+    Make the figures of this notebook live, with nothing asked from the network.
+
+    The scripts travel inside the notebook. End a cell in ``pn.pane.HoloViews(figure)`` or in
+    ``tasoc_kit.explore(cube)``: a bare figure still asks for style sheets elsewhere.
+    """
+    import panel as pn
+
+    pn.extension(inline=True)
+    hv.extension("bokeh", inline=True, logo=False)
+
+
+def series_options(**options: Any) -> dict[str, Any]:
+    """Return the options of a figure along time."""
+    return _SHARED | {"responsive": True, "height": 300, "show_grid": True, "gridstyle": _GRID} | options
+
+
+def place_options(**options: Any) -> dict[str, Any]:
+    """Return the options of a figure in pixels: equal scales, row up, column to the right."""
+    return _SHARED | {"data_aspect": 1, "responsive": True, "min_height": 320} | options
+
+
+_GRID = {"grid_line_alpha": 0.25, "minor_grid_line_alpha": 0.0}
