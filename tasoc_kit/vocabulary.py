@@ -7,7 +7,7 @@ A name has one meaning, one unit and one type wherever it appears. Units are str
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 
 import xarray as xr
 
@@ -117,9 +117,9 @@ VARIABLES: dict[str, Variable] = _table(
     ("cell_variance", _CELLS, "float32", "electron2 / s2", "variance of the pixels in that mean"),
     ("column_cells", _COLUMNS, "float32", "electron / s", "the same in one column of one band of rows"),
     ("column_used", _COLUMNS, "uint16", "", "pixels in that mean"),
-    ("aperture_sum", ("time", "star"), "float64", "electron / s", "sum of the raw pixels in the aperture"),
-    ("moment_row", ("time", "star"), "float64", "electron pix / s", "sum of flux × row offset"),
-    ("moment_column", ("time", "star"), "float64", "electron pix / s", "sum of flux × column offset"),
+    ("aperture_sum", ("time", "star"), "float32", "electron / s", "sum of the raw pixels in the aperture"),
+    ("moment_row", ("time", "star"), "float32", "electron pix / s", "sum of flux × row offset"),
+    ("moment_column", ("time", "star"), "float32", "electron pix / s", "sum of flux × column offset"),
     ("finite_pixels", _T, "int32", "", "pixels of the frame with a finite value"),
     ("zero_pixels", _T, "int32", "", "pixels of the frame that are exactly zero"),
     ("block_image", ("block", "row", "column"), "float32", "electron / s", "mean of a block's frames"),
@@ -191,7 +191,7 @@ class KitQuality(IntFlag):
     COSMIC_RAY = 32768
 
 
-class Status(IntFlag):
+class Status(IntEnum):
     """What became of a star; TASOC's codes."""
 
     UNKNOWN = 0

@@ -1,0 +1,116 @@
+"""The sky under a star image: how much of its light is no star.
+
+Only the reference needs this, once a sector; every other frame is compared with the
+reference. The mode of each tile is found on its sorted pixels, the scatter from the side that
+stars do not reach, and the surface through the tiles is fitted so that tiles full of star
+light bend it little.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from tasoc_kit.numerics.splines import Ladder
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode, mad_sigma
+
+__all__ = ["absolute_sky", "star_light"]
+
+TILE = 64
+SMALLEST_TILE = 16
+ROUNDS = 3
+STAR_SIGMA = 3.0
+LEVEL = 3
+ROBUST_ROUNDS = 5
+MINIMUM_PIXELS = 40
+
+
+def _tile_statistics(values: np.ndarray) -> tuple[float, float]:
+    """Return the mode and the scatter below it of the finite values of a tile."""
+    ordered = np.sort(values[np.isfinite(values)])
+    if ordered.size < MINIMUM_PIXELS:
+        return np.nan, np.nan
+    mode = float(half_sample_mode(_thinned(ordered)))
+    below = ordered[ordered <= mode]
+    scatter = MAD_TO_SIGMA * float(np.median(mode - below)) if below.size else np.nan
+    return mode, scatter
+
+
+def _thinned(ordered: np.ndarray) -> np.ndarray:
+    """Drop the bright half of a tile: the mode is never there, and halving finds it sooner."""
+    return ordered[: max(MINIMUM_PIXELS, ordered.size * 3 // 4)].astype(float)
+
+
+def _tiles(image: np.ndarray, tile: int, masked: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return level and scatter of each tile; the clipped mean of unmasked pixels once there is a mask."""
+    shape = tuple(-(-size // tile) for size in image.shape)
+    level, scatter = np.full(shape, np.nan), np.full(shape, np.nan)
+    for place in np.ndindex(*shape):
+        box = tuple(slice(i * tile, (i + 1) * tile) for i in place)
+        if masked is None:
+            level[place], scatter[place] = _tile_statistics(image[box].ravel())
+            continue
+        values = image[box][~masked[box] & np.isfinite(image[box])]
+        if values.size >= MINIMUM_PIXELS:
+            centre, sigma = float(np.median(values)), float(mad_sigma(values))
+            kept = values[np.abs(values - centre) <= 2.5 * max(sigma, 1e-9)]
+            level[place], scatter[place] = float(kept.mean()), sigma
+    return level, scatter
+
+
+def _fit_tiles(ladder: Ladder, level: np.ndarray) -> np.ndarray:
+    """Fit the tiles with little weight for those above the surface, where stars crowd a tile."""
+    top = min(LEVEL, len(ladder.surfaces) - 1)
+    known = np.isfinite(level)
+    if not known.any():
+        return np.zeros(ladder.shape)
+    weight = known.astype(float)
+    values = np.where(known, level, 0.0)
+    for _ in range(ROBUST_ROUNDS):
+        coefficients = ladder.fit(values, weight, top)
+        residual = values - ladder.surfaces[top].on_cells(coefficients)
+        scale = max(float(mad_sigma(residual[known])), 1e-6)
+        excess = residual / (2.0 * scale)
+        weight = known / np.maximum(1.0, np.where(excess > 0, excess, -excess / 2)) ** 2
+    return ladder.surfaces[top].on_pixels(coefficients)
+
+
+def star_light(image: np.ndarray, sky: np.ndarray, scatter: np.ndarray, tile: int) -> np.ndarray:
+    """Return True for pixels with star light, and for their neighbours."""
+    spread = np.repeat(np.repeat(scatter, tile, axis=0), tile, axis=1)[: image.shape[0], : image.shape[1]]
+    spread = np.where(np.isfinite(spread), spread, np.nanmedian(scatter))
+    return np.asarray(binary_dilation(image - sky > STAR_SIGMA * spread))
+
+
+def absolute_sky(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Separate the sky from the stars of one deep image.
+
+    Parameters
+    ----------
+    image
+        float32 (rows, columns), electron/s; NaN where unknown.
+
+    Returns
+    -------
+    sky
+        float32 (rows, columns), electron/s; a constant for frames under 32 pixels.
+    star_mask
+        bool (rows, columns): pixels with star light above the noise, and their neighbours.
+    """
+    smallest = min(image.shape)
+    if smallest < 2 * SMALLEST_TILE:
+        ordered = np.sort(image[np.isfinite(image)]).astype(float)
+        level = half_sample_mode(_thinned(ordered)) if ordered.size else np.nan
+        sky = np.full(image.shape, level, np.float32)
+        spread = MAD_TO_SIGMA * np.median(np.abs(ordered[ordered <= level] - level)) if ordered.size else 0
+        return sky, image - sky > STAR_SIGMA * max(float(spread), 1e-6)
+    tile = TILE if smallest >= 8 * TILE else SMALLEST_TILE
+    ladder = Ladder(image.shape, tile)
+    masked: np.ndarray | None = None
+    sky = np.zeros(image.shape)
+    for _ in range(ROUNDS):
+        level, scatter = _tiles(image, tile, masked)
+        sky = _fit_tiles(ladder, level)
+        masked = star_light(image, sky, scatter, tile)
+    return sky.astype(np.float32), masked

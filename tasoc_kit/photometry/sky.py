@@ -1,0 +1,326 @@
+"""The sky of every frame as a small linear model, fitted to the cells of the stream.
+
+``sky(t) = reference_sky + (1 + scale(t) · gain) · surface(t) + column_noise(t)``
+
+The surface climbs from a constant over a plane to ever finer splines until what it leaves is
+white; the finest has one segment per cell. The columns, which carry an offset of their own in
+every frame, are measured on the column cells between two fits of the surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+
+from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.numerics.splines import Ladder
+from tasoc_kit.numerics.statistics import mad_sigma
+from tasoc_kit.photometry.straps import Straps, fit_straps
+from tasoc_kit.step import Parameter, step
+from tasoc_kit.vocabulary import KitQuality
+
+__all__ = ["fit_sky", "sky_image", "sky_ladder"]
+
+USED_SHARE = 0.3
+"""A cell with a smaller share of its pixels left is no measurement."""
+COLUMN_LEVEL = 2
+"""Level of the surface under which the columns are first measured."""
+OUTLIER, OUTLIER_SHARE = 8.0, 0.02
+WINSOR = 5.0
+FEWEST_CELLS = 4
+
+
+@step(
+    version=1,
+    product="sky",
+    needs={
+        "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),
+        "reference": ("reference_sky", "noise_floor", "noise_slope"),
+        "quality": ("frame_quality",),
+    },
+    gives=("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "frame_quality"),
+    libraries=("numpy", "scipy"),
+)
+def fit_sky(
+    stream: xr.Dataset,
+    reference: xr.Dataset,
+    quality: xr.Dataset,
+    *,
+    white: Annotated[
+        float, Parameter("residual over white noise at which a surface is fine enough", ge=1)
+    ] = 1.2,
+    finest: Annotated[
+        int, Parameter("finest level of the surface, 0 a constant to 5 the cells", ge=0, le=5)
+    ] = 5,
+    high_sky: Annotated[
+        float, Parameter("sky above the sector's median that is flagged", unit="electron / s", gt=0)
+    ] = 10.0,
+) -> xr.Dataset:
+    """
+    Fit the sky of every frame.
+
+    Parameters
+    ----------
+    stream
+        Cells of every frame.
+    reference
+        Sky and noise model of the reference.
+    quality
+        Bits of every cadence.
+    white
+        Residual, over white noise, at which a surface is fine enough.
+    finest
+        Finest level of the surface.
+    high_sky
+        Sky above the sector's median that is flagged, electron/s.
+
+    Returns
+    -------
+    ``coefficient`` (time, coefficient) in C order, padded with zeros to the finest level used,
+    ``sky_level``, straps, column noise, errors, and ``frame_quality`` with what was found.
+    """
+    floor, slope = float(reference["noise_floor"]), float(reference["noise_slope"])
+    typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
+    straps = fit_straps(stream, typical)
+    shape = (stream.sizes["row"], stream.sizes["column"])
+    fitter = _Fitter(stream, Ladder(shape, int(stream.attrs["cell"])), straps, white, finest)
+    frames: list[_FrameSky] = []
+    size = int(stream.attrs.get("block", 64))
+    names = ["cells", "cell_used", "cell_variance", "column_cells", "column_used"]
+    for start in range(0, stream.sizes["time"], size):
+        block = stream[names].isel(time=slice(start, start + size)).compute()
+        frames += [fitter.fit(block.isel(time=i), start + i) for i in range(block.sizes["time"])]
+    return _collect(stream, quality, straps, frames, white, high_sky)
+
+
+def sky_ladder(sky: xr.Dataset) -> Ladder:
+    """Return the surfaces that a sky's coefficients belong to."""
+    return Ladder((sky.sizes["row"], sky.sizes["column"]), int(sky.attrs["cell"]))
+
+
+def sky_image(sky: xr.Dataset, reference: xr.Dataset, frame: int) -> np.ndarray:
+    """
+    Return the whole sky of one frame.
+
+    Parameters
+    ----------
+    sky, reference
+        The products.
+    frame
+        Index of the frame.
+
+    Returns
+    -------
+    float64 (rows, columns), electron/s
+    """
+    one = sky.isel(time=frame)
+    surface = sky_ladder(sky).surfaces[int(one["sky_level"])]
+    coefficients = one["coefficient"].values[: surface.size].astype(float)
+    smooth = surface.on_pixels(coefficients.reshape(surface.coefficient_shape))
+    gain = 1 + float(one["strap_scale"]) * sky["strap_gain"].values
+    return reference["reference_sky"].values + gain * smooth + one["column_noise"].values
+
+
+@dataclass(frozen=True)
+class _FrameSky:
+    """The sky of one frame."""
+
+    level: int
+    coefficients: np.ndarray
+    column_noise: np.ndarray
+    column_err: float
+    median: float
+    residual: float
+    error: float
+    systematic: float
+
+
+class _Fitter:
+    """Fits one frame after another; holds what they share."""
+
+    def __init__(self, stream: xr.Dataset, ladder: Ladder, straps: Straps, white: float, finest: int) -> None:
+        self.ladder, self.straps, self.white = ladder, straps, white
+        self.top = min(finest, len(ladder.surfaces) - 1)
+        self.cell, self.band = int(stream.attrs["cell"]), int(stream.attrs["band"])
+        strap = is_strap(stream["column"].values)
+        self.sky_column = ~strap if not strap.all() else np.ones(strap.size, bool)
+        starts = np.arange(0, strap.size, self.cell)
+        self.cell_columns = np.maximum(np.add.reduceat(self.sky_column.astype(float), starts), 1.0)
+        self.column_starts = starts
+        rows = ladder.shape[0]
+        self.cell_rows = np.diff(np.append(np.arange(0, rows, self.cell), rows))
+        self.band_rows = [
+            np.add.reduceat(s.rows.pixels, np.arange(0, rows, self.band), axis=0)
+            / np.diff(np.append(np.arange(0, rows, self.band), rows))[:, None]
+            for s in ladder.surfaces
+        ]
+
+    def fit(self, tables: xr.Dataset, frame: int) -> _FrameSky:
+        """Fit one frame from its tables."""
+        cells = tables["cells"].values.astype(float)
+        used = tables["cell_used"].values.astype(float)
+        full = self.cell_rows[:, None] * self.cell_columns[None, :]
+        known = np.isfinite(cells) & (used >= USED_SHARE * full)
+        if not known.any():
+            known = np.isfinite(cells) & (used > 0)
+        if not known.any():
+            return self._nothing()
+        weight = np.where(known, used / full, 0.0)
+        noise = np.sqrt(tables["cell_variance"].values / np.maximum(used, 1))
+        gain = 1 + self.straps.scale[frame] * self.straps.gain
+        level = min(COLUMN_LEVEL, self.top)
+        coefficients = self.ladder.fit(cells, weight, level)
+        column, column_err = self._columns(tables, level, coefficients, gain)
+        flat = cells - self._on_cells(column)
+        level, coefficients, residual = self._climb(flat, weight, noise)
+        more, column_err = self._columns(tables, level, coefficients, gain, column)
+        column = column + more
+        surface = self.ladder.surfaces[level]
+        white = float(np.median(noise[known]))
+        return _FrameSky(
+            level,
+            coefficients,
+            column,
+            column_err,
+            float(np.median(surface.on_cells(coefficients))),
+            residual,
+            white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
+            white * float(np.sqrt(max(0.0, residual**2 - 1))) if np.isfinite(residual) else 0.0,
+        )
+
+    def _nothing(self) -> _FrameSky:
+        columns = np.full(self.ladder.shape[1], np.nan)
+        return _FrameSky(0, np.full((1, 1), np.nan), columns, np.nan, np.nan, np.nan, np.nan, np.nan)
+
+    def _on_cells(self, column: np.ndarray) -> np.ndarray:
+        """Return the mean of the column noise over the sky columns of each cell."""
+        total = np.add.reduceat(np.where(self.sky_column, column, 0.0), self.column_starts)
+        return (total / self.cell_columns)[None, :]
+
+    def _columns(
+        self,
+        tables: xr.Dataset,
+        level: int,
+        coefficients: np.ndarray,
+        gain: np.ndarray,
+        known: np.ndarray | float = 0.0,
+    ) -> tuple[np.ndarray, float]:
+        """
+        Return the offset of every column that the surface and known offsets leave.
+
+        Offsets are drawn towards zero as far as their own noise explains their scatter.
+        """
+        surface = self.ladder.surfaces[level]
+        smooth = self.band_rows[level] @ coefficients @ surface.columns.pixels.T
+        used = tables["column_used"].values.astype(float)
+        left = np.where(used > 0, tables["column_cells"].values - gain * smooth - known, 0.0)
+        amount = used.sum(axis=0)
+        offset = np.divide((used * left).sum(axis=0), amount, out=np.zeros(amount.size), where=amount > 0)
+        variance = float(np.nanmedian(tables["cell_variance"].values))
+        error = np.sqrt(variance / np.maximum(amount, 1))
+        sample = offset[self.sky_column & (amount > 0)]
+        real = (
+            max(0.0, float(mad_sigma(sample)) ** 2 - float(np.median(error)) ** 2) if sample.size > 2 else 0.0
+        )
+        share = np.where(self.sky_column, real / (real + error**2), 1.0) if real else (~self.sky_column) * 1.0
+        if amount.max(initial=0) < 2 * self.cell:
+            share = np.zeros(amount.size)
+        typical = float(np.median(error))
+        return offset * share, float(np.sqrt(real * typical**2 / (real + typical**2))) if real else 0.0
+
+    def _climb(
+        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray
+    ) -> tuple[int, np.ndarray, float]:
+        """Climb the ladder until what is left is white; return level, coefficients, residual."""
+        weight = weight.copy()
+        coefficients = self.ladder.surfaces[0].fit(cells, weight, ridge=0.0)
+        level, residual = 0, self._residual(cells, weight, noise, 0, coefficients)
+        # A plane is too little to start a full frame with, but all that a cutout has.
+        while level < self.top and (residual > self.white or level < min(COLUMN_LEVEL, self.top)):
+            level += 1
+            below = coefficients
+            coefficients = self.ladder.climb(cells, weight, level, below)
+            if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
+                coefficients = self.ladder.climb(cells, weight, level, below)
+            residual = self._residual(cells, weight, noise, level, coefficients)
+        return level, coefficients, residual
+
+    def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
+        return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
+
+    def _residual(
+        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
+    ) -> float:
+        """Return the rms of the residuals over white noise, each counted for at most 5 sigma."""
+        kept = weight > 0
+        freedom = kept.sum() - self.ladder.surfaces[level].size
+        if kept.sum() < FEWEST_CELLS:
+            return 0.0
+        left = np.clip(self._left(cells, noise, level, coefficients)[kept], -WINSOR, WINSOR)
+        # The finest surface has as many coefficients as cells; there the mean square itself is compared.
+        divisor = freedom if freedom > 0.2 * kept.sum() else kept.sum()
+        return float(np.sqrt((left**2).sum() / divisor))
+
+    def _drop_outliers(
+        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
+    ) -> bool:
+        """Take weight from a few cells far off the surface (an asteroid, a variable star)."""
+        left = np.abs(self._left(cells, noise, level, coefficients))
+        kept = weight > 0
+        far = kept & (left > OUTLIER * max(1.0, float(mad_sigma(left[kept]))))
+        if not far.any() or far.sum() > OUTLIER_SHARE * kept.sum():
+            return False
+        weight[far] = 0.0
+        return True
+
+
+def _collect(
+    stream: xr.Dataset,
+    quality: xr.Dataset,
+    straps: Straps,
+    frames: list[_FrameSky],
+    white: float,
+    high_sky: float,
+) -> xr.Dataset:
+    """Put the skies of all frames into one Dataset and flag the frames."""
+    width = max(f.coefficients.size for f in frames)
+    coefficient = np.zeros((len(frames), width), np.float32)
+    for i, f in enumerate(frames):
+        coefficient[i, : f.coefficients.size] = f.coefficients.ravel()
+    median = np.asarray([f.median for f in frames])
+    residual = np.asarray([f.residual for f in frames])
+    finite, zeros = stream["finite_pixels"].values, stream["zero_pixels"].values
+    bits = quality["frame_quality"].values.copy()
+    bits[(finite == 0) | (zeros == finite) | ~np.isfinite(median)] |= KitQuality.NO_DATA
+    good = (bits & KitQuality.NO_DATA) == 0
+    usual = np.nanmedian(median[good]) if good.any() else 0.0
+    bits[good & (median > usual + high_sky)] |= KitQuality.HIGH_SKY
+    bits[good & (residual > white)] |= KitQuality.SKY_RESIDUAL
+
+    def series(name: str) -> tuple[str, np.ndarray]:
+        return "time", np.asarray([getattr(f, name) for f in frames], np.float32)
+
+    return xr.Dataset(
+        {
+            "coefficient": (("time", "coefficient"), coefficient),
+            "sky_level": ("time", np.asarray([f.level for f in frames], np.int8)),
+            "sky_median": series("median"),
+            "sky_residual": series("residual"),
+            "sky_err": series("error"),
+            "sky_systematic": series("systematic"),
+            "strap_scale": ("time", straps.scale.astype(np.float32)),
+            "strap_gain": ("column", straps.gain.astype(np.float32)),
+            "column_noise": (
+                ("time", "column"),
+                np.stack([f.column_noise for f in frames]).astype(np.float32),
+            ),
+            "column_noise_err": series("column_err"),
+            "quality": ("time", quality["quality"].values),
+            "frame_quality": ("time", bits),
+        },
+        coords={name: stream[name] for name in ("time", "cadenceno", "row", "column")},
+        attrs={"cell": int(stream.attrs["cell"]), "block": int(stream.attrs.get("block", 64))},
+    )

@@ -1,0 +1,260 @@
+"""The one pass over the pixels: every frame is read once and leaves small tables behind.
+
+A frame is compared with the reference. What stays are the sky cells, the column cells, the
+raw sums and first moments of every aperture, and the mean image of each block of frames. All
+that follows (the sky, its smoothing, errors, light curves) is algebra on these tables.
+
+The result is lazy: one Dask chunk holds one block of frames, made of tasks of a few frames
+each. Within a task frames are added in order, and tasks in order within a block, so the bits
+do not depend on threads, on the scheduler, or on where a run was interrupted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from tasoc_kit.errors import StepInputError
+from tasoc_kit.numerics.cells import AperturePixels, FrameTables, empty_tables, measure_frame
+from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.sources.ffi import FrameReader, open_frames
+from tasoc_kit.step import Parameter, step
+
+__all__ = ["aperture_pixels", "stream_frames"]
+
+FRAMES_PER_TASK = 8
+BRIGHT_OVER_SKY = 1.0
+"""A pixel is no sky where the stars alone bring more variance than this times the sky's."""
+
+_DIMS = {
+    "cells": ("time", "cell_row", "cell_column"),
+    "cell_used": ("time", "cell_row", "cell_column"),
+    "cell_variance": ("time", "cell_row", "cell_column"),
+    "column_cells": ("time", "band", "column"),
+    "column_used": ("time", "band", "column"),
+    "aperture_sum": ("time", "star"),
+    "moment_row": ("time", "star"),
+    "moment_column": ("time", "star"),
+}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every task needs beside its frames."""
+
+    template: np.ndarray
+    strap: np.ndarray
+    noise: tuple[float, float]
+    pixels: AperturePixels
+    lit: np.ndarray
+    """(star) True for stars with at least one pixel; the others have no sum, not a sum of zero."""
+    clip: float
+    cell: int
+    band: int
+    sky: bool
+
+
+@step(
+    version=1,
+    product="stream",
+    needs={
+        "cube": ("flux",),
+        "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
+        "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
+        "quality": ("quality", "frame_quality"),
+    },
+    gives=("cells", "column_cells", "aperture_sum", "block_image"),
+    libraries=("numpy", "numba"),
+)
+def stream_frames(
+    cube: xr.Dataset,
+    reference: xr.Dataset,
+    apertures: xr.Dataset,
+    quality: xr.Dataset,
+    *,
+    clip: Annotated[float, Parameter("distance from its cell's level that a sky pixel may have", ge=2)] = 6.5,
+    cell: Annotated[int, Parameter("size of a sky cell", unit="pix", ge=4, le=64)] = 16,
+    band: Annotated[int, Parameter("rows over which a column is averaged, in cells", ge=1)] = 8,
+    block: Annotated[int, Parameter("cadences stored together", ge=8)] = 64,
+) -> xr.Dataset:
+    """
+    Read every frame once and keep sky cells, column cells, aperture sums and block images.
+
+    Parameters
+    ----------
+    cube
+        Frames of one CCD or cutout, float32 electron/s.
+    reference
+        Star image, its sky and the noise model.
+    apertures
+        Pixels of every star.
+    quality
+        Bits of every cadence; only good ones enter the block images.
+    clip
+        Distance from the level of its cell, in sigma, that a sky pixel may have.
+    cell
+        Size of a sky cell, pixels.
+    band
+        Rows over which a column is averaged, in cells.
+    block
+        Cadences that are stored together.
+
+    Returns
+    -------
+    Lazy tables (time, …), one chunk a block; see the vocabulary for their names.
+
+    Raises
+    ------
+    StepInputError
+        If the reference has another shape than the frames.
+    """
+    reader = open_frames(cube)
+    if reader.shape != reference["reference"].shape:
+        raise StepInputError(
+            f"stream_frames: frames of {reader.shape} pixels, reference of {reference['reference'].shape}; "
+            "expected the same rows and columns. Make the reference from this cube."
+        )
+    plan = _make_plan(cube, reference, apertures, clip, cell, band)
+    variables = _blocks(reader, dask.delayed(plan), plan, good_cadences(quality), block)
+    return xr.Dataset(
+        variables,
+        coords={
+            "time": cube["time"],
+            "cadenceno": cube["cadenceno"],
+            "column": cube["column"],
+            "row": cube["row"],
+            "tic": apertures["tic"],
+        },
+        attrs={"cell": cell, "band": band * cell, "block": block, "clip": clip},
+    )
+
+
+def aperture_pixels(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> AperturePixels:
+    """
+    Return the pixels of all apertures in the order in which a frame is stored.
+
+    Parameters
+    ----------
+    apertures
+        ``row_size`` (star), ``pixel_row`` and ``pixel_column`` (aperture_pixel).
+    rows, columns
+        Labels of the frame; apertures must lie inside.
+    """
+    row = apertures["pixel_row"].values.astype(np.int64) - int(rows[0])
+    column = apertures["pixel_column"].values.astype(np.int64) - int(columns[0])
+    star = np.repeat(np.arange(apertures.sizes["star"]), apertures["row_size"].values)
+    centre = [
+        np.rint(apertures[name].values).astype(np.int64)[star] - int(labels[0])
+        for name, labels in (("star_row", rows), ("star_column", columns))
+    ]
+    order = np.lexsort((star, column, row))
+    return AperturePixels(
+        np.searchsorted(row[order], np.arange(rows.size + 1)).astype(np.int64),
+        column[order].astype(np.int32),
+        star[order].astype(np.int32),
+        (row - centre[0])[order].astype(np.float32),
+        (column - centre[1])[order].astype(np.float32),
+    )
+
+
+def _make_plan(
+    cube: xr.Dataset, reference: xr.Dataset, apertures: xr.Dataset, clip: float, cell: int, band: int
+) -> _Plan:
+    rows, columns = cube["row"].values, cube["column"].values
+    star, sky = reference["reference"].values, reference["reference_sky"].values
+    noise = float(reference["noise_floor"]), float(reference["noise_slope"])
+    limit = BRIGHT_OVER_SKY * (noise[0] + noise[1] * np.maximum(sky, 0))
+    template = (star + sky).astype(np.float32)
+    # A cutout may be filled by one star; its difference still is the best sky there is.
+    if min(template.shape) >= 2 * cell:
+        template[(noise[1] * star > limit) | reference["saturated"].values] = np.nan
+    strap = is_strap(columns)
+    if strap.all():
+        strap[:] = False
+    pixels = aperture_pixels(apertures, rows, columns)
+    lit = apertures["row_size"].values > 0
+    return _Plan(template, strap, noise, pixels, lit, clip, cell, band * cell, True)
+
+
+def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
+    """Read and measure some frames in order; the task that Dask runs."""
+    tables = empty_tables(len(frames), reader.shape, plan.lit.size, plan.cell, plan.band)
+    census = np.zeros((len(frames), 2), np.int32)
+    frame, image = np.empty(reader.shape, np.float32), np.zeros(reader.shape, np.float32)
+    for k, i in enumerate(frames):
+        reader.read(i, frame)
+        if k + 1 < len(frames):
+            reader.prefetch(i + 1)
+        out = FrameTables(*(table[k] for table in tables))
+        finite, zeros = measure_frame(
+            frame, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
+            *plan.pixels, *out, image, bool(good[k]), plan.sky,
+        )  # fmt: skip
+        census[k] = finite, zeros
+        for table in (out.aperture_sum, out.moment_row, out.moment_column):
+            table[~plan.lit] = np.nan
+        if finite == 0 or zeros == finite:
+            _forget(out)
+    return tables._asdict() | {
+        "finite_pixels": census[:, 0],
+        "zero_pixels": census[:, 1],
+        "image": image,
+        "count": int(good.sum()),
+    }
+
+
+def _forget(out: FrameTables) -> None:
+    """Leave nothing of a frame that holds no data: a sky of exactly zero is no measurement."""
+    for name, table in out._asdict().items():
+        table[...] = 0 if name.endswith("used") else np.nan
+
+
+def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the tasks of one block together, in order."""
+    count = sum(part["count"] for part in parts)
+    image = parts[0]["image"].astype(np.float64)
+    for part in parts[1:]:
+        image += part["image"]
+    joined = {
+        name: np.concatenate([part[name] for part in parts])
+        for name in (*FrameTables._fields, "finite_pixels", "zero_pixels")
+    }
+    mean = image / count if count else np.full(image.shape, np.nan)
+    return joined | {
+        "block_image": mean[None].astype(np.float32),
+        "block_frames": np.asarray([count], np.int32),
+    }
+
+
+def _blocks(
+    reader: FrameReader, shared: Any, plan: _Plan, good: np.ndarray, block: int
+) -> dict[str, tuple[tuple[str, ...], da.Array]]:
+    """Return every table as a lazy array with one chunk a block of frames."""
+    measure, join = dask.delayed(_measure_frames), dask.delayed(_join)
+    frames = good.size
+    one = empty_tables(1, reader.shape, plan.lit.size, plan.cell, plan.band)
+    kinds = {name: (table.shape[1:], table.dtype) for name, table in one._asdict().items()}
+    kinds |= {"finite_pixels": ((), np.dtype(np.int32)), "zero_pixels": ((), np.dtype(np.int32))}
+    pieces: dict[str, list[da.Array]] = {name: [] for name in (*kinds, "block_image", "block_frames")}
+    lazy_reader = dask.delayed(reader)
+    for start in range(0, frames, block):
+        stop = min(start + block, frames)
+        tasks = [range(i, min(i + FRAMES_PER_TASK, stop)) for i in range(start, stop, FRAMES_PER_TASK)]
+        joined = join([measure(lazy_reader, shared, t, good[t.start : t.stop]) for t in tasks])
+        for name, (shape, dtype) in kinds.items():
+            pieces[name].append(da.from_delayed(joined[name], (stop - start, *shape), dtype))
+        pieces["block_image"].append(da.from_delayed(joined["block_image"], (1, *reader.shape), np.float32))
+        pieces["block_frames"].append(da.from_delayed(joined["block_frames"], (1,), np.int32))
+    dims = _DIMS | {
+        "finite_pixels": ("time",),
+        "zero_pixels": ("time",),
+        "block_image": ("block", "row", "column"),
+        "block_frames": ("block",),
+    }
+    return {name: (dims[name], da.concatenate(arrays)) for name, arrays in pieces.items()}
