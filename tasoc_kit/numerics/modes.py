@@ -5,18 +5,31 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["half_sample_mode", "kernel_mode"]
+__all__ = ["half_sample_mode", "kernel_mode", "sorted_quantile"]
 
 _GRID_POINTS = 128
 _BISECTIONS = 40
 
 
 @numba.njit(cache=True, nogil=True)
+def sorted_quantile(values: np.ndarray, share: float) -> float:
+    """Return the quantile of sorted values, linear between them; NaN where there are none."""
+    if values.size == 0:
+        return np.nan
+    place = share * (values.size - 1)
+    below = int(place)
+    above = min(below + 1, values.size - 1)
+    return values[below] + (place - below) * (values[above] - values[below])
+
+
+@numba.njit(cache=True, nogil=True)
 def _bandwidth(values: np.ndarray) -> float:
     """Scott's rule with the smaller of standard deviation and scaled interquartile range."""
-    deviation = np.sqrt(((values - values.mean()) ** 2).sum() / (values.size - 1))
-    quartiles = np.percentile(values, np.array([25.0, 75.0]))
-    spread = (quartiles[1] - quartiles[0]) / 1.349
+    mean, squares = values.sum() / values.size, 0.0
+    for value in values:
+        squares += (value - mean) ** 2
+    deviation = np.sqrt(squares / (values.size - 1))
+    spread = (sorted_quantile(values, 0.75) - sorted_quantile(values, 0.25)) / 1.349
     scale = min(deviation, spread) if spread > 0 else deviation
     return 1.059 * scale * values.size**-0.2
 
@@ -30,8 +43,9 @@ def _binned_density(values: np.ndarray, width: float, low: float, step: float) -
         k = min(int(place), _GRID_POINTS - 2)
         counts[k] += k + 1 - place
         counts[k + 1] += place - k
-    kernel = np.exp(-0.5 * (np.arange(_GRID_POINTS) * step / width) ** 2)
-    density = np.zeros(_GRID_POINTS)
+    kernel, density = np.empty(_GRID_POINTS), np.zeros(_GRID_POINTS)
+    for k in range(_GRID_POINTS):
+        kernel[k] = np.exp(-0.5 * (k * step / width) ** 2)
     for k in range(_GRID_POINTS):
         if counts[k] > 0:
             for m in range(_GRID_POINTS):
@@ -64,7 +78,7 @@ def kernel_mode(values: np.ndarray) -> float:
     """
     width = _bandwidth(values)
     if not width > 0:
-        return np.median(values)
+        return sorted_quantile(values, 0.5)
     low = values[0] - 3 * width
     step = (values[-1] + 3 * width - low) / (_GRID_POINTS - 1)
     best = low + step * np.argmax(_binned_density(values, width, low, step))

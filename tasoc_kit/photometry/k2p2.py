@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from tasoc_kit.numerics.clusters import core_pixels, find_maxima, flood, merge_maxima
-from tasoc_kit.numerics.modes import kernel_mode
+from tasoc_kit.numerics.modes import kernel_mode, sorted_quantile
 from tasoc_kit.photometry.masks import Masks
 
 __all__ = ["Field", "grower", "make_field", "mask_threshold", "stamp_size"]
@@ -142,7 +142,7 @@ def mask_threshold(stamp: np.ndarray, factor: float) -> float:
     below = flux[: np.searchsorted(flux, mode)]
     if below.size == 0:
         return mode
-    return mode + factor * MAD_TO_SIGMA * np.median(mode - below)
+    return mode + factor * MAD_TO_SIGMA * (mode - sorted_quantile(below, 0.5))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -163,9 +163,11 @@ def fill_holes(mask: np.ndarray) -> bool:
 @numba.njit(cache=True, nogil=True)
 def _is_flat(flux: np.ndarray, brightest: float) -> bool:
     """Tell whether the pixels of a column look like a bleed: as bright as the star, and level."""
-    if flux.size < 2 or np.median(flux) < 0.5 * brightest:
+    ordered = np.sort(flux)
+    if flux.size < 2 or sorted_quantile(ordered, 0.5) < 0.5 * brightest:
         return False
-    return abs(np.median(np.diff(flux))) < _FLAT * flux.max()
+    steps = np.sort(flux[1:] - flux[:-1])
+    return abs(sorted_quantile(steps, 0.5)) < _FLAT * ordered[-1]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -215,9 +217,9 @@ def add_bleed_columns(image: np.ndarray, lit: np.ndarray, light: np.ndarray, mas
     brightest = _brightest_inside(image, mask)
     for j in range(mask.shape[1]):
         rows = np.flatnonzero(mask[:, j])
-        if rows.size == 0:
-            continue
-        flux = np.array([image[i, j] for i in rows])
+        flux = np.empty(rows.size)
+        for k in range(rows.size):
+            flux[k] = image[rows[k], j]
         if not _is_flat(flux, brightest):
             continue
         peak = rows[np.argmax(flux)]
@@ -249,11 +251,10 @@ def _grow_in_stamp(
     core = core_pixels(lit, CORE_NEIGHBOURS)
     if not core[row, column]:
         return empty, False, False
-    basins = markers.copy()
-    flood(image, core, basins)
-    if basins[row, column] == 0:
+    flood(image, core, markers)
+    if markers[row, column] == 0:
         return empty, False, False
-    mask = basins == basins[row, column]
+    mask = markers == markers[row, column]
     if mask.sum() < minimum:
         return empty, False, False
     filled = fill_holes(mask)
@@ -261,9 +262,23 @@ def _grow_in_stamp(
 
 
 @numba.njit(cache=True, nogil=True)
-def _touched_sides(mask: np.ndarray) -> np.ndarray:
-    """Return whether the mask touches the first row, the last, the first column, the last."""
-    return np.array([mask[0].any(), mask[-1].any(), mask[:, 0].any(), mask[:, -1].any()])
+def _enlarge(stamp: np.ndarray, box: np.ndarray, mask: np.ndarray) -> bool:
+    """Move the sides that the mask touches outward, as far as there is data; tell whether any moved."""
+    touched = (mask[0].any(), mask[-1].any(), mask[:, 0].any(), mask[:, -1].any())
+    moved = False
+    for side in range(4):
+        if touched[side] and stamp[side] != box[side]:
+            stamp[side] += _ENLARGE_BY if side % 2 else -_ENLARGE_BY
+            moved = True
+    return moved
+
+
+@numba.njit(cache=True, nogil=True)
+def _clip(stamp: np.ndarray, box: np.ndarray) -> None:
+    """Keep the stamp inside the pixels that hold data."""
+    for side in (0, 2):
+        stamp[side] = max(stamp[side], box[side])
+        stamp[side + 1] = min(stamp[side + 1], box[side + 1])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -288,32 +303,52 @@ def _grow_one(
     tries: int,
     factor: float,
     minimum: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    marks: np.ndarray,
+) -> tuple[np.ndarray, int, int]:
     """
     Grow one mask, on a stamp that is enlarged where the mask touches its border.
 
-    ``place`` holds row, column, rows and columns of the first stamp. Returned are the mask, the
-    first row and column of its stamp, and three marks: edge flux, bleeds, filled.
+    ``place`` holds row, column, rows and columns of the first stamp. Returned are the mask and its
+    first row and column; ``marks`` receives edge flux, bleeds, filled.
     """
-    if not (box[0] <= place[0] < box[1] and box[2] <= place[1] < box[3]):
-        return np.zeros((0, 0), dtype=np.bool_), place[:2].copy(), np.zeros(3)
     row, column, high, wide = place[0], place[1], place[2], place[3]
-    outward = np.array([-_ENLARGE_BY, _ENLARGE_BY, -_ENLARGE_BY, _ENLARGE_BY])
     stamp = np.array([row - high // 2, row + high // 2 + 1, column - wide // 2, column + wide // 2 + 1])
+    mask = np.zeros((0, 0), dtype=np.bool_)
+    if not (box[0] <= row < box[1] and box[2] <= column < box[3]):
+        return mask, stamp[0], stamp[2]
     for attempt in range(tries + 1):
-        for side in (0, 2):
-            stamp[side] = max(stamp[side], box[side])
-            stamp[side + 1] = min(stamp[side + 1], box[side + 1])
-        cut = (slice(stamp[0], stamp[1]), slice(stamp[2], stamp[3]))
+        _clip(stamp, box)
+        pixels = image[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy()
         mask, filled, bleeds = _grow_in_stamp(
-            image[cut], markers[cut], light[cut], row - stamp[0], column - stamp[2], factor, minimum
+            pixels,
+            markers[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy(),
+            light[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy(),
+            row - stamp[0],
+            column - stamp[2],
+            factor,
+            minimum,
         )
-        can_grow = _touched_sides(mask) & (stamp != box)
-        if attempt == tries or not can_grow.any():
+        marks[0], marks[1], marks[2] = _border_flux(pixels, mask), bleeds, filled
+        if attempt == tries or not _enlarge(stamp, box, mask):
             break
-        stamp = np.where(can_grow, stamp + outward, stamp)
-    marks = np.array([_border_flux(image[cut], mask), 1.0 if bleeds else 0.0, 1.0 if filled else 0.0])
-    return mask, stamp[::2].copy(), marks
+    return mask, stamp[0], stamp[2]
+
+
+@numba.njit(cache=True, nogil=True)
+def _append(pixels: np.ndarray, used: int, mask: np.ndarray, top: int, left: int) -> np.ndarray:
+    """Write the places of the mask from entry ``used`` on; return the table, a longer one if need be."""
+    needed = used + mask.sum()
+    if needed > pixels.shape[0]:
+        longer = np.empty((2 * needed, 2), dtype=np.int16)
+        for k in range(used):
+            longer[k, 0], longer[k, 1] = pixels[k, 0], pixels[k, 1]
+        pixels = longer
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            if mask[i, j]:
+                pixels[used, 0], pixels[used, 1] = top + i, left + j
+                used += 1
+    return pixels
 
 
 @numba.njit(cache=True, nogil=True)
@@ -333,20 +368,13 @@ def _grow_many(
     pixels = np.empty((64 * places.shape[0] + 64, 2), dtype=np.int16)
     used = 0
     for star in range(places.shape[0]):
-        mask, corner, marks[star] = _grow_one(
-            image, markers, light, box, places[star], tries[star], factor, minimum
+        mask, top, left = _grow_one(
+            image, markers, light, box, places[star], tries[star], factor, minimum, marks[star]
         )
+        pixels = _append(pixels, used, mask, top, left)
         sizes[star] = mask.sum()
-        if used + sizes[star] > pixels.shape[0]:
-            larger = np.empty((2 * pixels.shape[0] + sizes[star], 2), dtype=np.int16)
-            larger[:used] = pixels[:used]
-            pixels = larger
-        for i in range(mask.shape[0]):
-            for j in range(mask.shape[1]):
-                if mask[i, j]:
-                    pixels[used, 0], pixels[used, 1] = corner[0] + i, corner[1] + j
-                    used += 1
-    return sizes, pixels[:used].copy(), marks
+        used += sizes[star]
+    return sizes, pixels[:used], marks
 
 
 def grower(
