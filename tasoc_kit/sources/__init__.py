@@ -1,0 +1,1 @@
+"""Bytes to lazy Datasets: FFIs, cutouts, target pixel files, star catalogues."""

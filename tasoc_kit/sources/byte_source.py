@@ -1,0 +1,209 @@
+"""Bytes of a file by range, wherever it is: a disk, a gzip file, S3 or an HTTP server.
+
+Every reader of pixels and headers goes through :func:`open_bytes`, so a format is written
+once and works for all places. Credentials are those of fsspec and of the environment;
+the buckets in ``PUBLIC_BUCKETS`` are read without any.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import fsspec
+
+from tasoc_kit.errors import SourceError
+
+__all__ = ["PUBLIC_BUCKETS", "ByteSource", "file_name", "is_local", "list_files", "local_path", "open_bytes"]
+
+PUBLIC_BUCKETS = ("stpubdata",)
+"""Buckets of open data that answer without credentials."""
+
+
+class ByteSource(Protocol):
+    """A file that can be read from any byte on."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return up to ``length`` bytes from ``start`` on; −1 is all of a gzip file."""
+
+    def size(self) -> int:
+        """Return the number of bytes; −1 where only reading to the end would tell."""
+
+
+def is_local(url: str | os.PathLike[str]) -> bool:
+    """Return True for a path on this machine."""
+    text = os.fspath(url)
+    return "://" not in text or text.startswith("file://")
+
+
+def local_path(url: str | os.PathLike[str]) -> Path:
+    """Return a local URL as a path."""
+    return Path(os.fspath(url).removeprefix("file://")).expanduser()
+
+
+def file_name(url: str) -> str:
+    """Return the last part of a path or URL."""
+    return url.rstrip("/").rsplit("/", 1)[-1]
+
+
+@lru_cache(maxsize=64)
+def _filesystem(scheme: str, bucket: str) -> fsspec.AbstractFileSystem:
+    options: dict[str, Any] = {"anon": True} if scheme == "s3" and bucket in PUBLIC_BUCKETS else {}
+    try:
+        return fsspec.filesystem(scheme, **options)
+    except ImportError as error:
+        raise SourceError(
+            f"{scheme}://{bucket}: this scheme needs a library that is not installed ({error}). "
+            f"Install it, for S3 with: pip install 'tasoc-kit[{scheme}]'."
+        ) from None
+    except ValueError as error:
+        raise SourceError(
+            f"{scheme}://{bucket}: unknown scheme ({error}); expected a path, s3:// or https://. "
+            "Correct the address."
+        ) from None
+
+
+def filesystem(url: str) -> fsspec.AbstractFileSystem:
+    """Return the fsspec filesystem of a URL."""
+    scheme, _, rest = url.partition("://")
+    return _filesystem(scheme, rest.partition("/")[0] if scheme == "s3" else "")
+
+
+class _LocalFile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, start: int, length: int) -> bytes:
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            return os.pread(handle, length, start)
+        finally:
+            os.close(handle)
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
+class _RemoteFile:
+    def __init__(self, url: str) -> None:
+        self.url, self.files = url, filesystem(url)
+
+    def read(self, start: int, length: int) -> bytes:
+        return bytes(self.files.cat_file(self.url, start=start, end=start + length))
+
+    def size(self) -> int:
+        return int(self.files.size(self.url) or 0)
+
+
+class _GzipFile:
+    """A compressed file, unpacked from its beginning on every read."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def read(self, start: int, length: int) -> bytes:
+        opened = (
+            open(local_path(self.url), "rb")
+            if is_local(self.url)
+            else filesystem(self.url).open(self.url, "rb")
+        )
+        with opened as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+            unpacked.seek(start)
+            return unpacked.read(length)
+
+    def size(self) -> int:
+        return -1
+
+
+class _Named:
+    """Words the failures of a source with the name of its file."""
+
+    def __init__(self, url: str, source: ByteSource) -> None:
+        self.url, self.source = url, source
+
+    def read(self, start: int, length: int) -> bytes:
+        try:
+            return self.source.read(start, length)
+        except FileNotFoundError:
+            raise SourceError.for_file(self.url, "there is no such file", "Check the path.") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise SourceError.for_file(
+                self.url, f"damaged gzip data ({error})", "Fetch the file again."
+            ) from None
+        except OSError as error:
+            raise SourceError.for_file(
+                self.url, f"cannot be read ({error})", "Check the permissions and the connection."
+            ) from None
+
+    def size(self) -> int:
+        try:
+            return self.source.size()
+        except FileNotFoundError:
+            raise SourceError.for_file(self.url, "there is no such file", "Check the path.") from None
+        except OSError as error:
+            raise SourceError.for_file(
+                self.url, f"cannot be read ({error})", "Check the permissions and the connection."
+            ) from None
+
+
+def open_bytes(url: str | os.PathLike[str]) -> ByteSource:
+    """
+    Return a reader of byte ranges; nothing is opened before the first read.
+
+    Names that end in ``.gz`` are unpacked on the way. Failures are SourceErrors with the name
+    of the file.
+    """
+    text = os.fspath(url)
+    if text.endswith(".gz"):
+        return _Named(text, _GzipFile(text))
+    if is_local(text):
+        return _Named(text, _LocalFile(local_path(text)))
+    return _Named(text, _RemoteFile(text))
+
+
+def _local_files(path: Path, endings: tuple[str, ...]) -> list[str]:
+    if path.is_dir():
+        found = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+        return sorted(str(file) for file in found if file.name.endswith(endings))
+    if any(mark in path.name for mark in "*?["):
+        return sorted(str(file) for file in path.parent.glob(path.name))
+    return [str(path)] if path.exists() else []
+
+
+def _remote_files(url: str, endings: tuple[str, ...]) -> list[str]:
+    files = filesystem(url)
+    scheme = url.partition("://")[0]
+    if any(mark in url for mark in "*?["):
+        found = files.glob(url)
+    elif url.endswith(endings):
+        return [url]
+    else:
+        found = [name for name in files.find(url) if name.endswith(endings)]
+    return sorted(name if "://" in name else f"{scheme}://{name}" for name in found)
+
+
+def list_files(
+    where: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    endings: tuple[str, ...] = (".fits", ".fits.gz"),
+) -> list[str]:
+    """
+    Return the files that a folder, a glob, one name or a list of names stands for, sorted.
+
+    Folders are walked to the bottom. An empty list means that nothing is there.
+    """
+    if not isinstance(where, str | os.PathLike):
+        return sorted(os.fspath(name) for name in where)
+    text = os.fspath(where)
+    try:
+        return _local_files(local_path(text), endings) if is_local(text) else _remote_files(text, endings)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SourceError.for_file(
+            text, f"cannot be listed ({error})", "Check the address and the permissions."
+        ) from None

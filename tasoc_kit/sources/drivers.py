@@ -1,0 +1,114 @@
+"""Intake drivers: what an entry of ``catalogs/*.yaml`` names in ``driver``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+from intake.source.base import DataSource, Schema
+
+from tasoc_kit.sources.cube import open_cube
+from tasoc_kit.sources.ffi import open_ffi
+from tasoc_kit.sources.target_pixels import open_target_pixels
+
+__all__ = ["FFISource", "ProductSource", "TargetPixelSource"]
+
+
+class _LazySource(DataSource):
+    """A source whose data is a lazy Dataset: discovering, reading and ``to_dask`` give the same."""
+
+    container = "xarray"
+    version = "1"
+    partition_access = False
+
+    def _open(self) -> xr.Dataset:
+        raise NotImplementedError(type(self).__name__)
+
+    def _get_schema(self) -> Schema:
+        dataset = self.to_dask()
+        return Schema(
+            datashape=None,
+            dtype={str(name): str(v.dtype) for name, v in dataset.data_vars.items()},
+            shape={str(name): v.shape for name, v in dataset.data_vars.items()},
+            npartitions=1,
+            extra_metadata={"attrs": dict(dataset.attrs)},
+        )
+
+    def to_dask(self) -> xr.Dataset:
+        """Return the lazy Dataset, opened once."""
+        if getattr(self, "_dataset", None) is None:
+            self._dataset = self._open()
+        return self._dataset
+
+    def read(self) -> xr.Dataset:
+        """Return the lazy Dataset: no cube fits into memory as a whole."""
+        return self.to_dask()
+
+    def _close(self) -> None:
+        self._dataset = None
+
+
+class FFISource(_LazySource):
+    """FFIs of one CCD of one sector: a folder, a glob, files or an index."""
+
+    name = "tess_ffi"
+
+    def __init__(
+        self,
+        urlpath: str | list[str],
+        sector: int | None = None,
+        camera: int | None = None,
+        ccd: int | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(metadata=metadata)
+        self.urlpath, self.unit = (
+            urlpath,
+            {"sector": sector or None, "camera": camera or None, "ccd": ccd or None},
+        )
+
+    def _open(self) -> xr.Dataset:
+        return open_ffi(self.urlpath, **self.unit)
+
+
+class TargetPixelSource(_LazySource):
+    """A TESScut cube, also in a zip, or a target pixel file."""
+
+    name = "tess_target_pixels"
+
+    def __init__(
+        self, urlpath: str, sector: int | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(metadata=metadata)
+        self.urlpath, self.sector = urlpath, sector or None
+
+    def _open(self) -> xr.Dataset:
+        if self.urlpath.endswith((".fits", ".fits.gz", ".zip")):
+            return open_target_pixels(self.urlpath, self.sector)
+        return open_cube(self.urlpath, self.sector)
+
+
+class ProductSource(_LazySource):
+    """A product of the store."""
+
+    name = "tasoc_product"
+
+    def __init__(
+        self,
+        product: str,
+        sector: int | None = None,
+        camera: int | None = None,
+        ccd: int | None = None,
+        field: str | None = None,
+        tag: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(metadata=metadata)
+        self.product = product
+        self.unit = {"sector": sector or None, "camera": camera or None, "ccd": ccd or None}
+        self.field, self.tag = field or None, tag or None
+
+    def _open(self) -> xr.Dataset:
+        from tasoc_kit.store import open_product
+
+        return open_product(self.product, **self.unit, field=self.field, tag=self.tag)

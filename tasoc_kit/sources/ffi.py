@@ -1,0 +1,373 @@
+"""FFIs as a lazy cube: the xarray backend ``tess-ffi`` and the quick reader of whole frames.
+
+One frame is one chunk. Pixels are read from the FITS files themselves, by byte range, when they
+are asked for; nothing is converted or copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from tasoc_kit import vocabulary
+from tasoc_kit.errors import SourceError
+from tasoc_kit.numerics import detector
+from tasoc_kit.provenance import raw_id, raw_record
+from tasoc_kit.sources.byte_source import file_name
+from tasoc_kit.sources.ffi_index import (
+    Where,
+    place_in_time,
+    read_index,
+    resolve_duplicates,
+    scan,
+    select_unit,
+)
+from tasoc_kit.sources.frame_files import FrameFiles
+from tasoc_kit.vocabulary import KitQuality
+
+__all__ = [
+    "FFIBackend",
+    "FrameReader",
+    "chunk_frames",
+    "cube_from_index",
+    "open_ffi",
+    "open_frames",
+    "science",
+]
+
+_FILES = ("file", "file_offset", "file_rows", "file_columns")
+_ERRORS = ("err_offset", "err_rows", "err_columns")
+
+
+class _FrameArray(BackendArray):
+    """A variable of the cube that reads its pixels when it is indexed."""
+
+    dtype = np.dtype("float32")
+
+    def __init__(self, files: FrameFiles, rows: int, columns: int) -> None:
+        self.files = files
+        self.shape = (len(files.urls), rows, columns)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        labels = [np.arange(size)[part] for part, size in zip(key, self.shape, strict=True)]
+        times, rows, columns = (np.atleast_1d(part) for part in labels)
+        out = np.empty((times.size, rows.size, columns.size), dtype=np.float32)
+        if out.size:
+            row, column = rows.min(), columns.min()
+            window = np.empty((rows.max() - row + 1, columns.max() - column + 1), dtype=np.float32)
+            picked = np.ix_(rows - row, columns - column)
+            as_stored = window.shape == out.shape[1:] and _in_order(rows) and _in_order(columns)
+            for k, i in enumerate(times):
+                self.files.read(int(i), int(row), int(column), out[k] if as_stored else window)
+                if not as_stored:
+                    out[k] = window[picked]
+        return out.reshape(tuple(size for part in labels for size in part.shape))
+
+
+def _in_order(labels: np.ndarray) -> bool:
+    return bool(np.all(np.diff(labels) == 1))
+
+
+def _raw_files(table: pd.DataFrame) -> list[tuple[str, int, str]]:
+    names, sizes = table["name"], table["size"]
+    return [
+        (str(name), int(size), str(checksum))
+        for name, size, checksum in zip(names, sizes, table["checksum"], strict=True)
+    ]
+
+
+def _attributes(table: pd.DataFrame, duplicates: int, excluded: pd.DataFrame) -> dict[str, Any]:
+    files = _raw_files(table)
+    identity = raw_id(files)
+    first = table.iloc[0]
+    attributes = {
+        "product": "cube",
+        "mission": "TESS",
+        "source": "ffi",
+        "sector": int(first["sector"]),
+        "camera": int(first["camera"]),
+        "ccd": int(first["ccd"]),
+        "field": "",
+        "exposure": _typical(table["exposure"]),
+        "cadence": _typical(table["cadence"]),
+        "duplicates": int(duplicates),
+        "unreadable": int((table["problem"] != "").sum()),
+        "excluded": len(excluded),
+        "background_subtracted": 0,
+        "provenance_id": identity,
+        "provenance": json.dumps({identity: raw_record(files)}, sort_keys=True, separators=(",", ":")),
+    }
+    troubles = pd.concat([table[table["problem"] != ""], excluded])
+    if len(troubles):
+        attributes["problems"] = json.dumps(dict(zip(troubles["name"], troubles["problem"], strict=True)))
+    return attributes
+
+
+def _typical(values: pd.Series) -> float:
+    known = values.dropna()
+    return float(known.mode().iloc[0]) if len(known) else float("nan")
+
+
+def _check_usable(table: pd.DataFrame, unit: pd.DataFrame) -> None:
+    if (table["problem"] == "").any():
+        return
+    first = unit.iloc[0]
+    raise SourceError(
+        f"{first['file']}: {first['problem'] or 'no time'}; none of {len(unit)} file(s) is an FFI. "
+        "Fetch the files again."
+    )
+
+
+def cube_from_index(
+    index: pd.DataFrame, *, sector: int | None = None, camera: int | None = None, ccd: int | None = None
+) -> xr.Dataset:
+    """
+    Return the cube of one CCD of one sector; no pixel is read.
+
+    Parameters
+    ----------
+    index
+        Rows as :func:`tasoc_kit.sources.ffi_index.scan` returns them.
+    sector, camera, ccd
+        Needed where the index holds more than one unit.
+
+    Returns
+    -------
+    ``flux`` and, where any file has it, ``flux_err`` (time, row, column), read lazily; coordinates
+    and the table of files in memory, in order of time. A file that cannot be read keeps its
+    cadence, with NaN pixels and the bit NO_DATA in ``frame_quality``, if its time is known; else it
+    is counted in attrs ``excluded`` and named, as all such files are, in attrs ``problems``.
+
+    Raises
+    ------
+    SourceError
+        If there is no row of this unit, rows of several units, or no file that can be read.
+    """
+    unit = place_in_time(select_unit(index, sector, camera, ccd))
+    timed = unit["time_start"].notna()
+    table, duplicates = resolve_duplicates(unit[timed])
+    _check_usable(table, unit)
+    data = {name: ("time", table[name].to_numpy()) for name in (*_FILES, *_ERRORS, "wcs")}
+    start, stop = table["time_start"].to_numpy(), table["time_stop"].to_numpy()
+    bad = (table["problem"] != "").to_numpy()
+    no_wcs = (table["wcs_problem"] != "").to_numpy() | bad
+    coords: dict[str, Any] = {
+        "time": 0.5 * (start + stop),
+        "time_start": ("time", start),
+        "time_stop": ("time", stop),
+        "timecorr": ("time", table["timecorr"].to_numpy()),
+        "cadenceno": ("time", table["cadenceno"].to_numpy(np.int32)),
+        "quality": ("time", table["quality"].to_numpy(np.int32)),
+        "frame_quality": (
+            "time",
+            (bad * int(KitQuality.NO_DATA) | no_wcs * int(KitQuality.NO_WCS)).astype(np.int32),
+        ),
+    }
+    frame = _frame_table(data, bad)
+    rows, columns = _extent(frame)
+    coords |= {"row": np.arange(rows, dtype=np.int32), "column": np.arange(columns, dtype=np.int32)}
+    pixels = {"flux": _lazy(_files_of(frame, bad, "file"), rows, columns)}
+    if (frame["err_offset"][1] >= 0).any() or (frame["file_rows"][1] < 0).any():
+        pixels["flux_err"] = _lazy(_files_of(frame, bad, "err"), rows, columns)
+    cube = xr.Dataset(pixels, coords | frame, _attributes(table, duplicates, unit[~timed]))
+    return vocabulary.label(cube)
+
+
+def _frame_table(data: dict[str, tuple[str, np.ndarray]], bad: np.ndarray) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for name, (dim, values) in data.items():
+        kind = vocabulary.VARIABLES[name].dtype
+        table[name] = (dim, values.astype(object if kind == "str" else kind))
+    table["file_offset"] = ("time", np.where(bad, -1, table["file_offset"][1]))
+    return table
+
+
+def _extent(frame: dict[str, Any]) -> tuple[int, int]:
+    """Return the rows and columns that hold every frame; the full frame where a size is not known yet."""
+    rows, columns = frame["file_rows"][1], frame["file_columns"][1]
+    if (rows < 0).all():
+        return detector.ROWS, detector.COLUMNS
+    return int(rows.max()), int(columns.max())
+
+
+def _files_of(frame: dict[str, Any], bad: np.ndarray, kind: str) -> FrameFiles:
+    return FrameFiles(
+        urls=frame["file"][1],
+        offsets=frame[f"{kind}_offset"][1],
+        rows=frame[f"{kind}_rows"][1],
+        columns=frame[f"{kind}_columns"][1],
+        kind=kind,
+        usable=~bad,
+    )
+
+
+def _lazy(files: FrameFiles, rows: int, columns: int) -> xr.Variable:
+    array = indexing.LazilyIndexedArray(_FrameArray(files, rows, columns))
+    return xr.Variable(("time", "row", "column"), array, encoding={"preferred_chunks": {"time": 1}})
+
+
+def chunk_frames(cube: xr.Dataset) -> xr.Dataset:
+    """Return the cube with its pixels as Dask arrays, one frame a chunk; coordinates stay in memory."""
+    pixels = {
+        name: variable.chunk({"time": 1, "row": -1, "column": -1})
+        for name, variable in cube.data_vars.items()
+        if variable.dims == ("time", "row", "column")
+    }
+    return cube.assign(pixels)
+
+
+def _index_of(source: Where | pd.DataFrame, unit: dict[str, int | None], base: str | None) -> pd.DataFrame:
+    if isinstance(source, pd.DataFrame):
+        return source
+    if isinstance(source, str | os.PathLike) and os.fspath(source).endswith((".parquet", ".pq")):
+        return read_index(source, base)
+    return scan(source, **unit)
+
+
+def open_ffi(
+    source: Where | pd.DataFrame,
+    sector: int | None = None,
+    camera: int | None = None,
+    ccd: int | None = None,
+    chunks: str | None = "frame",
+    base: str | None = None,
+) -> xr.Dataset:
+    """
+    Open FFIs as one lazy cube.
+
+    Parameters
+    ----------
+    source
+        A folder, a glob, a file, a list of files (paths or URLs), an index, or the parquet file of one.
+    sector, camera, ccd
+        Needed where the source holds more than one unit.
+    chunks
+        ``"frame"`` for Dask arrays of one frame a chunk; None for lazy arrays without Dask, the
+        quicker way to small cutouts.
+    base
+        What stands before the paths of a published listing; the public bucket by default.
+
+    Returns
+    -------
+    The cube, as :func:`cube_from_index` describes it.
+    """
+    unit = {"sector": sector, "camera": camera, "ccd": ccd}
+    cube = cube_from_index(_index_of(source, unit, base), **unit)
+    return cube if chunks is None else chunk_frames(cube)
+
+
+def science(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the part of a frame or cube that sees the sky: rows 0–2047, columns 44–2091 by label."""
+    rows, columns = detector.SCIENCE_ROWS, detector.SCIENCE_COLUMNS
+    return dataset.sel(row=slice(rows.start, rows.stop - 1), column=slice(columns.start, columns.stop - 1))
+
+
+class FFIBackend(BackendEntrypoint):
+    """The xarray engine ``tess-ffi``: ``xr.open_dataset(folder, engine="tess-ffi", camera=1, ccd=2)``."""
+
+    description = "TESS Full-Frame Images as a lazy cube (time, row, column)"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "sector", "camera", "ccd", "base")
+
+    def open_dataset(
+        self,
+        filename_or_obj: Where | pd.DataFrame,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        sector: int | None = None,
+        camera: int | None = None,
+        ccd: int | None = None,
+        base: str | None = None,
+    ) -> xr.Dataset:
+        """Open a folder, file, list of files or index; ``chunks={}`` gives one frame a chunk."""
+        cube = open_ffi(filename_or_obj, sector, camera, ccd, None, base)
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return cube.drop_vars(dropped, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Return True for a file with the name of a calibrated FFI."""
+        if not isinstance(filename_or_obj, str | os.PathLike):
+            return False
+        return file_name(os.fspath(filename_or_obj)).endswith(("_ffic.fits", "_ffic.fits.gz"))
+
+
+class FrameReader:
+    """
+    Reads frames of a cube into arrays of the caller, from any thread.
+
+    Frames of files come straight from their bytes, without Dask; the frames of other cubes from
+    the cube's ``flux``.
+    """
+
+    def __init__(self, cube: xr.Dataset) -> None:
+        self.cube = cube
+        self.shape = (cube.sizes["row"], cube.sizes["column"])
+        self.count = 0
+        self._flux = self._direct("file")
+        self._err = self._direct("err")
+        self.row, self.column = (int(cube[name][0]) if cube.sizes[name] else 0 for name in ("row", "column"))
+
+    def __len__(self) -> int:
+        return int(self.cube.sizes["time"])
+
+    def _direct(self, kind: str) -> FrameFiles | None:
+        """Return the files if every frame can be read from one and the labels are without gaps."""
+        wanted = {"file", f"{kind}_offset", f"{kind}_rows", f"{kind}_columns"}
+        if self.cube.attrs.get("source") != "ffi" or not wanted <= set(self.cube.variables):
+            return None
+        if not all(_in_order(self.cube[name].values) for name in ("row", "column")):
+            return None
+        values = {name: self.cube[name].values for name in wanted}
+        no_data = self.cube["frame_quality"].values & int(KitQuality.NO_DATA)
+        return FrameFiles(
+            values["file"],
+            values[f"{kind}_offset"],
+            values[f"{kind}_rows"],
+            values[f"{kind}_columns"],
+            kind,
+            no_data == 0,
+        )
+
+    def read(self, i: int, out: np.ndarray) -> None:
+        """
+        Fill ``out`` with frame ``i``.
+
+        Parameters
+        ----------
+        out
+            Native float32, C-contiguous, of ``shape``; NaN where the frame holds nothing.
+        """
+        self.count += 1
+        if self._flux is None:
+            out[...] = self.cube["flux"][i].values
+        else:
+            self._flux.read(i, self.row, self.column, out)
+
+    def read_err(self, i: int, out: np.ndarray) -> None:
+        """Fill ``out`` with the uncertainty of frame ``i``; NaN where there is none."""
+        if "flux_err" not in self.cube:
+            out.fill(np.nan)
+        elif self._err is None:
+            out[...] = self.cube["flux_err"][i].values
+        else:
+            self._err.read(i, self.row, self.column, out)
+
+    def prefetch(self, i: int) -> None:
+        """Ask the disk for frame ``i`` ahead of its reading; does nothing for other sources."""
+        if self._flux is not None and 0 <= i < len(self):
+            self._flux.prefetch(i)
+
+
+def open_frames(cube: xr.Dataset) -> FrameReader:
+    """Return the quick reader of a cube's frames."""
+    return FrameReader(cube)

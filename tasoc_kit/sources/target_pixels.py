@@ -1,0 +1,310 @@
+"""TESScut cubes and target pixel files as the same cube that FFIs give.
+
+The pixels of a table stay in their file until they are asked for, where the file is plain and
+local; what comes from an archive, a gzip file or a URL is held in memory. Format: Kepler and
+TESS target pixel files, columns TIME, TIMECORR, CADENCENO, FLUX, FLUX_ERR, QUALITY, POS_CORR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+
+from tasoc_kit import vocabulary
+from tasoc_kit.errors import SourceError
+from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number
+from tasoc_kit.provenance import raw_id, raw_record
+from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, open_bytes
+from tasoc_kit.sources.ffi_header import wcs_text
+from tasoc_kit.vocabulary import KitQuality
+
+__all__ = ["open_target_pixels", "open_target_pixels_by_sector"]
+
+_NEEDED = ("TIME", "FLUX")
+_CHUNK_BYTES = 8 * 2**20
+_SECTOR = re.compile(r"-s(\d{4})-")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The parts of one file that the cube is made of."""
+
+    name: str
+    size: int
+    hdus: fits.HDUList
+
+    @property
+    def header(self) -> fits.Header:
+        return self.hdus[1].header
+
+    def value(self, keyword: str, default: Any = None) -> Any:
+        """Return a keyword of the table's header, else of the primary one; blank counts as missing."""
+        for header in (self.header, self.hdus[0].header):
+            found = header.get(keyword)
+            if found is not None and found != "" and not isinstance(found, fits.card.Undefined):
+                return found
+        return default
+
+    def column(self, name: str) -> np.ndarray | None:
+        return self.hdus[1].data[name] if name in self.hdus[1].columns.names else None
+
+
+def _zip_members(path: str, sector: int | None) -> list[str]:
+    with zipfile.ZipFile(local_path(path)) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith((".fits", ".fits.gz")))
+    return [name for name in names if sector is None or _sector_of_name(name) in (None, sector)]
+
+
+def _sector_of_name(name: str) -> int | None:
+    found = _SECTOR.search(name)
+    return int(found.group(1)) if found else None
+
+
+def _content(path: str, member: str | None) -> tuple[str, Any, int]:
+    """Return name, what astropy opens, and size."""
+    if member is not None:
+        with zipfile.ZipFile(local_path(path)) as archive:
+            data = archive.read(member)
+        return file_name(member), io.BytesIO(data), len(data)
+    if is_local(path) and not path.endswith(".gz"):
+        return file_name(path), local_path(path), local_path(path).stat().st_size
+    source = open_bytes(path)
+    data = source.read(0, source.size())
+    return file_name(path), io.BytesIO(data), len(data)
+
+
+def _open_table(path: str, member: str | None) -> _Table:
+    shown = f"{path}!{member}" if member else path
+    try:
+        name, opened, size = _content(path, member)
+        hdus = fits.open(opened, memmap=not isinstance(opened, io.BytesIO), lazy_load_hdus=False)
+        table = _Table(name, size, hdus)
+        missing = [column for column in _NEEDED if column not in hdus[1].columns.names]
+        if missing:
+            raise ValueError(f"its table has no {', '.join(missing)}")
+        table.column("TIME")
+        return table
+    except FileNotFoundError:
+        raise SourceError.for_file(shown, "there is no such file", "Check the path.") from None
+    except zipfile.BadZipFile as error:
+        raise SourceError.for_file(shown, f"a damaged archive ({error})", "Fetch it again.") from None
+    except (OSError, ValueError, TypeError, IndexError, AttributeError, KeyError, VerifyError) as error:
+        raise SourceError.for_file(
+            shown,
+            f"no cutout or target pixel file ({error})",
+            "Expected a FITS file with a table of TIME and FLUX. Fetch the file again.",
+        ) from None
+
+
+def _origin(table: _Table) -> tuple[int, int]:
+    """Return the labels of the lower left pixel."""
+    number = table.hdus[1].columns.names.index("FLUX") + 1
+    place = []
+    for axis in (2, 1):
+        value = table.value(f"{axis}CRV{number}P", 1)
+        pixel = table.value(f"{axis}CRP{number}P", 1)
+        place.append(round(float(value)) - round(float(pixel)))
+    return place[0], place[1]
+
+
+def _full_frame_wcs(table: _Table, row: int, column: int) -> str:
+    """Return the plate solution of the aperture image, counted on the full frame."""
+    if len(table.hdus) < 3 or "CRVAL1" not in table.hdus[2].header:
+        return ""
+    header = table.hdus[2].header.copy()
+    header["CRPIX1"] = float(header["CRPIX1"]) + column
+    header["CRPIX2"] = float(header["CRPIX2"]) + row
+    return wcs_text(header)
+
+
+def _native(values: np.ndarray | None, dtype: str, length: int) -> np.ndarray:
+    return np.zeros(length, dtype) if values is None else np.ascontiguousarray(values, dtype=dtype)
+
+
+def _times(table: _Table, cadenceno: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mid-times in BTJD and where the file has none; these are filled in by cadence number."""
+    reference = float(table.value("BJDREFI", 2457000)) + float(table.value("BJDREFF", 0.0))
+    times = np.array(table.column("TIME"), dtype=np.float64) + (reference - BTJD_ZERO)
+    missing = ~np.isfinite(times)
+    if missing.any() and np.unique(cadenceno).size == cadenceno.size and (~missing).sum() > 1:
+        slope, start = np.polyfit(cadenceno[~missing] - cadenceno[0], times[~missing], 1)
+        guess = np.interp(cadenceno, cadenceno[~missing], times[~missing])
+        beyond = (cadenceno < cadenceno[~missing].min()) | (cadenceno > cadenceno[~missing].max())
+        line = start + slope * (cadenceno - cadenceno[0])
+        times = np.where(missing, np.where(beyond, line, guess), times)
+    return times, missing
+
+
+def _numbers(table: _Table, step: float) -> np.ndarray:
+    given = _native(table.column("CADENCENO"), "int32", len(table.hdus[1].data))
+    if given.any():
+        return given
+    corr = _native(table.column("TIMECORR"), "float64", given.size)
+    reference = float(table.value("BJDREFI", 2457000)) + float(table.value("BJDREFF", 0.0)) - BTJD_ZERO
+    return cadence_number(
+        np.nan_to_num(np.asarray(table.column("TIME"), np.float64) + reference - corr), step
+    )
+
+
+def _pixels(table: _Table, column: str) -> xr.Variable:
+    values = table.column(column)
+    frame_bytes = max(4, 4 * int(np.prod(values.shape[1:])))
+    block = max(1, min(len(values) or 1, _CHUNK_BYTES // frame_bytes))
+    lazy = da.from_array(values, chunks=(block, -1, -1), name=False, asarray=False)
+    return xr.Variable(("time", "row", "column"), lazy.astype(np.float32))
+
+
+def _unit(table: _Table) -> dict[str, Any]:
+    """Return mission, sector, camera and CCD; for Kepler the quarter or campaign, module and output."""
+    mission = str(table.value("MISSION") or table.value("TELESCOP") or "TESS").split()[0]
+    if mission in ("Kepler", "K2"):
+        names = ("QUARTER" if mission == "Kepler" else "CAMPAIGN", "MODULE", "OUTPUT")
+    else:
+        names = ("SECTOR", "CAMERA", "CCD")
+    values = [table.value(name) for name in names]
+    if values[0] is None:
+        values[0] = _sector_of_name(table.name)
+    unit = dict(zip(("sector", "camera", "ccd"), (int(v or 0) for v in values), strict=True))
+    return {"mission": mission} | unit
+
+
+def _target(table: _Table) -> dict[str, Any]:
+    known = {"object": "OBJECT", "tic": "TICID", "ra": "RA_OBJ", "dec": "DEC_OBJ", "tmag": "TESSMAG"}
+    return {name: value for name, key in known.items() if (value := table.value(key)) is not None}
+
+
+def _attributes(table: _Table, row: int, column: int, step: float) -> dict[str, Any]:
+    checksum = str(table.value("CHECKSUM", "")) or _sha256(table)
+    files = [(table.name, table.size, checksum)]
+    identity = raw_id(files)
+    return {
+        "product": "cube",
+        "source": "target_pixels",
+        **_unit(table),
+        "field": f"r{row:04d}c{column:04d}",
+        "exposure": round(float(table.value("DEADC", 0.792)) * step, 4),
+        "cadence": round(step, 2),
+        "duplicates": 0,
+        "unreadable": 0,
+        "excluded": 0,
+        "background_subtracted": int(bool(table.value("BACKAPP", False))),
+        **_target(table),
+        "provenance_id": identity,
+        "provenance": json.dumps({identity: raw_record(files)}, sort_keys=True, separators=(",", ":")),
+    }
+
+
+def _sha256(table: _Table) -> str:
+    return hashlib.sha256(np.ascontiguousarray(table.hdus[1].data).tobytes()).hexdigest()
+
+
+def _cube(table: _Table) -> xr.Dataset:
+    length = len(table.hdus[1].data)
+    step = float(table.value("TIMEDEL", 1800.0 / DAY)) * DAY
+    cadenceno = _numbers(table, step)
+    times, missing = _times(table, cadenceno)
+    row, column = _origin(table)
+    rows, columns = table.column("FLUX").shape[1:]
+    half = 0.5 * step / DAY
+    wcs = _full_frame_wcs(table, row, column)
+    nothing = np.full(length, -1)
+    coords: dict[str, Any] = {
+        "time": times,
+        "row": np.arange(row, row + rows, dtype=np.int32),
+        "column": np.arange(column, column + columns, dtype=np.int32),
+        "time_start": ("time", times - half),
+        "time_stop": ("time", times + half),
+        "timecorr": ("time", _native(table.column("TIMECORR"), "float64", length)),
+        "cadenceno": ("time", cadenceno),
+        "quality": ("time", _native(table.column("QUALITY"), "int32", length)),
+        "frame_quality": ("time", (missing * int(KitQuality.NO_DATA)).astype(np.int32)),
+        "file": ("time", np.full(length, table.name, dtype=object)),
+        "file_offset": ("time", nothing.astype(np.int64)),
+        "err_offset": ("time", nothing.astype(np.int64)),
+        "file_rows": ("time", np.full(length, rows, np.int32)),
+        "file_columns": ("time", np.full(length, columns, np.int32)),
+        "wcs": ("time", np.full(length, wcs, dtype=object)),
+    }
+    for axis, name in enumerate(("pos_corr_column", "pos_corr_row"), start=1):
+        motion = table.column(f"POS_CORR{axis}")
+        if motion is not None and np.any(np.nan_to_num(motion)):
+            coords[name] = ("time", _native(motion, "float64", length))
+    pixels = {"flux": _pixels(table, "FLUX")}
+    if table.column("FLUX_ERR") is not None:
+        pixels["flux_err"] = _pixels(table, "FLUX_ERR")
+    cube = xr.Dataset(pixels, coords, _attributes(table, row, column, step))
+    usable = np.isfinite(cube["time"].values)
+    if not usable.all():
+        cube = cube.isel(time=usable).assign_attrs(excluded=int((~usable).sum()))
+    return vocabulary.label(cube.sortby("time") if np.any(np.diff(cube["time"]) < 0) else cube)
+
+
+def open_target_pixels(path: str | os.PathLike[str], sector: int | None = None) -> xr.Dataset:
+    """
+    Open one TESScut cube or target pixel file as a cube.
+
+    Parameters
+    ----------
+    path
+        A ``.fits`` or ``.fits.gz`` file, or a zip of them as TESScut sends it; path or URL.
+    sector
+        Which file of a zip; needed where it holds more than one.
+
+    Returns
+    -------
+    The cube that FFIs give, with labels of the full frame. Times are BTJD, also for Kepler. Where
+    the table has no cadence numbers they follow the law of the early sectors. ``pos_corr_row`` and
+    ``pos_corr_column`` are there where the file holds any. A cadence without a time keeps its place
+    by its number and has the bit NO_DATA.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read as one of these, or the sector is not in the archive.
+    """
+    text = os.fspath(path)
+    if not text.endswith(".zip"):
+        cube = _cube(_open_table(text, None))
+        if sector is not None and cube.attrs["sector"] != sector:
+            raise SourceError.for_file(
+                text, f"it is of sector {cube.attrs['sector']}, not {sector}", "Correct the sector."
+            )
+        return cube
+    members = _members(text, sector)
+    if len(members) != 1:
+        sectors = sorted({_sector_of_name(name) or 0 for name in _members(text, None)})
+        raise SourceError.for_file(
+            text, f"it holds the sectors {sectors}; asked for: {sector}", "Give one of these as sector."
+        )
+    return _cube(_open_table(text, members[0]))
+
+
+def _members(path: str, sector: int | None) -> list[str]:
+    try:
+        return _zip_members(path, sector)
+    except FileNotFoundError:
+        raise SourceError.for_file(path, "there is no such file", "Check the path.") from None
+    except zipfile.BadZipFile as error:
+        raise SourceError.for_file(path, f"a damaged archive ({error})", "Fetch it again.") from None
+
+
+def open_target_pixels_by_sector(path: str | os.PathLike[str]) -> dict[int, xr.Dataset]:
+    """Open every file of a zip or folder; the cubes by sector, in order of sector."""
+    text = os.fspath(path)
+    if text.endswith(".zip"):
+        cubes = [_cube(_open_table(text, member)) for member in _members(text, None)]
+    else:
+        cubes = [_cube(_open_table(name, None)) for name in list_files(text)]
+    return {cube.attrs["sector"]: cube for cube in sorted(cubes, key=lambda c: c.attrs["sector"])}
