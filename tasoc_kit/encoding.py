@@ -2,7 +2,8 @@
 
 A product is a Zarr (version 3) group. Its *head* holds the metadata and every variable that is
 in memory or does not run along time; a Dataset whose Dask chunks run along ``time`` gives one
-*block* of chunks per Dask chunk, so that it is computed and written with one block in memory.
+*block* per Dask chunk, one file for each variable, so that it is computed and written with one
+block in memory; inside a file, stars and images are cut into chunks that can be read alone.
 Zarr writes into a dictionary here; who calls puts the bytes where they belong. The same Dataset
 gives the same bytes in every process.
 """
@@ -10,6 +11,7 @@ gives the same bytes in every process.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -132,13 +134,22 @@ class Encoder:
             return min(length, IMAGE_CHUNK)
         return length
 
+    def _file(self, name: Hashable, axis: int, chunk: int) -> int:
+        """Return the extent of one file along an axis: all chunks of a block share a file."""
+        variable = self.dataset.variables[name]
+        if name in self._blocked and variable.dims[axis] in ("time", "block"):
+            return chunk
+        return chunk * math.ceil(variable.shape[axis] / chunk)
+
     def _encoding(self, name: Hashable) -> dict[str, Any]:
         variable = self.dataset.variables[name]
         chunks = tuple(max(1, self._chunk(name, axis)) for axis in range(variable.ndim))
+        shards = tuple(self._file(name, axis, chunk) for axis, chunk in enumerate(chunks))
         # The low bits of a measured flux are noise: compressing them costs more than it saves.
         noisy = variable.dtype.kind == "f" and variable.ndim > 1
         compressors = None if noisy else (_COMPRESSED,)
-        return {"chunks": chunks, "compressors": compressors, "_FillValue": None}
+        encoding = {"chunks": chunks, "compressors": compressors, "_FillValue": None}
+        return encoding if shards == chunks else encoding | {"shards": shards}
 
     def _template(self) -> xr.Dataset:
         """Return the Dataset with its head computed and nothing in place of its blocks."""

@@ -1,15 +1,14 @@
 """Bytes in a folder of any file system: put whole or not at all, listed, sized, removed.
 
-A local file appears under its name by one rename, made beside the products in ``.writing``;
-an object store shows an object only when its upload has ended. So no reader, and no run after
-a kill, ever meets half a file.
+A local file appears under its name by one rename from ``.writing``, which lies beside the
+products; an object store shows an object only when its upload has ended. So no reader, and no
+run after a kill, ever meets half a file.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -19,10 +18,13 @@ import fsspec
 
 from tasoc_kit.errors import StoreError
 
-__all__ = ["SCRATCH", "Folder"]
+__all__ = ["PART", "SCRATCH", "Folder"]
 
 SCRATCH = ".writing"
 """Where locks, journals and files that are not yet whole lie; nothing in it is a product."""
+
+PART = ".part"
+"""How the name of a local file ends that is not yet whole."""
 
 _serial = count()
 
@@ -66,19 +68,27 @@ class Folder:
         """Return the address of a key as the file system writes it."""
         return f"{self.root}/{key}" if key else self.root
 
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Write files, each whole or not at all; what was there before is replaced."""
+    def put(self, files: Mapping[str, bytes], *, scratch: str) -> None:
+        """
+        Write files, each whole or not at all; what was there before is replaced.
+
+        Parameters
+        ----------
+        files
+            Bytes by key.
+        scratch
+            Key of the folder for local files that are not yet whole.
+        """
         with self._named("written", next(iter(files), "")):
             if self.local:
                 for key, data in files.items():
-                    self._put_local(key, data)
+                    self._put_local(key, data, Path(self.path(scratch)))
             else:
                 self.fs.pipe({self.path(key): data for key, data in files.items()})
 
-    def _put_local(self, key: str, data: bytes) -> None:
-        scratch = Path(self.path(SCRATCH))
+    def _put_local(self, key: str, data: bytes, scratch: Path) -> None:
         target = Path(self.path(key))
-        part = scratch / f"{os.getpid()}-{threading.get_ident()}-{next(_serial)}.part"
+        part = scratch / f"{os.getpid()}-{next(_serial)}{PART}"
         scratch.mkdir(parents=True, exist_ok=True)
         try:
             part.write_bytes(data)

@@ -158,7 +158,7 @@ def _renewed(folder: Folder, place: str, mine: str, older: list[str]) -> Callabl
     def renew() -> None:
         while not ended.wait(LEASE_SECONDS / 4):
             try:
-                folder.put({mine: _lease()})
+                folder.put({mine: _lease()}, scratch=place)
             except StoreError as error:
                 _log.warning("a lease could not be renewed: %s", error)
 

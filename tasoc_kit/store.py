@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,8 @@ from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.encoding import Encoder
 from tasoc_kit.errors import DatabaseError, StoreError
-from tasoc_kit.folders import SCRATCH, Folder
+from tasoc_kit.folders import PART, SCRATCH, Folder
+from tasoc_kit.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
 from tasoc_kit.locks import hold
 from tasoc_kit.units import (
     ProductRef,
@@ -48,19 +48,16 @@ __all__ = [
     "write_product",
 ]
 
-MARKER = "complete.json"
-DATA = "data.zarr"
-
 _log = logging.getLogger(__name__)
 
 
-def _own(store: str | None) -> Folder:
+def own(store: str | None) -> Folder:
     return Folder(store or settings().store)
 
 
-def _stores(store: str | None) -> Iterator[Folder]:
+def stores(store: str | None) -> Iterator[Folder]:
     """Yield the store, then those that are read through."""
-    yield _own(store)
+    yield own(store)
     for url in () if store else settings().shared_stores:
         yield Folder(url)
 
@@ -102,10 +99,10 @@ def write_product(
     name, unit, id_ = _identity(dataset)
     ref = _find_complete(name, unit, id_, store)
     if ref is None:
-        folder = _own(store)
+        folder = own(store)
         key = f"{name}/{unit}/{id_}"
         with hold(folder, key, wait=wait):
-            if _inventory_problem(folder, key):
+            if problem(folder, key):
                 _write(folder, key, dataset, progress)
         ref = ProductRef(name, unit, id_, folder.url, folder.modified(f"{key}/{MARKER}"))
     _record(ref, dataset.attrs)
@@ -133,36 +130,32 @@ def _record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
         )
 
 
-def _inventory(files: Mapping[str, bytes]) -> dict[str, list[Any]]:
-    return {f"{DATA}/{key}": [len(data), f"{zlib.crc32(data):08x}"] for key, data in files.items()}
-
-
 class _Journal:
-    """What is whole of a product that is being written."""
+    """What is whole of a product that is being written; it lies outside the product."""
 
     def __init__(self, folder: Folder, key: str) -> None:
         self.folder, self.key, self.place = folder, key, f"{SCRATCH}/{key}"
+        for name in folder.names(self.place):
+            if name.endswith(PART):
+                folder.remove(f"{self.place}/{name}")
 
-    def read(self, part: str) -> dict[str, list[Any]]:
+    def read(self, part: str) -> Inventory:
         try:
-            return json.loads(self.folder.get(f"{self.place}/{part}.json") or b"{}")
+            return dict(json.loads(self.folder.get(f"{self.place}/{part}.json") or b"{}"))
         except ValueError:
             return {}
 
-    def put(self, part: str, files: Mapping[str, bytes]) -> dict[str, list[Any]]:
+    def put(self, part: str, files: Mapping[str, bytes]) -> Inventory:
         """Write the files of a part of the product, then say that they are whole."""
-        inventory = _inventory(files)
-        self.folder.put({f"{self.key}/{DATA}/{name}": data for name, data in files.items()})
-        self.folder.put({f"{self.place}/{part}.json": json.dumps(inventory).encode()})
+        inventory = take(files)
+        self.folder.put(
+            {f"{self.key}/{DATA}/{name}": data for name, data in files.items()}, scratch=self.place
+        )
+        self.folder.put({f"{self.place}/{part}.json": json.dumps(inventory).encode()}, scratch=self.place)
         return inventory
 
     def forget(self) -> None:
         self.folder.remove(self.place)
-
-
-def _lost(inventory: Mapping[str, list[Any]], present: Mapping[str, int]) -> list[str]:
-    """Return the files that are absent or of another size."""
-    return sorted(name for name, (size, _) in inventory.items() if present.get(name) != size)
 
 
 def _write(
@@ -170,8 +163,8 @@ def _write(
 ) -> None:
     journal, encoder = _Journal(folder, key), Encoder(dataset)
     head, present = encoder.head(), folder.sizes(key)
-    inventory = _inventory(head)
-    if journal.read("head") != inventory or _lost(inventory, present):
+    inventory = take(head)
+    if journal.read("head") != inventory or lost(inventory, present):
         journal.forget()
         folder.remove(key)
         present = {}
@@ -179,57 +172,22 @@ def _write(
     for number in range(encoder.blocks):
         part = f"block-{number:06d}"
         written = journal.read(part)
-        if not written or _lost(written, present):
+        if not written or lost(written, present):
             written = journal.put(part, encoder.block(number))
         inventory |= written
         if progress:
             progress(number + 1, encoder.blocks)
-    _commit(folder, key, inventory)
+    commit(folder, key, inventory)
     journal.forget()
-
-
-def _commit(folder: Folder, key: str, inventory: Mapping[str, list[Any]]) -> None:
-    """Write the marker, once every file is seen to be there."""
-    present = folder.sizes(key)
-    for stray in present.keys() - inventory.keys():
-        folder.remove(f"{key}/{stray}")
-    lost = _lost(inventory, present)
-    if not lost:
-        name, unit, id_ = key.split("/")
-        marker = {"format": 1, "product": name, "unit": unit, "id": id_, "files": inventory}
-        text = json.dumps(marker, sort_keys=True, indent=1).encode() + b"\n"
-        folder.put({f"{key}/{MARKER}": text})
-        lost = [] if folder.get(f"{key}/{MARKER}") == text else [MARKER]
-    if lost:
-        raise StoreError(
-            f"store {folder.url}: {len(lost)} files of {key} were written but are not there, the first "
-            f"{lost[0]}; expected a store that keeps what it accepts. Run again: only these are rewritten."
-        )
 
 
 # Reading ----------------------------------------------------------------------------------
 
 
-def _marker(folder: Folder, key: str) -> dict[str, Any] | None:
-    try:
-        return json.loads(folder.get(f"{key}/{MARKER}") or b"null")
-    except ValueError:
-        return {"files": {MARKER: [-1, ""]}}
-
-
-def _inventory_problem(folder: Folder, key: str) -> str:
-    """Return what keeps a folder from being a product; empty where nothing does."""
-    marker = _marker(folder, key)
-    if marker is None:
-        return f"it has no {MARKER}"
-    lost = _lost(marker["files"], folder.sizes(key))
-    return f"{len(lost)} of its files are absent or of another size, the first {lost[0]}" if lost else ""
-
-
 def _find_complete(name: str, unit: str, id_: str, store: str | None) -> ProductRef | None:
     key = f"{check_name(name)}/{check_unit(unit)}/{check_id(id_)}"
-    for folder in _stores(store):
-        if not _inventory_problem(folder, key):
+    for folder in stores(store):
+        if not problem(folder, key):
             return ProductRef(name, unit, id_, folder.url, folder.modified(f"{key}/{MARKER}"))
     return None
 
@@ -239,11 +197,15 @@ def is_complete(name: str, unit: str, id: str, *, store: str | None = None) -> b
     return _find_complete(name, unit, id, store) is not None
 
 
-def _refs(folder: Folder, name: str | None = None) -> Iterator[ProductRef]:
-    """Yield the complete products of one store."""
+def refs(
+    folder: Folder, name: str | None = None, *, wanted: Mapping[str, Any] | None = None, id: str | None = None
+) -> Iterator[ProductRef]:
+    """Yield the completed products of one store: all, or those of a name, of a unit, with an id."""
     for product in [name] if name else filter(is_name, folder.names()):
-        for unit in filter(parse_unit, folder.names(product)):
-            for id_ in filter(is_id, folder.names(f"{product}/{unit}")):
+        for unit in folder.names(product):
+            if not parse_unit(unit) or not unit_matches(unit, wanted or {}):
+                continue
+            for id_ in [id] if id else filter(is_id, folder.names(f"{product}/{unit}")):
                 created = folder.modified(f"{product}/{unit}/{id_}/{MARKER}")
                 if created:
                     yield ProductRef(product, unit, id_, folder.url, created)
@@ -274,36 +236,41 @@ def find_product(
     """
     wanted = {"sector": sector, "camera": camera, "ccd": ccd, "field": field}
     check_name(name)
-    for folder in _stores(store):
-        refs = [ref for ref in _refs(folder, name) if unit_matches(ref.unit, wanted)]
-        if id is not None:
-            refs = [ref for ref in refs if ref.id == check_id(id)]
-        chosen = _choose(name, refs, tag if id is None else None, by_tag=id is None)
-        if chosen:
-            return chosen
-    return None
-
-
-def _choose(name: str, refs: list[ProductRef], tag: str | None, *, by_tag: bool) -> ProductRef | None:
-    """Return the tagged or the newest of the products, which must be of one unit."""
-    units = {ref.unit for ref in refs}
-    full = {unit for unit in units if unit.count("-") == 2}
-    units = full if len(full) == 1 else units
-    if not units:
+    if id is not None:
+        check_id(id)
+    found: list[ProductRef] = []
+    for folder in stores(store):
+        found = list(refs(folder, name, wanted=wanted, id=id))
+        if found:
+            break
+    if not found:
         return None
+    unit = _one_unit(name, {ref.unit for ref in found})
+    if id is None:
+        tagged = database.get_tag(tag or "current", name, unit)
+        chosen = _with_id(name, unit, tagged, store) if tagged else None
+        if chosen or tag:
+            return chosen
+    return max((ref for ref in found if ref.unit == unit), key=lambda ref: (ref.created, ref.id))
+
+
+def _one_unit(name: str, units: set[str]) -> str:
+    """Return the only unit, or the only full CCD among cutouts."""
+    full = {unit for unit in units if not parse_unit(unit)["field"]}
+    units = full or units
     if len(units) > 1:
         raise StoreError(
-            f"open_product: {name!r} exists for {sorted(units)}; expected one unit. "
+            f"open_product: {name!r} exists for {sorted(units)[:12]}; expected one unit. "
             "Give sector=, camera=, ccd= (and field= for a cutout)."
         )
-    (unit,) = units
-    refs = [ref for ref in refs if ref.unit == unit]
-    if by_tag:
-        tagged = database.get_tag(tag or "current", name, unit)
-        matching = [ref for ref in refs if ref.id == tagged]
-        if matching or tag:
-            return matching[0] if matching else None
-    return max(refs, key=lambda ref: (ref.created, ref.id))
+    return next(iter(units))
+
+
+def _with_id(name: str, unit: str, id_: str, store: str | None) -> ProductRef | None:
+    for folder in stores(store):
+        for ref in refs(folder, name, wanted=parse_unit(unit), id=id_):
+            return ref
+    return None
 
 
 def open_product(
@@ -349,10 +316,10 @@ def open_product(
 def open_ref(ref: ProductRef) -> xr.Dataset:
     """Open one product lazily, once its files are seen to be those it lists."""
     folder = Folder(ref.store)
-    problem = _inventory_problem(folder, ref.key)
-    if problem:
+    damage = problem(folder, ref.key)
+    if damage:
         raise StoreError(
-            f"store {ref.store}: {ref.key} is damaged: {problem}; expected every file as it was written. "
+            f"store {ref.store}: {ref.key} is damaged: {damage}; expected every file as it was written. "
             f"Make it again: run the step that makes {ref.name!r}; other products are not touched."
         )
     dataset = xr.open_zarr(
@@ -372,7 +339,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreEr
         exists = f"it has the products {sorted(set(table['product']))}"
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     return StoreError(
-        f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {_own(store).url}; {exists}. "
+        f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
         f"Make it: tasoc run photometry --until {name}, or look: tasoc products."
     )
 
@@ -385,9 +352,9 @@ def list_products(name: str | None = None, *, store: str | None = None) -> pd.Da
     """
     rows = []
     tags = database.tags()
-    for folder in _stores(store):
-        for ref in _refs(folder, name and check_name(name)):
-            files = (_marker(folder, ref.key) or {"files": {}})["files"]
+    for folder in stores(store):
+        for ref in refs(folder, name and check_name(name)):
+            files = read_marker(folder, ref.key) or {}
             rows.append(
                 {
                     "product": ref.name,
