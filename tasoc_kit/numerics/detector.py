@@ -76,9 +76,10 @@ def camera_centre(camera: int, ccd: int) -> tuple[float, float]:
     return row, column + SCIENCE_COLUMNS.start
 
 
-def is_strap(columns: np.ndarray) -> np.ndarray:
-    """Return True for the column labels that have a strap."""
-    return np.isin(columns, STRAP_COLUMNS)
+def is_strap(columns: np.ndarray, reach: int = 1) -> np.ndarray:
+    """Return True for column labels within ``reach`` columns of a strap, whose light spreads that far."""
+    near = STRAP_COLUMNS[:, None] + np.arange(-reach, reach + 1)[None, :]
+    return np.isin(columns, near)
 
 
 def nominal_noise(exposure: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from tasoc_kit.numerics.detector import is_strap
 __all__ = ["Straps", "fit_straps"]
 
 
-REACH = 10
+REACH = 16
 """Columns on either side that a strap is compared with."""
 ROUNDS = 4
 PRIOR_SCALE = 0.5

@@ -1,0 +1,250 @@
+"""Light curves of every star: algebra on the tables of the stream, no pixel is read.
+
+``flux = A·D − A·B − (A·Φ + scale · A·G·Φ)·c − N·κ`` with the aperture matrix A, the sky of the
+reference B, the surface Φ·c, the strap gains G, and the pixels N of each aperture in each
+column with its offset κ. Centroids are the first moments without those of the sky. Errors
+follow from the noise model and the raw sum, which holds the sky of its own frame:
+
+``var = a·n + b·A·D + n²·(σ_sky² + σ_structure²) + Σ_column n²·σ_κ²``
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from scipy.sparse import csr_matrix
+
+from tasoc_kit.errors import StepInputError
+from tasoc_kit.numerics.splines import star_matrix
+from tasoc_kit.photometry.sky import sky_ladder
+from tasoc_kit.step import Parameter, step
+from tasoc_kit.vocabulary import KitQuality
+
+__all__ = ["make_light_curves"]
+
+SERIES = {
+    "flux": np.float32,
+    "flux_err": np.float32,
+    "background": np.float32,
+    "centroid_row": np.float64,
+    "centroid_column": np.float64,
+    "centroid_row_err": np.float32,
+    "centroid_column_err": np.float32,
+    "pixel_quality": np.int32,
+}
+_STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
+         "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
+
+
+@step(
+    version=1,
+    product="light_curves",
+    needs={
+        "stream": ("aperture_sum", "moment_row", "moment_column"),
+        "sky": ("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "frame_quality"),
+        "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
+        "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
+        "quality": ("quality",),
+    },
+    gives=tuple(SERIES),
+    libraries=("numpy", "scipy"),
+)
+def make_light_curves(
+    stream: xr.Dataset,
+    sky: xr.Dataset,
+    apertures: xr.Dataset,
+    reference: xr.Dataset,
+    quality: xr.Dataset,
+    *,
+    systematic: Annotated[
+        float, Parameter("error added in quadrature, as a share of the flux", unit="", ge=0)
+    ] = 0.0,
+) -> xr.Dataset:
+    """
+    Make flux, error, background and centroids of every star in every cadence.
+
+    Parameters
+    ----------
+    stream
+        Raw aperture sums and first moments.
+    sky
+        Sky model of every frame.
+    apertures
+        Pixels of every star.
+    reference
+        Sky and noise model of the reference.
+    quality
+        Bits of the mission.
+    systematic
+        Error added in quadrature, as a share of the flux.
+
+    Returns
+    -------
+    Lazy (star, time) series with the star table of the apertures; a star without pixels and a
+    cadence without data are NaN.
+
+    Raises
+    ------
+    StepInputError
+        If the apertures are not those of the stream.
+    """
+    if apertures.sizes["star"] != stream.sizes["star"]:
+        raise StepInputError(
+            f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
+            "expected the apertures the stream was made with. Open both by the ids in one lineage."
+        )
+    matrices = _Matrices.of(sky, apertures, reference)
+    noise = float(reference["noise_floor"]), float(reference["noise_slope"])
+    shared, finish = dask.delayed(matrices), dask.delayed(_finish)
+    size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
+    pieces: dict[str, list[da.Array]] = {name: [] for name in SERIES}
+    for start in range(0, stream.sizes["time"], size):
+        part = slice(start, min(start + size, stream.sizes["time"]))
+        tables = [
+            stream[name].isel(time=part).data for name in ("aperture_sum", "moment_row", "moment_column")
+        ]
+        rows = {name: sky[name].isel(time=part).data for name in _SKY}
+        made = finish(shared, tables, rows, noise, systematic)
+        for name, dtype in SERIES.items():
+            piece = da.from_delayed(made[name], (stars, part.stop - part.start), dtype)
+            pieces[name].append(piece)
+    variables = {name: (("star", "time"), da.concatenate(p, axis=1)) for name, p in pieces.items()}
+    coords: dict[str, Any] = {name: apertures[name] for name in _STAR if name in apertures.variables}
+    coords |= {"time": stream["time"], "cadenceno": stream["cadenceno"]}
+    coords |= {"quality": quality["quality"].drop_vars("cadenceno", errors="ignore")}
+    coords |= {"frame_quality": sky["frame_quality"].drop_vars("cadenceno", errors="ignore")}
+    return xr.Dataset(variables, coords=coords, attrs={"block": size})
+
+
+_SKY = (
+    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
+    "sky_systematic", "frame_quality",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """What the sky brings into each aperture, as sparse matrices that are made once."""
+
+    count: np.ndarray
+    column_square: np.ndarray
+    reference_sky: np.ndarray
+    reference_moments: np.ndarray
+    second_moments: np.ndarray
+    offset_sums: np.ndarray
+    centre: np.ndarray
+    columns: csr_matrix
+    column_moments: tuple[csr_matrix, csr_matrix]
+    surfaces: dict[int, tuple[csr_matrix, ...]]
+
+    @classmethod
+    def of(cls, sky: xr.Dataset, apertures: xr.Dataset, reference: xr.Dataset) -> _Matrices:
+        """Make the matrices of these apertures for the levels this sky uses."""
+        size = apertures["row_size"].values.astype(np.int64)
+        stars = np.repeat(np.arange(size.size), size)
+        row = apertures["pixel_row"].values.astype(np.int64) - int(reference["row"].values[0])
+        column = apertures["pixel_column"].values.astype(np.int64) - int(reference["column"].values[0])
+        centre = np.stack([np.rint(apertures[name].values) for name in ("star_row", "star_column")])
+        offset_row = apertures["pixel_row"].values - centre[0][stars]
+        offset_column = apertures["pixel_column"].values - centre[1][stars]
+        weights = (np.ones(stars.size), offset_row, offset_column)
+
+        def sums(values: np.ndarray) -> np.ndarray:
+            return np.bincount(stars, values, minlength=size.size)
+
+        def per_column(values: np.ndarray) -> csr_matrix:
+            shape = (size.size, reference.sizes["column"])
+            return csr_matrix((values, (stars, column)), shape=shape)
+
+        background = reference["reference_sky"].values[row, column].astype(float)
+        star_light = np.maximum(np.nan_to_num(reference["reference"].values[row, column].astype(float)), 0.0)
+        ladder, gain = sky_ladder(sky), sky["strap_gain"].values[column].astype(float)
+        surfaces = {}
+        for level in np.unique(sky["sky_level"].values):
+            surface = ladder.surfaces[int(level)]
+            plain = [star_matrix(surface, size, row, column, w) for w in weights]
+            strapped = [star_matrix(surface, size, row, column, w * gain) for w in weights]
+            surfaces[int(level)] = (*plain, *strapped)
+        columns = per_column(weights[0])
+        return cls(
+            count=size.astype(float),
+            column_square=np.asarray(columns.multiply(columns).sum(axis=1)).ravel(),
+            reference_sky=sums(background),
+            reference_moments=np.stack([sums(background * w) for w in weights[1:]]),
+            second_moments=np.stack([sums(star_light * w**2) for w in weights[1:]]),
+            offset_sums=np.stack([[sums(w), sums(w**2)] for w in weights[1:]]),
+            centre=centre,
+            columns=columns,
+            column_moments=(per_column(offset_row), per_column(offset_column)),
+            surfaces=surfaces,
+        )
+
+    def sky_of(self, sky: dict[str, Any], frame: int) -> np.ndarray:
+        """Return sum and first moments (3, star) of the sky of one frame over that of the reference."""
+        matrices = self.surfaces[int(sky["sky_level"][frame])]
+        coefficients = sky["coefficient"][frame][: matrices[0].shape[1]].astype(float)
+        scale, columns = float(sky["strap_scale"][frame]), sky["column_noise"][frame].astype(float)
+        by_column = (self.columns, *self.column_moments)
+        return np.stack(
+            [
+                plain @ coefficients + scale * (strapped @ coefficients) + offset @ columns
+                for plain, strapped, offset in zip(matrices[:3], matrices[3:], by_column, strict=True)
+            ]
+        )
+
+
+def _finish(
+    m: _Matrices,
+    tables: list[np.ndarray],
+    sky: dict[str, Any],
+    noise: tuple[float, float],
+    systematic: float,
+) -> dict[str, np.ndarray]:
+    """Turn the sums of one block of frames into series; the task that Dask runs."""
+    sums, *moments = (table.astype(float).T for table in tables)
+    over = np.stack([m.sky_of(sky, i) for i in range(sums.shape[1])], axis=-1)
+    background = m.reference_sky[:, None] + over[0]
+    flux = sums - background
+    count = m.count[:, None]
+    variance = noise[0] * count + noise[1] * np.maximum(sums, 0.0)
+    variance += count**2 * (sky["sky_err"].astype(float) ** 2 + sky["sky_systematic"].astype(float) ** 2)
+    variance += m.column_square[:, None] * sky["column_noise_err"].astype(float) ** 2
+    variance += (systematic * flux) ** 2
+    lost = ~np.isfinite(flux) | (count == 0)
+    made = {"flux": flux, "flux_err": np.sqrt(variance), "background": background}
+    made |= _centroids(m, moments, over, background, flux, noise)
+    made = {name: np.where(lost, np.nan, values) for name, values in made.items()}
+    no_data = (sky["frame_quality"] & KitQuality.NO_DATA) != 0
+    bits = np.where(lost & ~no_data & (count > 0), int(KitQuality.NONFINITE_PIXELS), 0)
+    made["pixel_quality"] = bits
+    return {name: np.ascontiguousarray(made[name], dtype) for name, dtype in SERIES.items()}
+
+
+def _centroids(
+    m: _Matrices,
+    moments: list[np.ndarray],
+    over: np.ndarray,
+    background: np.ndarray,
+    flux: np.ndarray,
+    noise: tuple[float, float],
+) -> dict[str, np.ndarray]:
+    """Return flux-weighted means of row and column with errors; NaN where there is no net flux."""
+    made = {}
+    positive = np.where(flux > 0, flux, np.nan)
+    level = np.divide(background, m.count[:, None], out=np.zeros_like(background), where=m.count[:, None] > 0)
+    for axis, name in enumerate(("row", "column")):
+        star = moments[axis] - m.reference_moments[axis][:, None] - over[1 + axis]
+        mean = star / positive
+        first, square = m.offset_sums[axis][:, :, None]
+        # Σ (x − c)² over the pixels, and the same weighted by the light of star and sky.
+        spread = square - 2 * mean * first + mean**2 * m.count[:, None]
+        light = m.second_moments[axis][:, None] - mean**2 * positive + level * spread
+        variance = noise[0] * spread + noise[1] * np.maximum(light, 0.0)
+        made[f"centroid_{name}"] = m.centre[axis][:, None] + mean
+        made[f"centroid_{name}_err"] = np.sqrt(np.maximum(variance, 0.0)) / positive
+    return made
