@@ -44,7 +44,7 @@ class ParameterInfo:
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    return getattr(annotation, "__name__", None) or str(annotation).replace("typing.", "")
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
 class Step:
@@ -138,6 +138,11 @@ class Step:
     def __call__(self, *datasets: xr.Dataset | None, **keywords: Any) -> xr.Dataset:
         """Check, run, label and stamp."""
         named = {name: keywords.pop(name) for name in self.inputs if name in keywords}
+        if len(datasets) + len(named) > len(self.inputs):
+            raise StepInputError(
+                f"{self.name}: {len(datasets) + len(named)} Datasets were given; it takes {self.inputs}. "
+                "Leave the others out."
+            )
         bound = inspect.signature(self.function).bind_partial(*datasets, **named).arguments
         missing = [n for n in self.inputs if n not in bound and n not in self.optional_inputs]
         if missing:
