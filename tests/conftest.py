@@ -32,7 +32,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
-POSTGRES_START_SECONDS = 20
+POSTGRES_START_SECONDS = 60
 
 
 def allowed_skips() -> list[str]:
@@ -146,16 +146,6 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def find_postgres_binaries() -> Path | None:
-    """Return the folder of ``initdb``, on PATH or where Debian keeps it."""
-    on_path = shutil.which("initdb")
-    if on_path:
-        return Path(on_path).parent
-    return max(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None
-    )
-
-
 def as_server_user(folder: Path) -> list[str]:
     """Return the command prefix that runs a server which refuses to be root, and dies with the tests."""
     setpriv = shutil.which("setpriv")
@@ -167,11 +157,11 @@ def as_server_user(folder: Path) -> list[str]:
     return [str(setpriv), *identity, "--pdeathsig", "INT"]
 
 
-def wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when something listens on ``port``; fail with the server's log when it never does."""
+def wait_until_ready(server: subprocess.Popen[bytes], is_ready: list[str], log: Path) -> None:
+    """Return when the server takes connections; fail with its log when it never does."""
     deadline = time.monotonic() + POSTGRES_START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if subprocess.run(is_ready, capture_output=True).returncode == 0:
             return
         time.sleep(0.05)
     pytest.fail(f"PostgreSQL did not start in {POSTGRES_START_SECONDS} s: {log.read_text()[-2000:]}")
@@ -180,7 +170,9 @@ def wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server of this session, on loopback, gone when the session is."""
-    binaries = find_postgres_binaries()
+    from tasoc_kit.doctor import find_postgres
+
+    binaries = find_postgres()
     if binaries is None:
         pytest.skip("PostgreSQL: no initdb on this machine; install it (Debian: apt-get install postgresql)")
     if os.geteuid() == 0 and not shutil.which("setpriv"):
@@ -195,7 +187,7 @@ def postgres_server() -> Iterator[str]:
         with log.open("wb") as lines:
             server = subprocess.Popen(start, stdout=lines, stderr=lines, cwd=folder)
         try:
-            wait_for_port(port, server, log)
+            wait_until_ready(server, [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)], log)
             yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGINT)
@@ -260,8 +252,9 @@ def chromium() -> str:
     """The path of a Chromium that playwright can drive (``executable_path=``)."""
     if importlib.util.find_spec("playwright") is None:
         pytest.skip("browser: playwright is not installed; run: make env")
-    names = (os.environ.get("TASOC_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    found = next((path for path in map(shutil.which, names) if path), None)
+    from tasoc_kit.doctor import find_chromium
+
+    found = find_chromium()
     if found is None:
         pytest.skip("browser: no Chromium on this machine; install it (Debian: apt-get install chromium)")
     return found
