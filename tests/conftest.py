@@ -16,6 +16,7 @@ import dataclasses
 import fnmatch
 import importlib.util
 import pwd
+import queue
 import shutil
 import signal
 import socket
@@ -126,6 +127,17 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[queue.Queue[Any]]:
+    """The one process of this session that runs notebooks; it finds the modules of the tests."""
+    from tasoc_kit.pipeline.executors import start_places
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with start_places() as running:
+            yield running
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The pipeline: notebooks, run strictly, in the order of ``notebooks/pipelines.yaml``."""

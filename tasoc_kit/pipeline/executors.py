@@ -1,0 +1,357 @@
+"""Run plans: doit walks the graph, worker processes or a Dask cluster run the notebooks.
+
+The graph and its parallel walk are doit's; its memory is thrown away with each run, because the
+store alone knows what is done. A failed notebook stops what depends on it and nothing else. A
+unit is held by one run at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from doit.cmd_base import TaskLoader2
+from doit.doit_cmd import DoitMain
+from doit.exceptions import TaskFailed
+from doit.reporter import ZeroReporter
+from doit.task import Task, dict_to_task
+
+from tasoc_kit import database
+from tasoc_kit.config import settings
+from tasoc_kit.errors import NotebookError, StoreError, TasocKitError
+from tasoc_kit.folders import Folder
+from tasoc_kit.locks import hold
+from tasoc_kit.pipeline.notebook import run_notebook
+from tasoc_kit.pipeline.plan import Run
+from tasoc_kit.pipeline.progress import VARIABLE, read_progress
+from tasoc_kit.pipeline.report import Report
+from tasoc_kit.pipeline.worker import Outcome, Place, Request, Worker
+
+__all__ = ["SCHEDULER", "Observer", "Result", "run_plans", "start_places"]
+
+SCHEDULER = "TASOC_SCHEDULER"
+"""Variable that tells a notebook which Dask cluster its frame tasks go to."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one run."""
+
+    run: Run
+    status: str
+    """``kept`` (it was done), ``made``, ``failed``, or ``not run`` because an input is missing."""
+    seconds: float = 0.0
+    message: str = ""
+    report: Report | None = None
+
+
+class Observer(Protocol):
+    """Who is told how far the runs are."""
+
+    def started(self, run: Run) -> None:
+        """Take note that a notebook has started."""
+
+    def advanced(self, run: Run, done: int, total: int) -> None:
+        """Take note that a notebook has finished some of its blocks."""
+
+    def ended(self, result: Result) -> None:
+        """Take note of how a run ended."""
+
+
+class Silent:
+    """An observer that keeps what it sees to itself."""
+
+    def started(self, run: Run) -> None:
+        """Do nothing."""
+
+    def advanced(self, run: Run, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def ended(self, result: Result) -> None:
+        """Do nothing."""
+
+
+class ClusterWorker:
+    """A place on a Dask cluster that runs notebooks as a local worker does."""
+
+    def __init__(self, scheduler: str) -> None:
+        from distributed import Client
+
+        self.scheduler = scheduler
+        self.client: Any = Client(scheduler, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+
+    def run(self, request: Request, tick: Callable[[], None] = lambda: None) -> Outcome:
+        """Run one notebook on the cluster and bring its executed copy back."""
+        source = Path(request.notebook)
+        asked = asdict(request) | {"environment": request.environment | {SCHEDULER: self.scheduler}}
+        future = self.client.submit(_run_there, asked, source.name, source.read_bytes(), pure=False)
+        while not future.done():
+            time.sleep(0.2)
+            tick()
+        outcome, executed = future.result()
+        if executed:
+            Path(request.output).write_bytes(executed)
+        return Outcome(**outcome)
+
+    def close(self) -> None:
+        """Leave the cluster to its other users."""
+        self.client.close()
+
+
+def _run_there(request: dict[str, Any], name: str, notebook: bytes) -> tuple[dict[str, Any], bytes]:
+    """Run one notebook on the machine of a cluster worker."""
+    with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
+        source, output = Path(scratch) / name, Path(scratch) / "executed.ipynb"
+        source.write_bytes(notebook)
+        folder = request["folder"] if Path(request["folder"]).is_dir() else scratch
+        here = request | {"notebook": str(source), "output": str(output), "folder": folder}
+        with Worker() as worker:
+            outcome = worker.run(Request(**here))
+        return asdict(outcome), output.read_bytes() if output.exists() else b""
+
+
+@contextmanager
+def start_places(
+    executor: str = "local", number: int = 1, scheduler: str | None = None
+) -> Iterator[queue.Queue[Place]]:
+    """
+    Yield a queue of places that run one notebook each at a time.
+
+    Local ones import in the background what notebooks need, so it pays to start them early.
+
+    Parameters
+    ----------
+    executor
+        ``local`` for processes on this machine, ``dask`` for a cluster.
+    number
+        Notebooks that run at the same time.
+    scheduler
+        Address of the Dask scheduler.
+
+    Raises
+    ------
+    NotebookError
+        If the executor is unknown or the scheduler does not answer.
+    """
+    with ExitStack() as stack:
+        places: queue.Queue[Place] = queue.Queue()
+        for place in _start(executor, max(1, number), scheduler):
+            stack.callback(place.close)
+            places.put(place)
+        yield places
+
+
+def _start(executor: str, number: int, scheduler: str | None) -> list[Place]:
+    if executor == "local":
+        return [Worker() for _ in range(number)]
+    if executor != "dask" or not scheduler:
+        raise NotebookError(
+            f"--executor {executor} --scheduler {scheduler}: expected 'local', or 'dask' with the address "
+            "of a running scheduler. Start one with 'dask scheduler', or leave the option out."
+        )
+    try:
+        return [ClusterWorker(scheduler) for _ in range(number)]
+    except ImportError:
+        raise NotebookError(
+            "--executor dask: the package distributed is not installed. Install the extra: "
+            "pip install 'tasoc-kit[cluster]'."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise NotebookError(
+            f"--scheduler {scheduler}: no Dask scheduler answers ({error}); expected a running one. "
+            "Start it with 'dask scheduler', or correct the address."
+        ) from None
+
+
+class _Loader(TaskLoader2):  # type: ignore[misc]
+    """Hand doit the tasks, and a memory that ends with the run."""
+
+    def __init__(self, tasks: list[Task], memory: Path, number: int) -> None:
+        super().__init__()
+        self.tasks, self.memory, self.number = tasks, memory, number
+
+    def load_doit_config(self) -> dict[str, Any]:
+        """Return how doit is to walk the graph."""
+        parallel = {"num_process": self.number, "par_type": "thread"} if self.number > 1 else {}
+        return parallel | {
+            "continue": True,
+            "dep_file": str(self.memory / "doit"),
+            "backend": "json",
+            "reporter": ZeroReporter,
+            "verbosity": 0,
+        }
+
+    def load_tasks(self, cmd: Any, pos_args: Any) -> list[Task]:
+        """Return the tasks."""
+        return self.tasks
+
+
+class _Execution:
+    """The runs of one call, and what became of them."""
+
+    def __init__(
+        self,
+        places: queue.Queue[Place],
+        environment: Mapping[str, str],
+        timeout: float,
+        observer: Observer,
+    ) -> None:
+        self.places, self.environment = places, dict(environment)
+        self.timeout, self.observer = timeout, observer
+        self.folder = Folder(settings().store)
+        self.results: dict[str, Result] = {}
+
+    def end(self, result: Result) -> None:
+        self.results[result.run.name] = result
+        self.observer.ended(result)
+
+    def is_done(self, run: Run) -> bool:
+        """Tell doit whether there is anything to do; asked when the turn of the run has come."""
+        done = run.done()
+        if done:
+            self.end(Result(run, "kept"))
+        return done
+
+    def execute(self, run: Run) -> TaskFailed | None:
+        """Run one notebook and keep how it ended, in the database too."""
+        self.observer.started(run)
+        started = time.monotonic()
+        number = database.start_run(
+            run.pipeline, run.stage.notebook, run.unit.name, id=run.id, parameters=run.parameters
+        )
+        try:
+            report = self._run(run)
+        except TasocKitError as error:
+            database.finish_run(number, "failed", message=str(error))
+            self.end(Result(run, "failed", time.monotonic() - started, str(error)))
+            return TaskFailed(str(error))
+        database.finish_run(number, "done", message=f"{self.folder.url}/{run.log}.ipynb")
+        self.end(Result(run, "made", time.monotonic() - started, report=report))
+        return None
+
+    def _run(self, run: Run) -> Report:
+        with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
+            told = Path(scratch) / "progress"
+
+            def tick() -> None:
+                found = read_progress(told)
+                if found:
+                    self.observer.advanced(run, found[1], found[2])
+
+            place = self.places.get()
+            try:
+                return run_notebook(
+                    run.stage.path,
+                    run.parameters,
+                    place=place,
+                    folder=self.folder,
+                    log=run.log,
+                    step=run.stage.load_step(),
+                    expected=run.id if run.stage.step else None,
+                    timeout=self.timeout,
+                    environment=self.environment | {VARIABLE: str(told)},
+                    tick=tick,
+                )
+            finally:
+                self.places.put(place)
+
+
+def _tasks(execution: _Execution, plan: Sequence[Run]) -> list[Task]:
+    """Return the doit tasks of one unit; a run waits for those runs that make its inputs."""
+    names = {run.stage.name: run.name for run in plan}
+    return [
+        dict_to_task(
+            {
+                "name": run.name,
+                "actions": [(execution.execute, (run,))],
+                "uptodate": [(lambda task, values, run=run: execution.is_done(run),)],
+                "task_dep": [names[made] for made in run.stage.products if made in names],
+                "io": {"capture": False},
+            }
+        )
+        for run in plan
+    ]
+
+
+def run_plans(
+    plans: Iterable[Sequence[Run]],
+    *,
+    places: queue.Queue[Place] | None = None,
+    wait: bool = False,
+    timeout: float = 86_400.0,
+    observer: Observer | None = None,
+) -> list[Result]:
+    """
+    Run what is not done of some units, and return what became of every run.
+
+    Parameters
+    ----------
+    plans
+        The runs of each unit, in order.
+    places
+        Where they run, from ``start_places``; by default one process on this machine.
+    wait
+        Wait for another run of a unit to end; else that unit fails, naming the holder.
+    timeout
+        Seconds that one cell may take.
+    observer
+        Told what starts, advances and ends.
+    """
+    units = [list(plan) for plan in plans if plan]
+    observer = observer or Silent()
+    with ExitStack() as stack:
+        held, refused = _hold_units(stack, units, wait)
+        for result in refused:
+            observer.ended(result)
+        places = places or stack.enter_context(start_places())
+        execution = _Execution(places, _environment(places.qsize()), timeout, observer)
+        memory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasoc-")))
+        tasks = [task for plan in held for task in _tasks(execution, plan)]
+        if tasks:
+            DoitMain(_Loader(tasks, memory, places.qsize()), config_filenames=()).run(["run"])
+    for run in (run for plan in held for run in plan):
+        if run.name not in execution.results:
+            execution.end(Result(run, "not run", message="an input of it was not made"))
+    return refused + [execution.results[run.name] for plan in held for run in plan]
+
+
+def _hold_units(stack: ExitStack, plans: list[list[Run]], wait: bool) -> tuple[list[list[Run]], list[Result]]:
+    """Hold every unit for this run; those that another run holds are refused with its name."""
+    held, refused = [], []
+    for plan in plans:
+        first = plan[0]
+        name = f"runs/{first.pipeline}/{first.unit.name}"
+        try:
+            stack.enter_context(hold(settings().store, name, wait=float("inf") if wait else 0.0))
+        except StoreError as error:
+            refused += [Result(run, "failed", message=str(error)) for run in plan[:1]]
+            refused += [Result(run, "not run", message="another run holds the unit") for run in plan[1:]]
+        else:
+            held.append(plan)
+    return held, refused
+
+
+def _environment(places: int) -> dict[str, str]:
+    """Return what a kernel must know that is not in its parameters; no number depends on it."""
+    chosen = settings()
+
+    def whole(place: object) -> str:
+        return str(place) if "://" in str(place) else os.path.abspath(str(place))
+
+    return {
+        "TASOC_STORE": whole(chosen.store),
+        "TASOC_SHARED_STORES": ",".join(whole(url) for url in chosen.shared_stores),
+        "TASOC_DATABASE": chosen.database,
+        "TASOC_DATA": whole(chosen.data),
+        "TASOC_CACHE": whole(chosen.cache),
+        "TASOC_CATALOGS": whole(chosen.catalogs),
+        "TASOC_NOTEBOOKS": whole(chosen.notebooks),
+        "TASOC_THREADS": str(max(1, chosen.threads // places)),
+    }

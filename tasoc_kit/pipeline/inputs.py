@@ -1,0 +1,123 @@
+"""What a notebook starts from: its cube, and the products of the stages before it.
+
+The runner names every input by its id. A person who opens a notebook names none: then the
+inputs are those made with the default settings, and the ones that are not there yet are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import xarray as xr
+
+from tasoc_kit import catalog, store
+from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
+from tasoc_kit.sources.star_catalog import read_stars
+
+__all__ = ["open_catalogue", "open_inputs", "open_unit"]
+
+
+def open_catalogue(catalogue: str | None, cube: xr.Dataset) -> xr.Dataset | None:
+    """
+    Return the star catalogue that was named, else the one that lies beside the frames.
+
+    Parameters
+    ----------
+    catalogue
+        Path or URL of a table of stars.
+    cube
+        The cube whose folder is searched for ``stars.parquet`` where none was named.
+    """
+    place = catalogue or _beside(cube)
+    stars: xr.Dataset | None = read_stars(place) if place else None
+    return stars
+
+
+def _beside(cube: xr.Dataset) -> str | None:
+    """Return the path of ``stars.parquet`` in the folder of the cube's first frame."""
+    if "file" not in cube.coords and "file" not in cube:
+        return None
+    files = cube["file"].values
+    found = Path(str(files[0])).parent / "stars.parquet" if files.size else None
+    return str(found) if found and found.exists() else None
+
+
+def open_unit(
+    source: str,
+    *,
+    sector: int | None = None,
+    camera: int | None = None,
+    ccd: int | None = None,
+    catalogue: str | None = None,
+) -> Unit:
+    """Open the cube of one unit lazily, and its star catalogue where there is one."""
+    cube = _open_cube(source, sector, camera, ccd)
+    catalogue = catalogue or _beside(cube)
+    stars = read_stars(catalogue) if catalogue else None
+    return Unit(source, cube, catalogue, str(stars.attrs["provenance_id"]) if stars is not None else "")
+
+
+def _open_cube(source: str, sector: int | None, camera: int | None, ccd: int | None) -> xr.Dataset:
+    place = {"sector": sector, "camera": camera, "ccd": ccd}
+    given = {name: value for name, value in place.items() if value is not None}
+    cube: xr.Dataset = catalog.open_cube(source, **given)
+    return cube
+
+
+def open_inputs(
+    stage: str,
+    *,
+    cube: str,
+    sector: int | None = None,
+    camera: int | None = None,
+    ccd: int | None = None,
+    catalogue: str | None = None,
+    ids: Mapping[str, str] | None = None,
+    pipeline: str = "photometry",
+) -> SimpleNamespace:
+    """
+    Open what a stage of a pipeline takes: the cube, products, the star catalogue.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage, as ``apertures``.
+    cube
+        Catalog entry, folder, file or URL of the frames.
+    sector, camera, ccd
+        Which unit, where the source holds several.
+    catalogue
+        Path of a star catalogue.
+    ids
+        Ids of the input products. Without them the inputs are those made with the defaults; what
+        is missing of them is made first.
+    pipeline
+        Name of the pipeline in ``pipelines.yaml``.
+    """
+    found = load_pipelines()[pipeline]
+    wanted = found.stage(stage)
+    opened: dict[str, Any] = {}
+    if not ids and wanted.products:
+        unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
+        opened["cube"], ids = unit.cube, _make_inputs(found, stage, unit)
+    else:
+        opened["cube"] = _open_cube(cube, sector, camera, ccd)
+    for name in wanted.products:
+        opened[name] = store.open_product(name, id=(ids or {})[name])
+    if "catalogue?" in wanted.inputs:
+        opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
+    return SimpleNamespace(**opened)
+
+
+def _make_inputs(pipeline: Pipeline, stage: str, unit: Unit) -> Mapping[str, str]:
+    """Make what a stage needs with the default settings, and return the ids by name."""
+    from tasoc_kit.pipeline.executors import run_plans
+
+    *before, run = make_plan(pipeline, unit, last=stage)
+    missing = [earlier for earlier in before if not earlier.done()]
+    if missing:
+        run_plans([before])
+    return run.ids

@@ -1,0 +1,134 @@
+"""Run ONE notebook strictly.
+
+What it may be told is checked before anything starts; its kernel dies with the run; its executed
+copy becomes visible only when it has ended, as the log of the run; and what it made is read from
+the result record that it declares.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasoc_kit import errors
+from tasoc_kit.errors import NotebookError
+from tasoc_kit.folders import SCRATCH, Folder
+from tasoc_kit.pipeline.parameters import check_against_step, read_notebook, read_parameters, validate
+from tasoc_kit.pipeline.report import Report, read_report
+from tasoc_kit.pipeline.worker import Outcome, Place, Request
+from tasoc_kit.step import Step
+
+__all__ = ["check_notebook", "run_notebook"]
+
+SCRATCH_LOGS = f"{SCRATCH}/runs"
+
+
+def check_notebook(path: Path, given: Mapping[str, Any], step: Step | None = None) -> dict[str, Any]:
+    """
+    Return every parameter of a notebook with the value it will have.
+
+    Raises
+    ------
+    NotebookError
+        If the notebook does not take one of the given names or values, or does not agree with
+        its step.
+    StepParameterError
+        If the step does not take a value.
+    """
+    declared = read_parameters(path)
+    values = validate(path.stem, declared, given)
+    if step is not None:
+        check_against_step(path.stem, declared, step)
+        step.validate({info.name: values[info.name] for info in step.schema()})
+    return values
+
+
+def run_notebook(
+    path: Path,
+    given: Mapping[str, Any],
+    *,
+    place: Place,
+    folder: Folder,
+    log: str,
+    step: Step | None = None,
+    expected: str | None = None,
+    timeout: float = 86_400.0,
+    environment: Mapping[str, str] | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Report:
+    """
+    Run one notebook and return the record of what it made.
+
+    Parameters
+    ----------
+    path
+        The notebook.
+    given
+        Values of its parameters; the others keep their defaults.
+    place
+        What runs it.
+    folder, log
+        Store and key, without ending, of the executed notebook. It is put there whole: as
+        ``{log}.ipynb``, or as ``{log}-failed.ipynb`` when a cell failed.
+    step
+        The step whose settings the notebook must declare.
+    expected
+        The id that the product must have.
+    timeout
+        Seconds that one cell may take.
+    environment
+        Variables for the kernel.
+    tick
+        Called a few times a second while the notebook runs.
+
+    Raises
+    ------
+    NotebookError
+        If it is refused, if a cell fails or takes too long, if its kernel dies, or if what it
+        declares is not what was expected.
+    """
+    parameters = check_notebook(path, given, step)
+    with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
+        output = Path(scratch) / path.name
+        request = Request(
+            notebook=str(path.resolve()),
+            parameters=parameters,
+            output=str(output),
+            folder=str(Path.cwd()),
+            timeout=timeout,
+            environment=dict(environment or {}),
+        )
+        outcome = place.run(request, tick)
+        if not outcome.ok:
+            if output.exists():
+                folder.put({f"{log}-failed.ipynb": output.read_bytes()}, scratch=SCRATCH_LOGS)
+            raise _failure(path.stem, outcome, f"{folder.url}/{log}-failed.ipynb")
+        made = read_report(path.stem, read_notebook(output))
+        if expected is not None and made.id != expected:
+            raise NotebookError(
+                f"{path.stem}: it made {made.product} {made.id}; expected {expected}. "
+                "The code or a library changed while the run went on: run again."
+            )
+        folder.put({f"{log}.ipynb": output.read_bytes()}, scratch=SCRATCH_LOGS)
+        folder.remove(f"{log}-failed.ipynb")
+    return made
+
+
+def _failure(stem: str, outcome: Outcome, log: str) -> NotebookError:
+    """Return the error that says which cell failed, why, and where to look."""
+    where = f"{stem}, cell {outcome.cell}"
+    if outcome.error == "KernelDied":
+        return NotebookError(
+            f"{where}: the kernel died; expected the cell to end. Often memory ran out. Log: {log}"
+        )
+    if outcome.error == "CellTimeout":
+        return NotebookError(
+            f"{where}: no end after {outcome.message}; expected one sooner. Raise --timeout. Log: {log}"
+        )
+    if outcome.error in errors.__all__:
+        return NotebookError(f"{outcome.message} ({where}; log: {log})")
+    return NotebookError(
+        f"{where}: {outcome.error}: {outcome.message}; expected the cell to end. Read the log: {log}"
+    )

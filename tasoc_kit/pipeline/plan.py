@@ -1,0 +1,303 @@
+"""From ``pipelines.yaml`` to ordered runs, each with the id that its product will have.
+
+The id of a product follows from its step, its settings and the ids of its inputs, so a whole
+chain of ids is known before anything runs. Whether a run is done is then one question to the
+store: is the product with this id complete? Nothing else is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasoc_kit import store
+from tasoc_kit.config import settings
+from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.folders import Folder
+from tasoc_kit.pipeline.notebook import check_notebook
+from tasoc_kit.pipeline.parameters import PLACE, read_parameters
+from tasoc_kit.provenance import Record
+from tasoc_kit.step import Step
+
+__all__ = ["Cost", "Pipeline", "Run", "Stage", "Unit", "load_pipelines", "make_plan", "read_settings"]
+
+
+class Cost(BaseModel):
+    """What a stage takes, for the estimate of a dry run; a frame-megapixel is 10⁶ pixels of one frame."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float = 2.0
+    seconds_per_frame_megapixel: float = 0.0
+    seconds_per_megapixel: float = 0.0
+    bytes_per_frame_megapixel: float = 0.0
+    bytes_per_megapixel: float = 0.0
+    bytes_per_frame: float = 0.0
+    frames: int = 0
+    """Frames that it reads: 0 none, −1 all."""
+
+
+class Stage(BaseModel):
+    """One notebook of a pipeline."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    notebook: str
+    step: str = ""
+    """``module:function`` of its step; empty for a page that makes no product."""
+    inputs: tuple[str, ...]
+    """Names of what its step takes; ``catalogue?`` may be absent."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    cost: Cost = Cost()
+
+    @property
+    def name(self) -> str:
+        """The notebook without its number; for a stage with a step, also its product."""
+        return self.notebook.split("_", 1)[1]
+
+    @property
+    def path(self) -> Path:
+        """The notebook."""
+        return settings().notebooks / f"{self.notebook}.ipynb"
+
+    def load_step(self) -> Step | None:
+        """Return the step, or None for a page."""
+        if not self.step:
+            return None
+        module, _, function = self.step.partition(":")
+        found: Step = getattr(importlib.import_module(module), function)
+        return found
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Inputs that other stages make."""
+        return tuple(name for name in self.inputs if name not in ("cube", "catalogue?"))
+
+
+class Pipeline(BaseModel):
+    """An ordered list of notebooks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    notebooks: tuple[Stage, ...]
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The stages by name, in order."""
+        return {stage.name: stage for stage in self.notebooks}
+
+    def stage(self, name: str) -> Stage:
+        """Return a stage by its name; raise NotebookError where there is none."""
+        if name not in self.stages:
+            raise NotebookError(
+                f"{self.name}: no step {name!r}{suggest(name, self.stages)} It has {list(self.stages)}. "
+                f"See 'tasoc parameters {self.name}'."
+            )
+        return self.stages[name]
+
+    def between(self, first: str | None, last: str | None) -> list[Stage]:
+        """Return the stages from one to another, both included."""
+        names = list(self.stages)
+        start = names.index(self.stage(first).name) if first else 0
+        end = names.index(self.stage(last).name) + 1 if last else len(names)
+        if start >= end:
+            raise NotebookError(
+                f"{self.name}: --from {first} comes after --until {last}; expected the order {names}. "
+                "Swap them."
+            )
+        return list(self.notebooks[start:end])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One CCD of one sector, or one cutout."""
+
+    source: str
+    """Catalog entry, folder, file or URL that the cube is opened from."""
+    cube: xr.Dataset = field(repr=False)
+    catalogue: str | None = None
+    """Place of the star catalogue, where there is one."""
+    catalogue_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the unit in the store."""
+        return store.product_unit(self.cube)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a notebook must be told to open the same cube."""
+        attrs = self.cube.attrs
+        numbers = {
+            name: int(attrs[name]) if attrs.get(name) else None for name in ("sector", "camera", "ccd")
+        }
+        return {"cube": self.source} | numbers
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook on one unit, with everything decided."""
+
+    pipeline: str
+    stage: Stage
+    unit: Unit
+    id: str
+    ids: Mapping[str, str]
+    """Ids of the input products, by name."""
+    parameters: Mapping[str, Any]
+    """Value of every parameter of the notebook."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run in messages and in the task graph."""
+        return f"{self.unit.name}/{self.stage.name}"
+
+    @property
+    def log(self) -> str:
+        """Key of the executed notebook in the store, without ending."""
+        return f"runs/{self.unit.name}/{self.stage.notebook}-{self.id}"
+
+    def done(self) -> bool:
+        """Tell whether the store has the product, or for a page the executed notebook."""
+        if self.stage.step:
+            return store.is_complete(self.stage.name, self.unit.name, self.id)
+        folder = Folder(settings().store)
+        return folder.modified(f"{self.log}.ipynb") > 0
+
+
+def load_pipelines(path: Path | None = None) -> dict[str, Pipeline]:
+    """
+    Return the pipelines of ``pipelines.yaml``, by name.
+
+    Raises
+    ------
+    NotebookError
+        If the file is absent or holds what no pipeline has.
+    """
+    path = path or settings().notebooks / "pipelines.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+        return {name: Pipeline(name=name, **body) for name, body in content.items()}
+    except FileNotFoundError:
+        raise NotebookError(
+            f"pipelines: there is no {path}; expected the list of pipelines. "
+            "Set TASOC_NOTEBOOKS to the folder that holds it."
+        ) from None
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        raise NotebookError(f"pipelines: {path} is not readable: {error}. Correct the file.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NotebookError(f"pipelines: {path}: {where}: {first['msg']}. Correct the file.") from None
+
+
+def read_settings(
+    pipeline: Pipeline, assignments: Sequence[str] = (), config: Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """
+    Return settings by step, from a file and from ``step.parameter=value``; the latter win.
+
+    Values are read as YAML, so ``1.0``, ``true``, ``null`` and ``[1, 2]`` mean what they look like.
+
+    Raises
+    ------
+    NotebookError
+        If the file or an assignment is not of this form, or names a step that does not exist.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    if config is not None:
+        for name, values in _read_config(config).items():
+            chosen[pipeline.stage(name).name] = dict(values or {})
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        stage, dot, parameter = target.strip().partition(".")
+        if not (equals and dot and parameter):
+            raise NotebookError(
+                f"--set {assignment!r}: expected step.parameter=value, as apertures.threshold=1.0. "
+                "Correct it."
+            )
+        chosen.setdefault(pipeline.stage(stage).name, {})[parameter] = yaml.safe_load(text)
+    return chosen
+
+
+def _read_config(path: Path) -> dict[str, dict[str, Any] | None]:
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise NotebookError(f"--config {path}: {error}; expected a readable YAML file. Correct it.") from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict | None) for v in content.values()):
+        raise NotebookError(
+            f"--config {path}: expected steps with their settings, as 'apertures: {{threshold: 1.0}}'. "
+            "Correct it."
+        )
+    return content
+
+
+def make_plan(
+    pipeline: Pipeline,
+    unit: Unit,
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    last: str | None = None,
+) -> list[Run]:
+    """
+    Return the runs of one unit from the first stage on, each with the id of what it will make.
+
+    Parameters
+    ----------
+    pipeline
+        The stages.
+    unit
+        The unit, its cube opened lazily.
+    chosen
+        Settings by stage that differ from the defaults.
+    last
+        The last stage that is wanted.
+
+    Raises
+    ------
+    NotebookError, StepParameterError
+        If a setting does not exist or does not fit, before anything runs.
+    """
+    chosen = chosen or {}
+    ids = {"cube": str(unit.cube.attrs["provenance_id"]), "catalogue?": unit.catalogue_id}
+    runs = []
+    for stage in pipeline.between(None, last):
+        run = _make_run(pipeline, stage, unit, ids, chosen.get(stage.name, {}))
+        ids[stage.name] = run.id
+        runs.append(run)
+    return runs
+
+
+def _make_run(
+    pipeline: Pipeline, stage: Stage, unit: Unit, ids: Mapping[str, str], chosen: Mapping[str, Any]
+) -> Run:
+    step = stage.load_step()
+    declared = {parameter.name for parameter in read_parameters(stage.path)}
+    inputs = {name: ids[name] for name in stage.products}
+    place = unit.place | {"catalogue": unit.catalogue, "ids": inputs}
+    known = {name: value for name, value in place.items() if name in declared}
+    parameters = check_notebook(stage.path, stage.parameters | dict(chosen) | known, step)
+    parents = [ids[name] for name in stage.inputs if ids[name]]
+    if step is None:
+        record = _page_record(stage, parents, parameters)
+    else:
+        record = step.record(parents, {name: v for name, v in parameters.items() if name not in PLACE})
+    return Run(pipeline.name, stage, unit, record.id, inputs, parameters)
+
+
+def _page_record(stage: Stage, parents: Sequence[str], parameters: Mapping[str, Any]) -> Record:
+    """Return what decides the content of a page: the notebook itself, what it shows, and how."""
+    own = {name: value for name, value in parameters.items() if name not in PLACE}
+    source = hashlib.sha256(stage.path.read_bytes()).hexdigest()[:12]
+    return Record(stage.notebook, 1, own | {"notebook": source}, tuple(parents))

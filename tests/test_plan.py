@@ -1,0 +1,105 @@
+"""From a list of notebooks to runs whose ids are known before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_pipeline import PIPELINES, make_doubled, make_unit, write_pipeline
+
+from tasoc_kit import provenance
+from tasoc_kit.config import settings
+from tasoc_kit.errors import NotebookError, StepParameterError
+from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan, read_settings
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    write_pipeline(tmp_path / "notebooks")
+    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
+    settings.cache_clear()
+    return load_pipelines()["tiny"]
+
+
+def test_the_planned_id_is_the_id_that_the_step_gives(pipeline: Pipeline, tmp_path: Path) -> None:
+    unit = make_unit(tmp_path)
+    doubled, summed = make_plan(pipeline, unit, {"doubled": {"factor": 3}})
+    made = make_doubled(unit.cube, factor=3.0)
+    assert doubled.id == made.attrs["provenance_id"]
+    assert dict(summed.ids) == {"doubled": doubled.id}
+
+
+def test_a_setting_changes_the_ids_from_its_step_on(pipeline: Pipeline, tmp_path: Path) -> None:
+    unit = make_unit(tmp_path)
+    before = [run.id for run in make_plan(pipeline, unit)]
+    late = [run.id for run in make_plan(pipeline, unit, {"summed": {"offset": 1}})]
+    early = [run.id for run in make_plan(pipeline, unit, {"doubled": {"factor": 3.0}})]
+    assert (late[0] == before[0], late[1] == before[1]) == (True, False)
+    assert not set(early) & set(before)
+
+
+def test_other_input_and_another_library_give_other_ids(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = make_plan(pipeline, make_unit(tmp_path))[0].id
+    assert make_plan(pipeline, make_unit(tmp_path, identity="bbbbbbbbbbbb"))[0].id != before
+    monkeypatch.setattr(provenance, "_version", lambda name: "99.0")
+    assert make_plan(pipeline, make_unit(tmp_path))[0].id != before
+
+
+def test_the_place_of_the_input_is_no_part_of_an_id(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    here, there = make_unit(tmp_path), make_unit(tmp_path / "elsewhere")
+    assert here.source != there.source
+    assert [r.id for r in make_plan(pipeline, here)] == [r.id for r in make_plan(pipeline, there)]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("doubled.factro=1", "unknown parameter 'factro'; did you mean 'factor'"),
+        ("doubled.factor=two", "factor='two'"),
+        ("doubled.factor=-1", "factor=-1.0"),
+        ("doubld.factor=1", "no step 'doubld'; did you mean 'doubled'"),
+        ("factor=1", "expected step.parameter=value"),
+        ("doubled.factor", "expected step.parameter=value"),
+    ],
+)
+def test_a_mistyped_setting_is_refused_when_the_plan_is_made(
+    pipeline: Pipeline, tmp_path: Path, assignment: str, message: str
+) -> None:
+    with pytest.raises((NotebookError, StepParameterError), match=message):
+        make_plan(pipeline, make_unit(tmp_path), read_settings(pipeline, [assignment]))
+
+
+def test_the_command_line_wins_over_the_settings_file(pipeline: Pipeline, tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text("doubled: {factor: 3.0}\nsummed: {offset: 7}\n")
+    chosen = read_settings(pipeline, ["doubled.factor=4.5"], config)
+    assert chosen == {"doubled": {"factor": 4.5}, "summed": {"offset": 7}}
+
+
+@pytest.mark.parametrize("text", ["doubled: 3", "- a", "a: [", "duobled: {factor: 1.0}"])
+def test_an_unusable_settings_file_is_refused(pipeline: Pipeline, tmp_path: Path, text: str) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text(text)
+    with pytest.raises(NotebookError, match="my.yaml|did you mean 'doubled'"):
+        read_settings(pipeline, [], config)
+
+
+def test_first_and_last_steps_bound_the_plan(pipeline: Pipeline) -> None:
+    assert [stage.name for stage in pipeline.between(None, "doubled")] == ["doubled"]
+    assert [stage.name for stage in pipeline.between("summed", None)] == ["summed"]
+    with pytest.raises(NotebookError, match="comes after"):
+        pipeline.between("summed", "doubled")
+    with pytest.raises(NotebookError, match="no step 'sumed'; did you mean 'summed'"):
+        pipeline.between(None, "sumed")
+
+
+def test_a_list_of_pipelines_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    content = yaml.safe_load(PIPELINES)
+    content["tiny"]["notebooks"][0]["inpust"] = []
+    (tmp_path / "pipelines.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(NotebookError, match="inpust"):
+        load_pipelines(tmp_path / "pipelines.yaml")

@@ -1,0 +1,76 @@
+"""A pipeline of two steps on four numbers, for tests of the machinery alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import nbformat
+import numpy as np
+import xarray as xr
+from nbformat import v4
+
+from tasoc_kit.pipeline.plan import Unit
+from tasoc_kit.step import Parameter, step
+
+PARAMETERS = {
+    "doubled": "cube: str = ''  # folder of the numbers\nids: dict[str, str] = {}  # inputs\n"
+    "factor: float = 2.0  # factor",
+    "summed": "cube: str = ''  # folder of the numbers\nids: dict[str, str] = {}  # inputs\n"
+    "offset: int = 0  # electron / s",
+}
+MAKE = {
+    "doubled": "made = tiny.make_doubled(xr.open_zarr(cube), factor=factor)",
+    "summed": "made = tiny.make_summed(tk.open_product('doubled', id=ids['doubled']), offset=offset)",
+}
+FINISH = "tk.write_product(made)\ntk.report(made, total=float(made.flux.sum()))"
+IMPORTS = "import xarray as xr\nimport tasoc_kit as tk\nimport tiny_pipeline as tiny"
+
+PIPELINES = """
+tiny:
+  title: Four numbers, doubled and summed
+  notebooks:
+    - {notebook: 10_doubled, step: "tiny_pipeline:make_doubled", inputs: [cube]}
+    - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
+"""
+
+
+@step(version=1, product="doubled", needs={"cube": ("flux",)}, gives=("flux",))
+def make_doubled(
+    cube: xr.Dataset, *, factor: Annotated[float, Parameter("factor", ge=0.0)] = 2.0
+) -> xr.Dataset:
+    """Multiply."""
+    return xr.Dataset({"flux": cube["flux"] * factor})
+
+
+@step(version=1, product="summed", needs={"doubled": ("flux",)}, gives=("flux",))
+def make_summed(doubled: xr.Dataset, *, offset: Annotated[int, Parameter("offset")] = 0) -> xr.Dataset:
+    """Sum."""
+    return xr.Dataset({"flux": doubled["flux"].sum("time") + offset})
+
+
+def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
+    """Write a notebook of a tagged cell and others."""
+    tagged = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    body = [v4.new_markdown_cell("# A tiny notebook"), tagged, *(v4.new_code_cell(cell) for cell in cells)]
+    nbformat.write(v4.new_notebook(cells=body, metadata=kernel), path)
+    return path
+
+
+def write_pipeline(folder: Path) -> None:
+    """Write the notebooks of the tiny pipeline and its list."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pipelines.yaml").write_text(PIPELINES)
+    for number, name in enumerate(PARAMETERS, start=10):
+        write_notebook(folder / f"{number}_{name}.ipynb", PARAMETERS[name], IMPORTS, MAKE[name], FINISH)
+
+
+def make_unit(folder: Path, *, ccd: int = 2, identity: str = "aaaaaaaaaaaa") -> Unit:
+    """Write four numbers as the cube of a unit."""
+    attrs = {"product": "cube", "sector": 1, "camera": 1, "ccd": ccd, "field": "", "provenance_id": identity}
+    cube = xr.Dataset({"flux": ("time", np.arange(4.0))}, attrs=attrs | {"provenance": "{}"})
+    place = folder / f"cube-{ccd}.zarr"
+    if not place.exists():
+        cube.to_zarr(place, zarr_format=3, consolidated=False)
+    return Unit(str(place), cube)
