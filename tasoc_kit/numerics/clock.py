@@ -1,14 +1,15 @@
 """Time scales of TESS: BTJD, calendar dates, the times in file names, cadence numbers.
 
-BTJD is the barycentric Julian date in TDB minus 2,457,000 days.
+BTJD is the barycentric Julian date in TDB minus 2,457,000 days; TJD is the same scale read at the
+spacecraft. Time scales are ERFA's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import erfa
 import numpy as np
-from astropy.time import Time
 from numpy.typing import ArrayLike
 
 __all__ = ["BTJD_ZERO", "DAY", "btjd_from_name_stamp", "btjd_from_utc", "cadence_number", "utc_from_btjd"]
@@ -16,34 +17,51 @@ __all__ = ["BTJD_ZERO", "DAY", "btjd_from_name_stamp", "btjd_from_utc", "cadence
 BTJD_ZERO = 2457000.0
 DAY = 86400.0
 
+_JD_OF_1970 = 2440587.5
+_STAMP_PARTS = (slice(0, 4), slice(4, 7), slice(7, 9), slice(9, 11), slice(11, 13))
+
 # Cadence 4697 is the first FFI of sector 1; its mid-time at the spacecraft (Handberg+ 2021).
 _ANCHOR_CADENCE = 4697
 _ANCHOR_TIME = 0.5 * (1325.317007851970 + 1325.337841177751) - 3.9072474e-3
 _ANCHOR_STEP = 1800.0
 
 
+def _tdb(utc: np.ndarray) -> np.ndarray:
+    """Return datetime64 in UTC as days on the BTJD scale, TDB."""
+    if utc.size == 0:
+        return np.zeros(utc.shape)
+    day = utc.astype("datetime64[D]")
+    whole = day.astype(np.int64) + _JD_OF_1970
+    part = (utc - day) / np.timedelta64(1, "D")
+    tt1, tt2 = erfa.taitt(*erfa.utctai(whole, part))
+    return (tt1 - BTJD_ZERO) + tt2 + erfa.dtdb(tt1, tt2, 0.0, 0.0, 0.0, 0.0) / DAY
+
+
 def btjd_from_utc(stamps: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Return ISO dates in UTC as days on the TJD/BTJD scale (TDB); the place of the clock is not changed."""
-    dates = np.char.rstrip(np.asarray(stamps, dtype=str), "Z")
-    if dates.size == 0:
-        return np.zeros(dates.shape)
-    moments = Time(dates, format="isot", scale="utc").tdb
-    return (moments.jd1 - BTJD_ZERO) + moments.jd2
+    """
+    Return ISO dates in UTC as days on the BTJD scale (TDB).
+
+    Only the scale changes, not the place of the clock: a date at the spacecraft gives TJD.
+    """
+    return _tdb(np.char.rstrip(np.asarray(stamps, dtype=str), "Z").astype("datetime64[ms]"))
 
 
 def utc_from_btjd(times: ArrayLike) -> np.ndarray:
     """Return days on the BTJD scale (TDB) as ISO dates in UTC, to the millisecond."""
-    values = np.asarray(times, dtype=np.float64)
-    return np.asarray(Time(values + 0.0, BTJD_ZERO, format="jd", scale="tdb").utc.isot)
+    days = np.asarray(times, dtype=np.float64)
+    offset = erfa.dtdb(BTJD_ZERO, days, 0.0, 0.0, 0.0, 0.0) / DAY
+    utc1, utc2 = erfa.taiutc(*erfa.tttai(BTJD_ZERO, days - offset))
+    milliseconds = np.rint(((utc1 - _JD_OF_1970) + utc2) * DAY * 1e3)
+    return np.datetime_as_string(milliseconds.astype("datetime64[ms]"))
 
 
 def btjd_from_name_stamp(stamps: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Return the ``yyyydddhhmmss`` stamps of SPOC file names (UTC) on the TJD scale."""
-    yday = [f"{s[:4]}:{s[4:7]}:{s[7:9]}:{s[9:11]}:{s[11:13]}" for s in np.asarray(stamps, dtype=str).ravel()]
-    if not yday:
-        return np.zeros(0)
-    moments = Time(yday, format="yday", scale="utc").tdb
-    return (moments.jd1 - BTJD_ZERO) + moments.jd2
+    """Return the ``yyyydddhhmmss`` stamps of SPOC file names (UTC at the spacecraft) as TJD."""
+    text = np.asarray(stamps, dtype="U13")
+    parts = [np.array([int(stamp[cut]) for stamp in text.ravel()], dtype=np.int64) for cut in _STAMP_PARTS]
+    year, day, hour, minute, second = parts
+    date = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]") + (day - 1)
+    return _tdb(date.astype("datetime64[s]") + (3600 * hour + 60 * minute + second)).reshape(text.shape)
 
 
 def cadence_number(spacecraft_time: ArrayLike, cadence: ArrayLike = 1800.0) -> np.ndarray:

@@ -199,6 +199,8 @@ def list_files(
     if not isinstance(where, str | os.PathLike):
         return sorted(os.fspath(name) for name in where)
     text = os.fspath(where)
+    if not text:
+        raise SourceError("source: no path was given; expected a file, a folder or a URL. Give one.")
     try:
         return _local_files(local_path(text), endings) if is_local(text) else _remote_files(text, endings)
     except FileNotFoundError:

@@ -9,8 +9,9 @@ import xarray as xr
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import file_name, list_files, open_bytes
+from tasoc_kit.sources.cards import read_cards
 from tasoc_kit.sources.ffi import open_ffi
-from tasoc_kit.sources.ffi_header import name_parts, read_header
+from tasoc_kit.sources.ffi_header import name_parts
 from tasoc_kit.sources.ffi_index import Where
 from tasoc_kit.sources.target_pixels import open_target_pixels
 
@@ -58,8 +59,8 @@ def _has_table(path: str) -> bool:
     """Return True if the first extension of a FITS file is a table."""
     source = open_bytes(path)
     try:
-        _, start = read_header(source, 0)
-        header, _ = read_header(source, start)
+        _, start = read_cards(source, 0)
+        header, _ = read_cards(source, start)
     except ValueError as error:
         raise SourceError.for_file(
             path, f"no FITS file with an image or a table ({error})", "Fetch the file again."

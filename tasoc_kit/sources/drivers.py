@@ -62,10 +62,8 @@ class FFISource(_LazySource):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(metadata=metadata)
-        self.urlpath, self.unit = (
-            urlpath,
-            {"sector": sector or None, "camera": camera or None, "ccd": ccd or None},
-        )
+        self.urlpath = urlpath or settings().data
+        self.unit = {"sector": sector or None, "camera": camera or None, "ccd": ccd or None}
 
     def _open(self) -> xr.Dataset:
         return open_ffi(self.urlpath, **self.unit)

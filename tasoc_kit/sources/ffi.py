@@ -220,7 +220,7 @@ def _lazy(files: FrameFiles, rows: int, columns: int) -> xr.Variable:
 def chunk_frames(cube: xr.Dataset) -> xr.Dataset:
     """Return the cube with its pixels as Dask arrays, one frame a chunk; coordinates stay in memory."""
     pixels = {
-        name: variable.chunk({"time": 1, "row": -1, "column": -1})
+        name: variable.variable.chunk({"time": 1, "row": -1, "column": -1})
         for name, variable in cube.data_vars.items()
         if variable.dims == ("time", "row", "column")
     }
@@ -231,7 +231,7 @@ def _index_of(source: Where | pd.DataFrame, unit: dict[str, int | None], base: s
     if isinstance(source, pd.DataFrame):
         return source
     if isinstance(source, str | os.PathLike) and os.fspath(source).endswith((".parquet", ".pq")):
-        return read_index(source, base)
+        return read_index(source, base, **unit)
     return scan(source, **unit)
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+from pyarrow import compute, parquet
 
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
@@ -25,7 +27,10 @@ from tasoc_kit.numerics.clock import DAY, btjd_from_utc, cadence_number
 from tasoc_kit.sources.byte_source import file_name, filesystem, is_local, list_files, local_path
 from tasoc_kit.sources.ffi_header import COLUMNS, header_row, name_parts, time_of_name
 
-__all__ = ["read_index", "resolve_duplicates", "scan", "select_unit"]
+__all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_unit"]
+
+PUBLIC_FFIS = "s3://stpubdata/tess/public"
+"""Where the paths of a published listing begin."""
 
 _LISTING = {"path", "sector", "camera", "ccd", "start", "stop", "quality"}
 _ENDINGS = ("_ffic.fits", "_ffic.fits.gz")
@@ -170,7 +175,14 @@ def _of_unit(sector: int | None, camera: int | None, ccd: int | None) -> str:
     return f" of {said}" if said else ""
 
 
-def read_index(path: str | os.PathLike[str], base: str | None = None) -> pd.DataFrame:
+def read_index(
+    path: str | os.PathLike[str],
+    base: str | None = None,
+    *,
+    sector: int | None = None,
+    camera: int | None = None,
+    ccd: int | None = None,
+) -> pd.DataFrame:
     """
     Read an index that a scan wrote, or a published listing of a sector.
 
@@ -180,6 +192,8 @@ def read_index(path: str | os.PathLike[str], base: str | None = None) -> pd.Data
         Parquet file or URL.
     base
         What stands before the paths of a listing; the public bucket by default.
+    sector, camera, ccd
+        Only rows of this unit are read, and those whose names claim to be.
 
     Raises
     ------
@@ -187,24 +201,46 @@ def read_index(path: str | os.PathLike[str], base: str | None = None) -> pd.Data
         If the file is no parquet, or has the columns of neither form.
     """
     url = os.fspath(path)
+    unit = {"sector": sector, "camera": camera, "ccd": ccd}
     try:
         with open(local_path(url), "rb") if is_local(url) else filesystem(url).open(url, "rb") as opened:
-            table = pd.read_parquet(opened)
+            known = set(parquet.read_schema(opened).names)
+            kind = _kind_of_index(url, known)
+            table = parquet.read_table(opened, filters=_rows_of(unit, known)).to_pandas()
     except FileNotFoundError:
         raise SourceError.for_file(url, "there is no such index", "Make one: tasoc catalog index.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, pyarrow.ArrowException) as error:
         raise SourceError.for_file(
             url, f"not a parquet file ({error})", "Make it anew: tasoc catalog index."
         ) from None
-    if set(COLUMNS) <= set(table.columns):
+    if kind == "scan":
         return _frame(table.to_dict("records"))
-    if set(table.columns) >= _LISTING:
-        return _from_listing(table, base if base is not None else "s3://stpubdata/tess/public")
+    return _from_listing(table, base if base is not None else PUBLIC_FFIS)
+
+
+def _kind_of_index(url: str, columns: set[str]) -> str:
+    if set(COLUMNS) <= columns:
+        return "scan"
+    if _LISTING <= columns:
+        return "listing"
     raise SourceError.for_file(
         url,
-        f"no index: it has the columns {sorted(map(str, table.columns))}",
+        f"no index: it has the columns {sorted(columns)}",
         f"Expected {sorted(_LISTING)} or an index made by: tasoc catalog index.",
     )
+
+
+def _rows_of(unit: dict[str, int | None], columns: set[str]) -> compute.Expression | None:
+    asked = {name: value for name, value in unit.items() if value is not None}
+    if not asked:
+        return None
+    wanted = compute.scalar(True)
+    for name, value in asked.items():
+        wanted &= compute.field(name) == value
+    if "name" in columns and len(asked) == len(unit):
+        claim = "-s{sector:04d}-{camera}-{ccd}-".format(**asked)
+        wanted |= compute.match_substring(compute.field("name"), claim)
+    return wanted
 
 
 def _from_listing(table: pd.DataFrame, base: str) -> pd.DataFrame:

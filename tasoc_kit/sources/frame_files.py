@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import is_local, local_path, open_bytes
@@ -17,18 +16,8 @@ from tasoc_kit.sources.ffi_header import header_row
 
 __all__ = ["FrameFiles"]
 
-_ITEM = 4
-
-
-@njit(cache=True, nogil=True)
-def _swap_into(stored: np.ndarray, first_row: int, first_column: int, out: np.ndarray) -> None:
-    """Copy a window of big-endian 32-bit words into native ones."""
-    for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            word = stored[first_row + r, first_column + c]
-            swapped = (word >> np.uint32(24)) | ((word >> np.uint32(8)) & np.uint32(0xFF00))
-            swapped |= ((word << np.uint32(8)) & np.uint32(0xFF0000)) | (word << np.uint32(24))
-            out[r, c] = swapped
+_STORED = np.dtype(">f4")
+_ITEM = _STORED.itemsize
 
 
 @dataclass
@@ -92,8 +81,8 @@ class FrameFiles:
         if height < out.shape[0] or width < out.shape[1]:
             out.fill(np.nan)
         start = offset + row * columns * _ITEM
-        stored = self._bytes(str(self.urls[i]), start, height * columns)
-        _swap_into(stored.reshape(height, columns), 0, column, out[:height, :width].view(np.uint32))
+        stored = self._bytes(str(self.urls[i]), start, height * columns).reshape(height, columns)
+        np.copyto(out[:height, :width], stored[:, column : column + width])
         return True
 
     def _bytes(self, url: str, start: int, count: int) -> np.ndarray:
@@ -103,7 +92,7 @@ class FrameFiles:
                 raise SourceError.for_file(
                     url, f"ends {count * _ITEM - len(data)} bytes early", "Index it anew."
                 )
-            return np.frombuffer(data, dtype=np.uint32)
+            return np.frombuffer(data, dtype=_STORED)
         buffer = self._buffer(count)
         try:
             handle = os.open(local_path(url), os.O_RDONLY)
@@ -121,7 +110,7 @@ class FrameFiles:
         """Return the buffer of this thread: pages that were touched once are not faulted in again."""
         held = getattr(self._local, "buffer", None)
         if held is None or held.size < count:
-            held = self._local.buffer = np.empty(count, dtype=np.uint32)
+            held = self._local.buffer = np.empty(count, dtype=_STORED)
         return held[:count]
 
     def prefetch(self, i: int) -> None:

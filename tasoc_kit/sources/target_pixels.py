@@ -27,7 +27,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, open_bytes
-from tasoc_kit.sources.ffi_header import wcs_text
+from tasoc_kit.sources.cards import Cards
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = ["open_target_pixels", "open_target_pixels_by_sector"]
@@ -126,7 +126,7 @@ def _full_frame_wcs(table: _Table, row: int, column: int) -> str:
     header = table.hdus[2].header.copy()
     header["CRPIX1"] = float(header["CRPIX1"]) + column
     header["CRPIX2"] = float(header["CRPIX2"]) + row
-    return wcs_text(header)
+    return Cards(header.tostring()).wcs_text()
 
 
 def _native(values: np.ndarray | None, dtype: str, length: int) -> np.ndarray:
