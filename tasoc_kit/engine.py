@@ -142,9 +142,9 @@ def _alembic() -> Any:
 
 @lru_cache(maxsize=1)
 def _head() -> str:
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+    """Return the version that this package expects: its newest migration, by file name."""
+    versions = (files("tasoc_kit") / "migrations" / "versions").iterdir()
+    return max(path.name.split("_")[0] for path in versions if path.name[0].isdigit())
 
 
 def upgrade(url: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 On a local disk a lock is a file lock of the kernel: it dies with its process, however that
 dies. Behind a URL it is a lease: an object that its holder renews, and that another run may
-supersede once it has expired. Products have the same bytes whoever writes them, so a lease
+supersede once it has expired or, on the same host, once its process is gone. Products have the same bytes whoever writes them, so a lease
 lost in a long pause costs work, never a product.
 """
 
@@ -134,8 +134,7 @@ def _try_lease(folder: Folder, name: str) -> _Attempt:
     generations = folder.names(place)
     if generations:
         newest = folder.get(f"{place}/{generations[-1]}")
-        expires = json.loads(newest or b"{}").get("expires", 0.0)
-        if expires > time.time():
+        if _alive(newest):
             return None, _holder(newest)
     number = int(generations[-1]) + 1 if generations else 0
     mine = f"{place}/{number:08d}"
@@ -145,6 +144,17 @@ def _try_lease(folder: Folder, name: str) -> _Attempt:
         folder.remove(mine)
         return None, "a process that has just started"
     return _renewed(folder, place, mine, generations), ""
+
+
+def _alive(lease: bytes | None) -> bool:
+    """Tell whether a lease has not expired; one of this host ends with its process."""
+    try:
+        who = json.loads(lease or b"{}")
+        expired = float(who["expires"]) <= time.time()
+        here = who["host"] == socket.gethostname()
+    except (ValueError, KeyError):
+        return False
+    return not expired and not (here and not Path(f"/proc/{who['pid']}").exists())
 
 
 def _lease() -> bytes:
