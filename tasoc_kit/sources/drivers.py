@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 from intake.source.base import DataSource, Schema
 
+from tasoc_kit.config import settings
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.target_pixels import open_target_pixels
