@@ -48,8 +48,8 @@ DIMENSIONS: dict[str, str] = {
     "block": "blocks of cadences that were processed together",
     "coefficient": "coefficients of the sky model of one frame",
     "plan_frame": "frames that the reference was made from",
-    "region": "areas of the CCD that share one PRF",
-    "prf_parameter": "parameters of the PRF model",
+    "axis": "row, then column",
+    "term": "terms of a low-order expansion",
 }
 
 
