@@ -2,10 +2,10 @@
 
 A star at (row, column) puts into the pixel at offset (y, x) from its centre the fraction
 ``Σ_k w_k I(y − y_k; σ_k) I(x − x_k; σ_k)``, where ``I`` is the integral of a unit Gaussian
-over one pixel. Three parts (core, skirt, wings) whose widths, weights and coma change with the
-distance from the optical axis describe the PRFs that the mission published (Vanderspek+ 2018,
-TESS Instrument Handbook, section 4) to about 2 % of their peak. The centroid of every PRF is
-at the star's position and its sum is 1, so a position means the same thing everywhere.
+over one pixel. Four parts (core, skirt, wings, halo) whose widths, weights and coma change with
+the distance from the optical axis come within a few per cent of the PRFs that the mission
+published (TESS Instrument Handbook, section 4). The centroid of every PRF is at the star's
+position and its sum is 1, so a position means the same thing everywhere.
 All derivatives are analytic: they are derivatives with respect to the *position of the star*.
 """
 
@@ -18,13 +18,22 @@ import numpy as np
 
 from tasoc_kit.numerics import detector
 
-__all__ = ["TERMS", "add_expansion", "add_stars", "components", "pixel_response", "radius_for"]
+__all__ = [
+    "TERMS",
+    "add_expansion",
+    "add_stars",
+    "components",
+    "pixel_response",
+    "radius_for",
+    "without_faint_parts",
+]
 
 TERMS = ("value", "row", "column", "row_row", "column_column", "row_column")
 """The images that :func:`add_expansion` fills: the PRF and its derivatives by position."""
 
 _SCALE = 3000.0
-_WING = 4.0
+_WING, _HALO = 3.6, 10.0
+_HALO_SHARE = 0.02
 _ROOT2 = sqrt(2.0)
 
 
@@ -45,8 +54,8 @@ def components(
 
     Returns
     -------
-    Shape (n, 3, 4): weight, row offset, column offset and sigma (pixels) of core, skirt and
-    wings. Weights add up to 1 and the weighted offsets to 0.
+    Shape (n, 4, 4): weight, row offset, column offset and sigma (pixels) of core, skirt, wings
+    and halo. Weights add up to 1 and the weighted offsets to 0.
     """
     centre_row, centre_column = detector.camera_centre(camera, ccd)
     rows = np.atleast_1d(np.asarray(row, float)) - centre_row
@@ -55,30 +64,54 @@ def components(
     rho = np.minimum(distance / _SCALE, 1.2)
     defocus = np.sin(0.5 * np.pi * np.minimum(rho / 0.8, 1.0)) ** 2
     skirt = 0.41 + 0.02 * defocus
-    wings = 0.040 + 0.015 * defocus
-    core = 1.0 - skirt - wings
+    wings = 0.035 + 0.015 * defocus
+    core = 1.0 - skirt - wings - _HALO_SHARE
     inward = -0.45 * defocus / np.maximum(distance, 1.0)
-    parts = np.zeros((len(rho), 3, 4))
-    parts[:, 0, 0], parts[:, 1, 0], parts[:, 2, 0] = core, skirt, wings
+    parts = np.zeros((len(rho), 4, 4))
+    for part, weight in enumerate((core, skirt, wings, _HALO_SHARE)):
+        parts[:, part, 0] = weight
     for axis, offset in ((1, rows), (2, columns)):
         parts[:, 1, axis] = inward * offset
         parts[:, 0, axis] = -skirt / core * parts[:, 1, axis]
     parts[:, 0, 3] = width * (0.335 + 0.285 * defocus)
     parts[:, 1, 3] = 1.06 + 0.10 * defocus
-    parts[:, 2, 3] = _WING
+    parts[:, 2, 3], parts[:, 3, 3] = _WING, _HALO
     return parts
 
 
-def radius_for(flux: np.ndarray, *, floor: float = 0.02, largest: int = 24) -> np.ndarray:
-    """
-    Return the half-width in pixels of the stamp that a star needs.
+def _surface_brightness(flux: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Return the central brightness of every part of every star, electron/s per pixel."""
+    return np.asarray(flux, float)[:, None] * parts[:, :, 0] / (2 * pi * parts[:, :, 3] ** 2)
 
-    Beyond it the wings of the star stay below ``floor`` (electron/s per pixel).
+
+def radius_for(flux: np.ndarray, parts: np.ndarray, *, floor: float = 0.02, largest: int = 48) -> np.ndarray:
     """
-    wing = np.maximum(np.asarray(flux, float) * 0.055 / (2 * pi * _WING**2) / floor, 1.0)
-    skirt = np.maximum(np.asarray(flux, float) * 0.43 / (2 * pi * 1.16**2) / floor, 1.0)
-    reach = np.maximum(_WING * np.sqrt(2 * np.log(wing)), 0.5 + 1.16 * np.sqrt(2 * np.log(skirt)))
-    return np.clip(np.ceil(reach + 0.5), 2, largest).astype(np.int32)
+    Return the half-width in pixels of the stamp that each star needs.
+
+    Beyond it every part of the star's PRF is below ``floor`` (electron/s per pixel).
+
+    Parameters
+    ----------
+    flux
+        Flux of each star, electron/s.
+    parts
+        Their PRFs, from :func:`components`.
+    floor
+        Brightness that may be left out.
+    largest
+        Limit of the half-width.
+    """
+    bright = np.maximum(_surface_brightness(flux, parts) / floor, 1.0)
+    offset = np.abs(parts[:, :, 1:3]).max(axis=2)
+    reach = offset + parts[:, :, 3] * np.sqrt(2 * np.log(bright))
+    return np.clip(np.ceil(reach.max(axis=1, initial=0.0) + 0.5), 2, largest).astype(np.int32)
+
+
+def without_faint_parts(flux: np.ndarray, parts: np.ndarray, *, floor: float = 0.01) -> np.ndarray:
+    """Return the PRFs without the parts that nowhere reach ``floor`` (electron/s per pixel)."""
+    out = parts.copy()
+    out[:, :, 0][_surface_brightness(flux, parts) < floor] = 0.0
+    return out
 
 
 @numba.njit(nogil=True, cache=True)
@@ -137,6 +170,8 @@ def add_stars(image, flux, row, column, parts, radius):
         across = np.empty((3, columns))
         for part in range(parts.shape[1]):
             weight, d_row, d_column, sigma = parts[star, part]
+            if weight == 0.0:
+                continue
             _integrals(first_row, rows, row[star] + d_row, sigma, along)
             _integrals(first_column, columns, column[star] + d_column, sigma, across)
             for i in range(rows):
@@ -170,6 +205,8 @@ def add_expansion(images, flux, row, column, parts, radius):
         across = np.empty((3, columns))
         for part in range(parts.shape[1]):
             weight, d_row, d_column, sigma = parts[star, part]
+            if weight == 0.0:
+                continue
             _integrals(first_row, rows, row[star] + d_row, sigma, along)
             _integrals(first_column, columns, column[star] + d_column, sigma, across)
             scale = flux[star] * weight

@@ -15,7 +15,7 @@ _COSMIC_LENGTH = 2.0
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def compose(images, motion, first_column, centre_row, centre_column, sky, limit, out):
+def compose(images, motion, first_column, centre_row, centre_column, sky, out):
     """
     Fill ``out`` with sky and stars moved by a small affine displacement.
 
@@ -30,17 +30,10 @@ def compose(images, motion, first_column, centre_row, centre_column, sky, limit,
         Label of column 0 of the images, and of the point that ``motion`` refers to.
     sky
         Background, float32 (rows, columns).
-    limit
-        Flux above which a pixel bleeds, electron/s.
     out
         Image to fill, float32 (rows, columns).
-
-    Returns
-    -------
-    For every column, whether a pixel of it is above the limit.
     """
     rows, columns = out.shape
-    full = np.zeros(columns, np.bool_)
     half = np.float32(0.5)
     for i in range(rows):
         y = i - centre_row
@@ -50,20 +43,16 @@ def compose(images, motion, first_column, centre_row, centre_column, sky, limit,
         for j in range(columns):
             a = row_start + row_step * np.float32(j)
             b = column_start + column_step * np.float32(j)
-            value = (
+            out[i, j] = (
                 images[0, i, j]
                 + a * (images[1, i, j] + half * a * images[3, i, j] + b * images[5, i, j])
                 + b * (images[2, i, j] + half * b * images[4, i, j])
                 + sky[i, j]
             )
-            out[i, j] = value
-            if value > limit:
-                full[j] = True
-    return full
 
 
 @numba.njit(nogil=True, cache=True)
-def bleed(image, columns, limit):
+def bleed(image, limit):
     """
     Let charge above ``limit`` flow along its column until every pixel holds it.
 
@@ -74,13 +63,15 @@ def bleed(image, columns, limit):
     ----------
     image
         Float32 (rows, columns), changed in place.
-    columns
-        Columns to treat.
     limit
         What a pixel holds, in the unit of the image.
     """
-    rows = image.shape[0]
-    for j in columns:
+    rows, columns = image.shape
+    above = np.zeros(columns, np.bool_)
+    for i in range(rows):
+        for j in range(columns):
+            above[j] |= image[i, j] > limit
+    for j in np.flatnonzero(above):
         total = 0.0
         for i in range(rows):
             total += image[i, j]

@@ -203,20 +203,16 @@ class Sector:
         pose = self.pose(index)
         if self.schedule.dump[place]:
             image = self._dump_image(index, pose) + background
-            full = (image > self.limit).any(axis=0)
         else:
             anchor, images = self._anchor(float(self.schedule.phase[place]))
             image = np.empty_like(background)
             first = detector.SCIENCE_COLUMNS.start
-            full = exposure.compose(
-                images, pose.relative_to(anchor), first, *pointing.CENTRE, background, self.limit, image
-            )
-        self._add_moving_light(index, pose, image, full)
-        if full.any():
-            exposure.bleed(image, np.flatnonzero(full), np.float32(self.limit))
+            exposure.compose(images, pose.relative_to(anchor), first, *pointing.CENTRE, background, image)
+        self._add_moving_light(index, pose, image)
+        exposure.bleed(image, np.float32(self.limit))
         return image
 
-    def _add_moving_light(self, index: int, pose: pointing.Pose, image: np.ndarray, full: np.ndarray) -> None:
+    def _add_moving_light(self, index: int, pose: pointing.Pose, image: np.ndarray) -> None:
         """Add to an image what variable stars have more than the catalogue, and the asteroids."""
         stars = self.stars
         if self.variables:
@@ -229,8 +225,7 @@ class Sector:
             row, column = pose.move(*asteroid.at(times))
             flux = np.full(len(times), 10 ** (-0.4 * (asteroid.tmag - detector.ZERO_POINT)) / len(times))
             parts = prf.components(row, column, camera=self.settings.camera, ccd=self.settings.ccd)
-            self._draw(image, flux, row, column, parts, prf.radius_for(flux))
-        full |= (image > self.limit).any(axis=0)
+            self._draw(image, flux, row, column, parts, prf.radius_for(flux, parts))
 
     def _draw(self, image: np.ndarray, flux: Any, row: Any, column: Any, parts: Any, radius: Any) -> None:
         first = detector.SCIENCE_COLUMNS.start

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from tasoc_kit.numerics import detector
 from tasoc_kit.numerics.geometry import Solution, pixel_to_sky
-from tasoc_kit.numerics.prf import components, radius_for
+from tasoc_kit.numerics.prf import components, radius_for, without_faint_parts
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.simulation.variables import KINDS, Kind
 
@@ -100,7 +100,8 @@ def draw_stars(settings: SectorSettings) -> Stars:
     flux = 10 ** (-0.4 * (tmag - detector.ZERO_POINT))
     parts = components(row, column, camera=settings.camera, ccd=settings.ccd, width=settings.prf_width)
     catalogued = int(np.searchsorted(tmag, settings.catalogue_limit))
-    return Stars(row, column, tmag, flux, parts, radius_for(flux), catalogued)
+    radius = radius_for(flux, parts)
+    return Stars(row, column, tmag, flux, without_faint_parts(flux, parts), radius, catalogued)
 
 
 def _saturate_one(

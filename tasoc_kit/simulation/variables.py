@@ -225,6 +225,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("solar_like", _draw_solar_like, _sines, 0.020, 7.5, 11.0),
     Kind("rotator", _draw_rotator, _sines, 0.080, 9.0, 14.5),
     Kind("flare_star", _draw_flares, _flares, 0.030, 10.0, 14.0),
-    Kind("supernova", _draw_supernova, _supernova, 0.0002, 15.5, 16.5),
+    Kind("supernova", _draw_supernova, _supernova, 0.0002, 15.0, 15.9),
 )
 """Every kind of variable star, in the order in which stars are given to them."""
