@@ -8,6 +8,7 @@ are checked first, and only the parameters that an entry declares can be given.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -65,6 +66,13 @@ def _read(place: str, opened: Callable[[], Any]) -> Any:
     except (CatalogException, YAMLError, OSError, ValueError, TypeError) as error:
         raise CatalogError(f"catalog: {place} cannot be read ({error}). Correct the file.") from None
     return catalog
+
+
+def _made(entry: Any, values: dict[str, Any]) -> Any:
+    """Return the source of an entry; Intake warns of each text parameter that it runs no shell for it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Shell command not executed")
+        return entry.get(**values)
 
 
 def _walk(catalog: Any, prefix: str = "", branch: str = "") -> dict[str, Any]:
@@ -177,7 +185,7 @@ def open_entry(entry: str, **parameters: Any) -> xr.Dataset:
     found = _entry(entry)
     values = _checked(entry, found, parameters)
     try:
-        source = found.get(**values)
+        source = _made(found, values)
     except ImportError as error:
         raise CatalogError(f"{entry}: its driver cannot be imported ({error}). Run 'tasoc doctor'.") from None
     return cast(xr.Dataset, source.to_dask())
@@ -260,7 +268,7 @@ def _state(name: str, entry: Any) -> tuple[str, str]:
     except CatalogError as error:
         return "needs", str(error)
     try:
-        entry.get(**values)
+        _made(entry, values)
     except (ImportError, TypeError, ValueError) as error:
         return "broken", str(error)
     return "ok", ""

@@ -12,7 +12,15 @@ import erfa
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["BTJD_ZERO", "DAY", "btjd_from_name_stamp", "btjd_from_utc", "cadence_number", "utc_from_btjd"]
+__all__ = [
+    "BTJD_ZERO",
+    "DAY",
+    "btjd_from_name_stamp",
+    "btjd_from_utc",
+    "cadence_number",
+    "julian_year",
+    "utc_from_btjd",
+]
 
 BTJD_ZERO = 2457000.0
 DAY = 86400.0
@@ -83,3 +91,8 @@ def cadence_number(spacecraft_time: ArrayLike, cadence: ArrayLike = 1800.0) -> n
     step = np.asarray(cadence, dtype=np.float64) / DAY
     count = (np.asarray(spacecraft_time, dtype=np.float64) - _ANCHOR_TIME) / step
     return (np.rint(count) + np.rint(_ANCHOR_CADENCE * _ANCHOR_STEP / DAY / step)).astype(np.int32)
+
+
+def julian_year(btjd: float) -> float:
+    """Return a date as Julian epoch: 2000.0 is JD 2451545.0 TDB."""
+    return 2000.0 + (btjd + BTJD_ZERO - 2451545.0) / 365.25

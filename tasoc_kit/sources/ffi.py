@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,6 +46,8 @@ __all__ = [
 
 _FILES = ("file", "file_offset", "file_rows", "file_columns")
 _ERRORS = ("err_offset", "err_rows", "err_columns")
+_HELD_BYTES = 2**28
+"""Largest cube without files of frames that a reader holds in memory."""
 
 
 class _FrameArray(BackendArray):
@@ -305,17 +308,19 @@ class FrameReader:
     """
     Reads frames of a cube into arrays of the caller, from any thread.
 
-    Frames of files come straight from their bytes, without Dask; the frames of other cubes from
-    the cube's ``flux``.
+    Frames of files come straight from their bytes, without Dask. The pixels of other cubes are
+    computed once and held where they are few, else frame by frame.
     """
 
     def __init__(self, cube: xr.Dataset) -> None:
         self.cube = cube
         self.shape = (cube.sizes["row"], cube.sizes["column"])
         self.count = 0
-        self._flux = self._direct("file")
-        self._err = self._direct("err")
-        self.row, self.column = (int(cube[name][0]) if cube.sizes[name] else 0 for name in ("row", "column"))
+        """Frames read so far."""
+        self._counting = threading.Lock()
+        self._files = {name: self._direct(kind) for name, kind in (("flux", "file"), ("flux_err", "err"))}
+        self._held: dict[str, np.ndarray] = {}
+        self._origin = tuple(int(cube[name][0]) if cube.sizes[name] else 0 for name in ("row", "column"))
 
     def __len__(self) -> int:
         return int(self.cube.sizes["time"])
@@ -325,18 +330,11 @@ class FrameReader:
         wanted = {"file", f"{kind}_offset", f"{kind}_rows", f"{kind}_columns"}
         if self.cube.attrs.get("source") != "ffi" or not wanted <= set(self.cube.variables):
             return None
-        if not all(_in_order(self.cube[name].values) for name in ("row", "column")):
+        if not all(self.cube.sizes[name] and _in_order(self.cube[name].values) for name in ("row", "column")):
             return None
-        values = {name: self.cube[name].values for name in wanted}
-        no_data = self.cube["frame_quality"].values & int(KitQuality.NO_DATA)
-        return FrameFiles(
-            values["file"],
-            values[f"{kind}_offset"],
-            values[f"{kind}_rows"],
-            values[f"{kind}_columns"],
-            kind,
-            no_data == 0,
-        )
+        table = {name: ("time", np.atleast_1d(self.cube[name].values)) for name in wanted}
+        bad = (self.cube["frame_quality"].values & int(KitQuality.NO_DATA)) != 0
+        return _files_of(table, bad, kind)
 
     def read(self, i: int, out: np.ndarray) -> None:
         """
@@ -347,25 +345,37 @@ class FrameReader:
         out
             Native float32, C-contiguous, of ``shape``; NaN where the frame holds nothing.
         """
-        self.count += 1
-        if self._flux is None:
-            out[...] = self.cube["flux"][i].values
-        else:
-            self._flux.read(i, self.row, self.column, out)
+        with self._counting:
+            self.count += 1
+        self._read("flux", i, out)
 
     def read_err(self, i: int, out: np.ndarray) -> None:
         """Fill ``out`` with the uncertainty of frame ``i``; NaN where there is none."""
-        if "flux_err" not in self.cube:
-            out.fill(np.nan)
-        elif self._err is None:
-            out[...] = self.cube["flux_err"][i].values
+        if "flux_err" in self.cube:
+            self._read("flux_err", i, out)
         else:
-            self._err.read(i, self.row, self.column, out)
+            out.fill(np.nan)
+
+    def _read(self, name: str, i: int, out: np.ndarray) -> None:
+        files = self._files[name]
+        if files is not None:
+            files.read(i, *self._origin, out)
+        elif self.cube[name].nbytes > _HELD_BYTES:
+            out[...] = self.cube[name][i].values
+        else:
+            out[...] = self._all(name)[i]
+
+    def _all(self, name: str) -> np.ndarray:
+        with self._counting:
+            if name not in self._held:
+                self._held[name] = np.asarray(self.cube[name].values, dtype=np.float32)
+        return self._held[name]
 
     def prefetch(self, i: int) -> None:
         """Ask the disk for frame ``i`` ahead of its reading; does nothing for other sources."""
-        if self._flux is not None and 0 <= i < len(self):
-            self._flux.prefetch(i)
+        files = self._files["flux"]
+        if files is not None and 0 <= i < len(self):
+            files.prefetch(i)
 
 
 def open_frames(cube: xr.Dataset) -> FrameReader:
