@@ -194,4 +194,8 @@ class Encoder:
         (computed,) = dask.compute(lazy.isel(region))
         files = dict(self._metadata)
         computed.to_zarr(MemoryStore(files), region=region, consolidated=False, safe_chunks=False)
-        return {key: files[key].to_bytes() for key in sorted(files) if key not in self._metadata}
+        del computed
+        encoded = {key: files.pop(key).to_bytes() for key in sorted(files.keys() - self._metadata.keys())}
+        # Zarr's store may live on in a reference cycle; an empty one holds no block in memory.
+        files.clear()
+        return encoded

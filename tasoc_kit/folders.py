@@ -47,19 +47,24 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         self.local = "://" not in url or url.startswith("file://")
-        with self._named("opened", url):
-            options = {} if self.local else {"use_listings_cache": False}
+        options = {} if self.local else {"use_listings_cache": False}
+        try:
             self.fs, path = fsspec.url_to_fs(url, **options)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"store {url!r}: {error}; expected a path or a URL that fsspec opens, as s3://bucket/store. "
+                "Correct TASOC_STORE, or install what the URL needs (extra 's3')."
+            ) from error
         self.root = path.rstrip("/")
         self.url = self.root if self.local else url.rstrip("/")
 
     @contextmanager
-    def _named(self, verb: str, what: str) -> Iterator[None]:
+    def _named(self, verb: str, key: str) -> Iterator[None]:
         try:
             yield
         except _failures() as error:
             raise StoreError(
-                f"store {getattr(self, 'url', what)}: {what} could not be {verb}: {error}; expected a place "
+                f"store {self.url}: {key} could not be {verb}: {error}; expected a place "
                 "with room and the rights for it. Free space, or correct the rights or TASOC_STORE, "
                 "and run again."
             ) from error

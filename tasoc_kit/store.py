@@ -323,11 +323,16 @@ def open_ref(ref: ProductRef) -> xr.Dataset:
             f"Make it again: run the step that makes {ref.name!r}; other products are not touched."
         )
     dataset = xr.open_zarr(
-        f"{ref.url}/{DATA}", consolidated=False, chunks={}, decode_times=False, mask_and_scale=False
+        f"{ref.url}/{DATA}", consolidated=False, chunks=None, decode_times=False, mask_and_scale=False
     )
-    small = {name: dataset[name].load() for name, v in dataset.variables.items() if v.ndim < 2}
-    text = {name: array.astype(object) for name, array in small.items() if array.dtype.kind == "T"}
-    return dataset.assign({**small, **text})
+    return dataset.assign({name: _in_memory_or_lazy(array) for name, array in dataset.variables.items()})
+
+
+def _in_memory_or_lazy(variable: xr.Variable) -> xr.Variable:
+    if variable.ndim > 1:
+        return variable.chunk(dict(zip(variable.dims, variable.encoding["chunks"], strict=True)))
+    loaded = variable.load()
+    return loaded.astype(object) if loaded.dtype.kind == "T" else loaded
 
 
 def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreError:
@@ -336,7 +341,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreEr
     if len(same):
         exists = f"it has {sorted({f'{row.unit} ({row.id})' for row in same.itertuples()})[:12]}"
     else:
-        exists = f"it has the products {sorted(set(table['product']))}"
+        exists = f"it has the products {sorted(set(table['product']))}" if len(table) else "it is empty"
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     return StoreError(
         f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
