@@ -12,6 +12,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -186,13 +187,19 @@ def finish_run(run: int, status: str, *, message: str = "", url: str | None = No
 def list_runs(
     *, unit: str | None = None, status: str | None = None, limit: int = 1000, url: str | None = None
 ) -> pd.DataFrame:
-    """Return the newest runs, one row each."""
+    """
+    Return the newest runs, one row each.
+
+    A run of this host whose process is gone without a word has the status ``killed``.
+    """
     statement = sa.select(*Run.__table__.columns).order_by(Run.run.desc()).limit(limit)
     if unit is not None:
         statement = statement.where(Run.unit == unit)
-    if status is not None:
-        statement = statement.where(Run.status == status)
-    return frame(Run, statement, url)
+    found = frame(Run, statement, url)
+    here = (found["status"] == "running") & (found["host"] == socket.gethostname())
+    gone = here & ~found["pid"].map(lambda pid: Path(f"/proc/{pid}").exists()).astype(bool)
+    found.loc[gone, "status"] = "killed"
+    return found if status is None else found[found["status"] == status].reset_index(drop=True)
 
 
 # Reviews -------------------------------------------------------------------------------------
