@@ -57,13 +57,15 @@ def spline_matrix(positions: np.ndarray, size: int, segments: int) -> np.ndarray
     return np.asarray(BSpline.design_matrix(clipped, knots, 3).toarray())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """One axis of a surface: its pixels, its cells, its segments."""
 
     size: int
     cell: int
     segments: int
+    used: np.ndarray | None = None
+    """(size) False for pixels that enter no cell; a cell then stands for its other pixels."""
 
     @cached_property
     def pixels(self) -> np.ndarray:
@@ -72,10 +74,13 @@ class Axis:
 
     @cached_property
     def cells(self) -> np.ndarray:
-        """Mean of the splines over every cell, float64 (cells, splines)."""
+        """Mean of the splines over the pixels in every cell, float64 (cells, splines)."""
         starts = np.arange(0, self.size, self.cell)
-        counts = np.diff(np.append(starts, self.size))[:, None]
-        return np.add.reduceat(self.pixels, starts, axis=0) / counts
+        weight = np.ones(self.size) if self.used is None else self.used.astype(float)
+        empty = np.repeat(np.add.reduceat(weight, starts) == 0, np.diff(np.append(starts, self.size)))
+        weight[empty] = 1.0
+        total = np.add.reduceat(self.pixels * weight[:, None], starts, axis=0)
+        return total / np.add.reduceat(weight, starts)[:, None]
 
     @cached_property
     def inverse(self) -> np.ndarray:
@@ -85,13 +90,15 @@ class Axis:
         return np.asarray(np.linalg.inv(normal + 1e-4 * scale * np.eye(len(normal))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Surface:
     """A smooth surface over a frame; its coefficients are an array (row splines, column splines)."""
 
     shape: tuple[int, int]
     cell: int
     segments: tuple[int, int]
+    sky_columns: np.ndarray | None = None
+    """(columns) False for columns that enter no cell."""
 
     @cached_property
     def rows(self) -> Axis:
@@ -101,7 +108,7 @@ class Surface:
     @cached_property
     def columns(self) -> Axis:
         """The axis along the frame."""
-        return Axis(self.shape[1], self.cell, self.segments[1])
+        return Axis(self.shape[1], self.cell, self.segments[1], self.sky_columns)
 
     @property
     def size(self) -> int:
@@ -164,12 +171,14 @@ class Surface:
         return solution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ladder:
     """The surfaces of a frame, from a constant to one segment per cell."""
 
     shape: tuple[int, int]
     cell: int
+    sky_columns: np.ndarray | None = None
+    """(columns) False for columns that enter no cell."""
 
     @cached_property
     def segments(self) -> list[int]:
@@ -188,9 +197,9 @@ class Ladder:
 
     def _surface(self, factor: int) -> Surface:
         if factor <= 0:
-            return Surface(self.shape, self.cell, (factor, factor))
+            return Surface(self.shape, self.cell, (factor, factor), self.sky_columns)
         rows, columns = (factor * max(1, round(size / SEGMENT)) for size in self.shape)
-        return Surface(self.shape, self.cell, (rows, columns))
+        return Surface(self.shape, self.cell, (rows, columns), self.sky_columns)
 
     @cached_property
     def _changes(self) -> list[tuple[np.ndarray, np.ndarray]]:

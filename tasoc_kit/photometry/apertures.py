@@ -32,8 +32,6 @@ BATCH = 2048
 """Stars grown together, from bright to faint; those inside an aperture of an earlier batch cost nothing."""
 CONTAMINATED = 0.1
 
-_STAR_COORDINATES = ("tic", "ra", "dec", "tmag", "star_row", "star_column")
-
 
 @dataclass(frozen=True)
 class _Places:
@@ -224,21 +222,20 @@ def make_apertures(
     places = _place_stars(stars, reference, faintest)
     _check_stars(places, stars, reference)
     saturated = reference["saturated"].values.astype(bool)
-    field = k2p2.make_field(reference["reference"].values, saturated, places.row, places.column, places.tmag)
+    scene = k2p2.make_scene(reference["reference"].values, saturated, places.row, places.column, places.tmag)
     options = {"threshold": threshold, "minimum_pixels": minimum_pixels}
     if mode == "k2p2":
-        grow = k2p2.grower(field, places.pixel, places.tmag, threads=threads or settings().threads, **options)
+        grow = k2p2.grower(scene, places.pixel, places.tmag, threads=threads or settings().threads, **options)
     else:
-        grow = tiles.grower(field, places.pixel, **options)
-    masks, skipped_by = _grow_and_claim(field.image, places, grow)
-    return _as_dataset(masks, skipped_by, field, saturated, places, reference, stars).assign_attrs(mode=mode)
+        grow = tiles.grower(scene, places.pixel, **options)
+    masks, skipped_by = _grow_and_claim(scene.image, places, grow)
+    return _as_dataset(masks, skipped_by, scene, places, reference, stars).assign_attrs(mode=mode)
 
 
 def _as_dataset(
     masks: Masks,
     skipped_by: np.ndarray,
-    field: k2p2.Field,
-    saturated: np.ndarray,
+    scene: k2p2.Scene,
     places: _Places,
     reference: xr.Dataset,
     stars: xr.Dataset,
@@ -246,9 +243,9 @@ def _as_dataset(
     """Return the masks with labels, status and flags."""
     pixels = masks.pixels
     columns = reference["column"].values[pixels[1]]
-    share = contamination(places.tmag, masks.row_size, field.light[pixels])
-    edge = _touches_frame(masks, field.box) | (masks.edge_flux > 0)
-    flags = _flags(masks, places, skipped_by, share, edge, saturated[pixels], is_strap(columns))
+    share = contamination(places.tmag, masks.row_size, scene.light[pixels])
+    edge = _touches_frame(masks, scene.box) | (masks.edge_flux > 0)
+    flags = _flags(masks, places, skipped_by, share, edge, scene.saturated[pixels], is_strap(columns))
     return xr.Dataset(
         {
             "row_size": ("star", masks.row_size.astype(np.int32)),
@@ -260,7 +257,7 @@ def _as_dataset(
             "skipped_by": ("star", skipped_by.astype(np.int32)),
             "edge_flux": ("star", masks.edge_flux.astype(np.float32)),
         },
-        coords={n: ("star", stars[n].values) for n in _STAR_COORDINATES if n in stars.variables},
+        coords={name: known.compute() for name, known in stars.variables.items() if known.dims == ("star",)},
     )
 
 

@@ -18,15 +18,15 @@ import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tasoc_kit.numerics.clusters import core_pixels, find_maxima, flood, merge_maxima
-from tasoc_kit.numerics.modes import kernel_mode, sorted_quantile
+from tasoc_kit.numerics.clusters import core_pixels, find_maxima, flood, number_peaks
+from tasoc_kit.numerics.density import kernel_mode, sorted_quantile
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.masks import Masks
 
-__all__ = ["Field", "grower", "make_field", "mask_threshold", "stamp_size"]
+__all__ = ["Scene", "grower", "make_scene", "mask_threshold", "stamp_size"]
 
 SATURATES = 7.0
 """TESS magnitude of the faintest star whose light bleeds."""
-MAD_TO_SIGMA = 1.482602218505602
 
 _SMOOTHING = 0.5
 _REACH = 2.0 * np.sqrt(2.0)
@@ -45,13 +45,15 @@ _STAMP_COLUMNS = np.array([158.0, 45.0, 28.0, 20.0, 15.0])
 
 
 @dataclass(frozen=True)
-class Field:
+class Scene:
     """The images that masks are grown on; all (row, column), C-ordered."""
 
     image: np.ndarray
     """Star light in electron/s, float32; NaN where there is none."""
     markers: np.ndarray
     """Number > 0 of each catalogued peak, else 0; int32."""
+    saturated: np.ndarray
+    """True where pixels reached full well; bool."""
     light: np.ndarray
     """Catalogue flux of the stars whose centre lies in the pixel, 10^(−0.4 tmag); float64."""
     box: tuple[int, int, int, int]
@@ -66,15 +68,15 @@ def stamp_size(tmag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(rows).astype(np.int64), np.rint(columns).astype(np.int64)
 
 
-def make_field(
+def make_scene(
     image: np.ndarray,
     saturated: np.ndarray,
     star_row: np.ndarray,
     star_column: np.ndarray,
     tmag: np.ndarray,
-) -> Field:
+) -> Scene:
     """
-    Find the markers of the whole frame and lay the catalogue's light on the pixel grid.
+    Find the markers of the whole frame and lay the catalogue's light on the pixel scene.
 
     Parameters
     ----------
@@ -91,29 +93,34 @@ def make_field(
     finite = np.isfinite(image)
     rows, columns = np.flatnonzero(finite.any(1)), np.flatnonzero(finite.any(0))
     box = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if rows.size else (0, 0, 0, 0)
-    maxima = merge_maxima(image, find_maxima(image, _SMOOTHING) & finite, saturated)
-    markers = _match_markers(maxima, star_row, star_column, tmag)
+    maxima = find_maxima(image, _SMOOTHING) & finite
+    places, peak = number_peaks(maxima, saturated)
+    markers = np.zeros(image.shape, dtype=np.int32)
+    markers[tuple(places.T)] = _claimed_peaks(places, peak, star_row, star_column, tmag)
     light = np.zeros(image.shape)
     i, j = (np.rint(np.nan_to_num(place, nan=-1.0)).astype(int) for place in (star_row, star_column))
     on = (i >= 0) & (j >= 0) & (i < image.shape[0]) & (j < image.shape[1]) & np.isfinite(tmag)
     np.add.at(light, (i[on], j[on]), 10 ** (-0.4 * tmag[on].astype(float)))
-    return Field(image, markers, light, tuple(int(edge) for edge in box))
+    return Scene(image, markers, saturated, light, tuple(int(edge) for edge in box))
 
 
-def _match_markers(
-    maxima: np.ndarray, star_row: np.ndarray, star_column: np.ndarray, tmag: np.ndarray
+def _claimed_peaks(
+    places: np.ndarray,
+    peak: np.ndarray,
+    star_row: np.ndarray,
+    star_column: np.ndarray,
+    tmag: np.ndarray,
 ) -> np.ndarray:
-    """Number the maxima that are the nearest one to a catalogue star and near enough."""
-    markers = np.zeros(maxima.shape, dtype=np.int32)
-    peaks = np.argwhere(maxima)
+    """Return for each maximum a number > 0 if its peak is the nearest one to a star and near enough."""
     known = np.isfinite(star_row) & np.isfinite(star_column)
-    if not peaks.size or not known.any():
-        return markers
-    distance, nearest = cKDTree(peaks).query(np.column_stack([star_row[known], star_column[known]]))
+    if not places.size or not known.any():
+        return np.zeros(len(places), dtype=np.int32)
+    distance, nearest = cKDTree(places).query(np.column_stack([star_row[known], star_column[known]]))
     reach = np.where(tmag[known] <= SATURATES, _REACH_SATURATED, _REACH)
-    taken = np.unique(nearest[distance < reach])
-    markers[tuple(peaks[taken].T)] = np.arange(1, taken.size + 1)
-    return markers
+    number = np.zeros(peak.max() + 1, dtype=np.int32)
+    claimed = np.unique(peak[nearest[distance < reach]])
+    number[claimed] = np.arange(1, claimed.size + 1)
+    return number[peak]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -211,9 +218,9 @@ def add_bleed_columns(image: np.ndarray, lit: np.ndarray, light: np.ndarray, mas
 
     Returns
     -------
-    True if pixels were added.
+    True if the mask has saturated columns.
     """
-    longer = mask.copy()
+    longer, saturated = mask.copy(), False
     brightest = _brightest_inside(image, mask)
     for j in range(mask.shape[1]):
         rows = np.flatnonzero(mask[:, j])
@@ -222,13 +229,14 @@ def add_bleed_columns(image: np.ndarray, lit: np.ndarray, light: np.ndarray, mas
             flux[k] = image[rows[k], j]
         if not _is_flat(flux, brightest):
             continue
+        saturated = True
         peak = rows[np.argmax(flux)]
         for way in (-1, 1):
             i = peak
             while 0 <= i < mask.shape[0] and lit[i, j]:
                 longer[i, j] = True
                 i += way
-    if longer.sum() == mask.sum() or _sum_inside(light, longer) < 10 ** (-0.4 * SATURATES):
+    if not saturated or _sum_inside(light, longer) < 10 ** (-0.4 * SATURATES):
         return False
     mask |= longer
     return True
@@ -246,8 +254,7 @@ def _grow_in_stamp(
 ) -> tuple[np.ndarray, bool, bool]:
     """Return the mask of the star at this pixel of a stamp, and whether it was filled or bleeds."""
     empty = np.zeros(image.shape, dtype=np.bool_)
-    threshold = mask_threshold(image, factor)
-    lit = image > threshold
+    lit = image > mask_threshold(image, factor)
     core = core_pixels(lit, CORE_NEIGHBOURS)
     if not core[row, column]:
         return empty, False, False
@@ -294,6 +301,27 @@ def _border_flux(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _follow_bleeds(
+    image: np.ndarray,
+    light: np.ndarray,
+    box: np.ndarray,
+    stamp: np.ndarray,
+    mask: np.ndarray,
+    threshold: float,
+) -> np.ndarray:
+    """Return the mask with its bleed columns past the stamp, which then spans all rows with data."""
+    columns = image[box[0] : box[1], stamp[2] : stamp[3]].copy()
+    whole = np.zeros(columns.shape, dtype=np.bool_)
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            whole[stamp[0] - box[0] + i, j] = mask[i, j]
+    catalogue = light[box[0] : box[1], stamp[2] : stamp[3]].copy()
+    add_bleed_columns(columns, columns > threshold, catalogue, whole)
+    stamp[0], stamp[1] = box[0], box[1]
+    return whole
+
+
+@numba.njit(cache=True, nogil=True)
 def _grow_one(
     image: np.ndarray,
     markers: np.ndarray,
@@ -331,6 +359,8 @@ def _grow_one(
         marks[0], marks[1], marks[2] = _border_flux(pixels, mask), bleeds, filled
         if attempt == tries or not _enlarge(stamp, box, mask):
             break
+    if bleeds:
+        mask = _follow_bleeds(image, light, box, stamp, mask, mask_threshold(pixels, factor))
     return mask, stamp[0], stamp[2]
 
 
@@ -378,7 +408,7 @@ def _grow_many(
 
 
 def grower(
-    field: Field,
+    scene: Scene,
     pixel: np.ndarray,
     tmag: np.ndarray,
     *,
@@ -391,7 +421,7 @@ def grower(
 
     Parameters
     ----------
-    field
+    scene
         Image, markers and catalogue light of the whole frame.
     pixel
         Row and column of every catalogue star's pixel (star, 2).
@@ -406,13 +436,13 @@ def grower(
     """
     places = np.column_stack([pixel, *stamp_size(tmag)]).astype(np.int64)
     tries = np.where(tmag < _MANY_TRIES_BELOW, 10, 5)
-    box = np.array(field.box)
+    box = np.array(scene.box)
 
     def grow_part(stars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return _grow_many(
-            field.image,
-            field.markers,
-            field.light,
+            scene.image,
+            scene.markers,
+            scene.light,
             box,
             places[stars],
             tries[stars],

@@ -31,7 +31,7 @@ class Masks:
     edge_flux: np.ndarray
     """Flux on a border that the mask met and could not pass, electron/s; 0 where it met none (star)."""
     bleeds: np.ndarray
-    """True where bleed columns were added (star)."""
+    """True where the mask follows saturated columns (star)."""
     filled: np.ndarray
     """True where holes were filled (star)."""
     minimal: np.ndarray

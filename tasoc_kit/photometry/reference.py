@@ -27,6 +27,8 @@ from tasoc_kit.step import Parameter, step
 __all__ = ["make_reference"]
 
 CELL = 16
+PLAN_LEVEL = 3
+"""Level of the surface that brings the plan frames to one sky."""
 BAND_BYTES = 128 * 2**20
 NOISE_FRAMES = 8
 SATURATION = 7.0e4
@@ -164,11 +166,11 @@ def _sky_differences(
     pivot, frame = np.empty(shape, np.float32), np.empty(shape, np.float32)
     reader.read(int(plan.index[int(np.argmin(plan.level))]), pivot)
     pivot[pivot * noise[1] > 4 * (noise[0] + noise[1] * np.nanmedian(pivot))] = np.nan
-    ladder = Ladder(shape, CELL)
-    level = min(3, len(ladder.surfaces) - 1)
     strap = is_strap(cube["column"].values)
     if strap.all():
         strap[:] = False
+    ladder = Ladder(shape, CELL, ~strap)
+    level = min(PLAN_LEVEL, len(ladder.surfaces) - 1)
     tables = empty_tables(1, shape, 0, CELL, 8 * CELL)
     none = np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32)
     offsets = np.empty(0, np.float32), np.empty(0, np.float32)

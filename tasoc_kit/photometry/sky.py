@@ -3,8 +3,10 @@
 ``sky(t) = reference_sky + (1 + scale(t) · gain) · surface(t) + column_noise(t)``
 
 The surface climbs from a constant over a plane to ever finer splines until what it leaves is
-white; the finest has one segment per cell. The columns, which carry an offset of their own in
-every frame, are measured on the column cells between two fits of the surface.
+white: its scatter is that of neighbouring cells among themselves, which photon noise and the
+residuals of moving stars explain. The finest has one segment per cell. The columns, which carry
+an offset of their own in every frame, are measured on the column cells between two fits of the
+surface.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ USED_SHARE = 0.3
 COLUMN_LEVEL = 2
 """Level of the surface under which the columns are first measured."""
 OUTLIER, OUTLIER_SHARE = 8.0, 0.02
-WINSOR = 5.0
-FEWEST_CELLS = 4
+INNER, INNER_SIGMA = 0.9, 1.6449
+"""The scatter is read off at the 90 % of the cells nearest to the surface, at 1.645 sigma if white."""
+FREEDOM = 0.2
+FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
 
 
 @step(
@@ -85,8 +89,7 @@ def fit_sky(
     floor, slope = float(reference["noise_floor"]), float(reference["noise_slope"])
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
-    shape = (stream.sizes["row"], stream.sizes["column"])
-    fitter = _Fitter(stream, Ladder(shape, int(stream.attrs["cell"])), straps, white, finest)
+    fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)
     frames: list[_FrameSky] = []
     size = int(stream.attrs.get("block", 64))
     names = ["cells", "cell_used", "cell_variance", "column_cells", "column_used"]
@@ -97,8 +100,11 @@ def fit_sky(
 
 
 def sky_ladder(sky: xr.Dataset) -> Ladder:
-    """Return the surfaces that a sky's coefficients belong to."""
-    return Ladder((sky.sizes["row"], sky.sizes["column"]), int(sky.attrs["cell"]))
+    """Return the surfaces that the coefficients of a sky, or the cells of a stream, belong to."""
+    sky_columns = ~is_strap(sky["column"].values)
+    if not sky_columns.any():
+        sky_columns[:] = True
+    return Ladder((sky.sizes["row"], sky.sizes["column"]), int(sky.attrs["cell"]), sky_columns)
 
 
 def sky_image(sky: xr.Dataset, reference: xr.Dataset, frame: int) -> np.ndarray:
@@ -145,9 +151,8 @@ class _Fitter:
         self.ladder, self.straps, self.white = ladder, straps, white
         self.top = min(finest, len(ladder.surfaces) - 1)
         self.cell, self.band = int(stream.attrs["cell"]), int(stream.attrs["band"])
-        strap = is_strap(stream["column"].values)
-        self.sky_column = ~strap if not strap.all() else np.ones(strap.size, bool)
-        starts = np.arange(0, strap.size, self.cell)
+        self.sky_column = ladder.sky_columns
+        starts = np.arange(0, self.sky_column.size, self.cell)
         self.cell_columns = np.maximum(np.add.reduceat(self.sky_column.astype(float), starts), 1.0)
         self.column_starts = starts
         rows = ladder.shape[0]
@@ -234,19 +239,50 @@ class _Fitter:
     def _climb(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray
     ) -> tuple[int, np.ndarray, float]:
-        """Climb the ladder until what is left is white; return level, coefficients, residual."""
+        """
+        Climb the ladder until what is left is white; return level, coefficients, residual.
+
+        The level with the smallest expected error is kept: the structure that it leaves, plus
+        the noise that its coefficients bring in.
+        """
         weight = weight.copy()
+        known = max(1, int((weight > 0).sum()))
         coefficients = self.ladder.surfaces[0].fit(cells, weight, ridge=0.0)
-        level, residual = 0, self._residual(cells, weight, noise, 0, coefficients)
-        # A plane is too little to start a full frame with, but all that a cutout has.
-        while level < self.top and (residual > self.white or level < min(COLUMN_LEVEL, self.top)):
-            level += 1
-            below = coefficients
-            coefficients = self.ladder.climb(cells, weight, level, below)
-            if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
+        residual = self._residual(cells, weight, noise, 0, coefficients)
+        best = (np.inf, 0, coefficients, residual)
+        for level in range(self.top + 1):
+            if level > 0:
+                below = coefficients
                 coefficients = self.ladder.climb(cells, weight, level, below)
-            residual = self._residual(cells, weight, noise, level, coefficients)
-        return level, coefficients, residual
+                if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
+                    coefficients = self.ladder.climb(cells, weight, level, below)
+                residual = self._residual(cells, weight, noise, level, coefficients)
+            score = max(0.0, residual**2 - 1) + self.ladder.surfaces[level].size / known
+            if score < best[0] or level <= COLUMN_LEVEL:
+                best = (score, level, coefficients, residual)
+            # A plane is too little for a full frame; after that, only what is not white is worth more.
+            if level >= COLUMN_LEVEL and (
+                residual <= self.white or self._noise_above(level, known) >= best[0]
+            ):
+                break
+        return best[1:]
+
+    def _noise_above(self, level: int, known: int) -> float:
+        """Return the noise that the next level would bring in, over that of a cell."""
+        return self.ladder.surfaces[level + 1].size / known if level < self.top else np.inf
+
+    def _white_level(self, left: np.ndarray, weight: np.ndarray) -> float:
+        """Return by how much neighbouring cells differ, over the noise of their pixels; at least 1."""
+        known = np.pad(weight > 0, 1)
+        values = np.where(known, np.pad(left, 1), 0.0)
+        around = [(slice(0, -2), slice(1, -1)), (slice(2, None), slice(1, -1))]
+        around += [place[::-1] for place in around]
+        count = sum(known[place].astype(float) for place in around)
+        middle = (weight > 0) & (count == len(around))
+        if middle.sum() < FEWEST_DIFFERENCES:
+            return 1.0
+        mean = sum(values[place] for place in around) / len(around)
+        return max(1.0, float(mad_sigma((left - mean)[middle])) * np.sqrt(4 / 5))
 
     def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
         return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
@@ -254,15 +290,17 @@ class _Fitter:
     def _residual(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
     ) -> float:
-        """Return the rms of the residuals over white noise, each counted for at most 5 sigma."""
+        """Return the scatter of the residuals over their white level: that of the inner 90 % of the cells."""
         kept = weight > 0
-        freedom = kept.sum() - self.ladder.surfaces[level].size
         if kept.sum() < FEWEST_CELLS:
             return 0.0
-        left = np.clip(self._left(cells, noise, level, coefficients)[kept], -WINSOR, WINSOR)
-        # The finest surface has as many coefficients as cells; there the mean square itself is compared.
-        divisor = freedom if freedom > 0.2 * kept.sum() else kept.sum()
-        return float(np.sqrt((left**2).sum() / divisor))
+        left = self._left(cells, noise, level, coefficients)
+        scatter = (
+            float(np.quantile(np.abs(left[kept]), INNER)) / INNER_SIGMA / self._white_level(left, weight)
+        )
+        # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
+        freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
+        return scatter / np.sqrt(freedom) if freedom > FREEDOM else scatter
 
     def _drop_outliers(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray

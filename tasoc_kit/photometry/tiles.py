@@ -1,7 +1,7 @@
 """Masks from a threshold map of the whole frame: one division of all light at once.
 
-Each tile of 64 pixels has the threshold mode + k · MAD, with the half-sample mode (Robertson &
-Cryer 1974) of its pixels; the map is interpolated between tile centres. Clusters and watershed then
+Each tile of 64 pixels has the threshold mode + k · MAD, with the half-sample mode (Bickel &
+Frühwirth 2006) of its pixels; the map is interpolated between tile centres. Clusters and watershed then
 cover the whole frame, so every pixel belongs to at most one star.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from scipy import ndimage
 
 from tasoc_kit.numerics.clusters import core_pixels, flood
-from tasoc_kit.numerics.modes import half_sample_mode
-from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS, MAD_TO_SIGMA, SATURATES, Field, add_bleed_columns
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode
+from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS, SATURATES, Scene, add_bleed_columns
 from tasoc_kit.photometry.masks import Masks
 
 __all__ = ["TILE", "grower", "threshold_map"]
@@ -53,7 +53,8 @@ def threshold_map(image: np.ndarray, factor: float) -> np.ndarray:
     Parameters
     ----------
     image
-        Star light (row, column) in electron/s; NaN where there is none.
+        Star light (row, column) in electron/s; NaN where there is none, and where pixels are saturated,
+        for the level of a bleed is no sky.
     factor
         Scaled median absolute deviations above the mode of the tile.
 
@@ -88,40 +89,40 @@ def _fill_holes(basins: np.ndarray, filled: np.ndarray) -> None:
                 filled[around] = True
 
 
-def _add_bleeds(field: Field, lit: np.ndarray, basins: np.ndarray, bleeds: np.ndarray) -> None:
+def _add_bleeds(scene: Scene, lit: np.ndarray, basins: np.ndarray, bleeds: np.ndarray) -> None:
     """Extend the basins of saturated stars along their columns, the brightest last."""
-    light = np.bincount(basins.ravel(), weights=field.light.ravel())
+    light = np.bincount(basins.ravel(), weights=scene.light.ravel())
     light[0] = 0
     bright = np.flatnonzero(light >= 10 ** (-0.4 * SATURATES))
     boxes = ndimage.find_objects(basins, max_label=int(basins.max()))
     for basin in bright[np.argsort(light[bright])]:
         across = (slice(None), boxes[basin - 1][1])
         mask = np.ascontiguousarray(basins[across] == basin)
-        bleeds[basin] = add_bleed_columns(field.image[across], lit[across], field.light[across], mask)
+        bleeds[basin] = add_bleed_columns(scene.image[across], lit[across], scene.light[across], mask)
         basins[across][mask] = basin
 
 
-def _divide(field: Field, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _divide(scene: Scene, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the basin of every pixel, 0 where it has none, and which basins bleed and were filled."""
-    lit = field.image > threshold_map(field.image, threshold)
-    basins = field.markers.copy()
-    flood(field.image, core_pixels(lit, CORE_NEIGHBOURS), basins)
-    count = int(field.markers.max()) + 1
+    lit = scene.image > threshold_map(np.where(scene.saturated, np.nan, scene.image), threshold)
+    basins = scene.markers.copy()
+    flood(scene.image, core_pixels(lit, CORE_NEIGHBOURS), basins)
+    count = int(scene.markers.max()) + 1
     bleeds, filled = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     _fill_holes(basins, filled)
-    _add_bleeds(field, lit, basins, bleeds)
+    _add_bleeds(scene, lit, basins, bleeds)
     return basins, bleeds, filled
 
 
 def grower(
-    field: Field, pixel: np.ndarray, *, threshold: float, minimum_pixels: int
+    scene: Scene, pixel: np.ndarray, *, threshold: float, minimum_pixels: int
 ) -> Callable[[np.ndarray], Masks]:
     """
     Divide the frame, and return the function that gives stars the basin their pixel lies in.
 
     Parameters
     ----------
-    field
+    scene
         Image, markers and catalogue light of the whole frame.
     pixel
         Row and column of every catalogue star's pixel (star, 2).
@@ -130,14 +131,14 @@ def grower(
     minimum_pixels
         Smaller basins are dropped.
     """
-    basins, bleeds, filled = _divide(field, threshold)
+    basins, bleeds, filled = _divide(scene, threshold)
     order = np.argsort(basins, axis=None, kind="stable")
     size = np.bincount(basins.ravel(), minlength=bleeds.size)
     first = np.cumsum(size) - size
     rows, columns = np.divmod(order.astype(np.int32), np.int32(basins.shape[1]))
-    is_edge = (rows == field.box[0]) | (rows == field.box[1] - 1)
-    is_edge |= (columns == field.box[2]) | (columns == field.box[3] - 1)
-    on_edge = np.where(is_edge, field.image.ravel()[order], 0)
+    is_edge = (rows == scene.box[0]) | (rows == scene.box[1] - 1)
+    is_edge |= (columns == scene.box[2]) | (columns == scene.box[3] - 1)
+    on_edge = np.where(is_edge, scene.image.ravel()[order], 0)
     edge_flux = np.bincount(basins.ravel()[order], weights=np.nan_to_num(on_edge), minlength=size.size)
     size[0] = 0
     size[size < minimum_pixels] = 0
