@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -122,12 +123,21 @@ def _typical(values: pd.Series) -> float:
     return float(known.mode().iloc[0]) if len(known) else float("nan")
 
 
-def _check_usable(table: pd.DataFrame, unit: pd.DataFrame) -> None:
-    if (table["problem"] == "").any():
+def _check_usable(unit: pd.DataFrame) -> None:
+    """Warn of files that cannot be read; raise if there is no other."""
+    bad = unit[unit["problem"] != ""]
+    if bad.empty:
         return
-    first = unit.iloc[0]
+    first = bad.iloc[0]
+    if len(bad) < len(unit):
+        warnings.warn(
+            f"{len(bad)} of {len(unit)} FFIs cannot be read, the first is {first['file']}: "
+            f"{first['problem']}. Their cadences are kept without pixels.",
+            stacklevel=4,
+        )
+        return
     raise SourceError(
-        f"{first['file']}: {first['problem'] or 'no time'}; none of {len(unit)} file(s) is an FFI. "
+        f"{first['file']}: {first['problem']}; none of {len(unit)} file(s) is an FFI. "
         "Fetch the files again."
     )
 
@@ -158,9 +168,9 @@ def cube_from_index(
         If there is no row of this unit, rows of several units, or no file that can be read.
     """
     unit = place_in_time(select_unit(index, sector, camera, ccd))
+    _check_usable(unit)
     timed = unit["time_start"].notna()
     table, duplicates = resolve_duplicates(unit[timed])
-    _check_usable(table, unit)
     data = {name: ("time", table[name].to_numpy()) for name in (*_FILES, *_ERRORS, "wcs")}
     start, stop = table["time_start"].to_numpy(), table["time_stop"].to_numpy()
     bad = (table["problem"] != "").to_numpy()

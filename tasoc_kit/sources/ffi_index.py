@@ -34,6 +34,8 @@ PUBLIC_FFIS = "s3://stpubdata/tess/public"
 
 _LISTING = {"path", "sector", "camera", "ccd", "start", "stop", "quality"}
 _ENDINGS = ("_ffic.fits", "_ffic.fits.gz")
+_FORM = 2
+"""Form of the kept index; raise it when a row changes its meaning."""
 _STRAY = 0.1
 """A unit that was not asked for may be left out as stray up to this share of the files."""
 
@@ -51,6 +53,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def _cache_path(where: Where) -> Path:
     named = os.fspath(where) if isinstance(where, str | os.PathLike) else "\n".join(map(os.fspath, where))
     place = str(local_path(named).absolute()) if is_local(named) and "\n" not in named else named
+    place = f"{_FORM} {place}"
     return settings().cache / "index" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.parquet"
 
 
@@ -156,7 +159,7 @@ def scan(
             progress(done, len(missing))
     if missing and cache:
         others = [] if kept is None else [r for r in kept.to_dict("records") if r["file"] not in known]
-        rows = [*known.values(), *others]
+        rows = [row for row in (*known.values(), *others) if row["stamp"] or not row["problem"]]
         _write_cache(_frame(rows).assign(stamp=[row["stamp"] for row in rows]), path)
     return _frame([known[url] for url in urls])
 
