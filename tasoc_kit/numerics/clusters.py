@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["core_pixels", "dbscan_labels", "find_maxima", "flood", "merge_maxima"]
+__all__ = ["core_pixels", "dbscan_labels", "find_maxima", "flood", "number_peaks"]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 _FOUR = np.array([(-1, 0), (0, -1), (0, 1), (1, 0)])
@@ -205,25 +205,26 @@ def find_maxima(image: np.ndarray, smoothing: float) -> np.ndarray:
     return (smooth == highest) & (smooth > 0)
 
 
-def merge_maxima(image: np.ndarray, maxima: np.ndarray, patches: np.ndarray) -> np.ndarray:
+def number_peaks(maxima: np.ndarray, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
-    Keep one maximum, the brightest, in each 8-connected patch.
+    Number the maxima of an image, those of one 8-connected patch alike.
 
-    A saturated star has a flat or ragged top whose many maxima are all the same star.
+    A saturated star has a flat, ragged top, hundreds of rows long where it bleeds: its many maxima
+    are one peak.
 
     Parameters
     ----------
-    image
-        Flux (row, column).
     maxima
         Boolean image of the maxima.
     patches
         Boolean image of the patches.
+
+    Returns
+    -------
+    Row and column of each maximum (maximum, 2), and the number of its peak, from 0.
     """
-    labels = ndimage.label(patches, structure=_EIGHT)[0]
-    inside = np.flatnonzero(maxima & (labels > 0))
-    order = inside[np.argsort(-image.ravel()[inside], kind="stable")]
-    first = np.unique(labels.ravel()[order], return_index=True)[1]
-    merged = maxima & (labels == 0)
-    merged.ravel()[order[first]] = True
-    return merged
+    places = np.argwhere(maxima)
+    labels, count = ndimage.label(patches, structure=_EIGHT)
+    patch = labels[tuple(places.T)]
+    own = count + 1 + np.arange(len(places))
+    return places, np.unique(np.where(patch > 0, patch, own), return_inverse=True)[1]

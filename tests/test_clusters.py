@@ -1,0 +1,80 @@
+"""Clusters on the pixel grid against scikit-learn and scikit-image."""
+
+import numpy as np
+import pytest
+from benchmarks.k2p2_oracle import dbscan_mismatches
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from tasoc_kit.numerics.clusters import core_pixels, dbscan_labels, find_maxima, flood, number_peaks
+
+
+def clumps(seed: int, shape: tuple[int, int], share: float) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 0.7)
+    return smooth > np.quantile(smooth, 1 - share)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.59, 0.95])
+def test_labels_equal_those_of_scikit_learn(share):
+    mismatches, points = dbscan_mismatches(clumps(1, (220, 190), share))
+    assert points > 2000
+    assert mismatches == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_equal_those_of_scikit_learn_on_scattered_pixels(seed):
+    assert dbscan_mismatches(np.random.default_rng(seed).random((30, 40)) < 0.35)[0] == 0
+
+
+def test_a_dark_image_has_no_cluster():
+    assert (dbscan_labels(np.zeros((5, 7), dtype=bool)) == -1).all()
+
+
+def test_a_border_pixel_between_two_clusters_joins_the_first():
+    lit = np.zeros((4, 9), dtype=bool)
+    lit[0:2, 0:3] = lit[0:2, 6:9] = True
+    lit[2, 3] = lit[3, 4] = lit[2, 5] = True
+    labels = dbscan_labels(lit)
+    assert labels[2, 3] == 0
+    assert labels[2, 5] == 1
+    assert labels[3, 4] == -1
+
+
+def test_a_core_pixel_has_four_lit_ones_with_itself():
+    lit = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 0, 1]], dtype=bool)
+    np.testing.assert_array_equal(core_pixels(lit, 4), lit & (np.arange(4) < 2))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_flood_divides_an_image_as_scikit_image_does(seed):
+    random = np.random.default_rng(seed)
+    image, allowed = random.normal(size=(50, 40)), clumps(seed, (50, 40), 0.6)
+    markers = np.zeros((50, 40), dtype=np.int32)
+    markers[random.integers(0, 50, 12), random.integers(0, 40, 12)] = np.arange(1, 13)
+    expected = watershed(-image, markers, mask=allowed)
+    flood(image, allowed, markers)
+    np.testing.assert_array_equal(markers, expected)
+
+
+def test_what_no_marker_reaches_stays_dark():
+    allowed = np.array([[True, True, False, True]])
+    labels = np.array([[7, 0, 0, 0]], dtype=np.int32)
+    flood(np.array([[3.0, 2.0, 9.0, 1.0]]), allowed, labels)
+    assert labels.tolist() == [[7, 7, 0, 0]]
+
+
+def test_every_star_of_a_sparse_field_is_a_maximum():
+    image = np.zeros((20, 20))
+    image[[3, 3, 15], [4, 12, 9]] = [5.0, 100.0, 20.0]
+    image[10, 10] = np.nan
+    assert np.argwhere(find_maxima(image, 0.5)).tolist() == [[3, 4], [3, 12], [15, 9]]
+
+
+def test_the_maxima_of_one_saturated_patch_are_one_peak():
+    maxima, patches = np.zeros((9, 9), dtype=bool), np.zeros((9, 9), dtype=bool)
+    patches[1:7, 4] = True
+    maxima[[1, 3, 6, 2, 8], [4, 4, 4, 0, 8]] = True
+    places, peak = number_peaks(maxima, patches)
+    inside = patches[tuple(places.T)]
+    assert len(set(peak[inside])) == 1
+    assert len(set(peak)) == 3

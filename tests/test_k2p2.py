@@ -1,0 +1,97 @@
+"""K2P2 masks against a slow implementation that takes one stamp at a time."""
+
+import numpy as np
+import pytest
+from benchmarks.k2p2_oracle import median_iou, sky_threshold
+from star_field import add_star, as_reference, as_stars, bleed, make_field
+
+from tasoc_kit.photometry.apertures import make_apertures
+from tasoc_kit.photometry.k2p2 import add_bleed_columns, fill_holes, make_scene, mask_threshold, stamp_size
+
+
+@pytest.mark.parametrize(
+    ("stars", "noise", "seed"),
+    [(500, 0.6, 1), (2500, 0.6, 2), (2500, 3.0, 3)],
+    ids=["sparse", "crowded", "noisy"],
+)
+def test_masks_agree_with_the_slow_implementation(stars, noise, seed):
+    reference, catalogue = make_field(220, 220, stars, seed=seed, noise=noise)
+    apertures = make_apertures(reference, catalogue)
+    median, each = median_iou(reference, catalogue, apertures, sample=120)
+    assert median >= 0.98
+    assert np.quantile(each, 0.1) >= 0.9
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.8, 3.0])
+def test_the_threshold_is_that_of_the_slow_implementation(factor):
+    image = make_field(60, 60, 60, seed=4)[0]["reference"].values
+    for corner in range(0, 45, 9):
+        stamp = image[corner : corner + 15, corner : corner + 15]
+        assert mask_threshold(stamp, factor) == pytest.approx(sky_threshold(stamp, factor), rel=1e-3)
+
+
+def test_a_stamp_with_three_positive_pixels_has_no_threshold():
+    stamp = np.full((5, 5), -1.0, dtype=np.float32)
+    stamp[0, :3] = 1.0
+    stamp[1, 1] = np.nan
+    assert np.isnan(mask_threshold(stamp, 0.8))
+
+
+def test_bright_stars_have_large_stamps():
+    rows, columns = stamp_size(np.array([0.0, 3.16, 4.74, 5.8, 9.0, 14.0, np.nan]))
+    assert rows.tolist() == [832, 68, 28, 20, 15, 15, 15]
+    assert columns.tolist() == [158, 45, 28, 20, 15, 15, 15]
+
+
+def test_a_single_hole_is_filled_and_a_double_one_is_not():
+    mask = np.ones((5, 8), dtype=bool)
+    mask[2, 2] = mask[2, 5] = mask[3, 5] = False
+    assert fill_holes(mask)
+    assert mask[2, 2]
+    assert not mask[2, 5]
+    assert not fill_holes(mask)
+
+
+def test_a_level_column_is_followed_to_its_end_if_the_star_saturates():
+    image, mask = np.zeros((40, 7)), np.zeros((40, 7), dtype=bool)
+    image[5:35, 3] = 1e5
+    image[18:23, 2:5] = 1e5
+    mask[18:23, 2:5] = True
+    bright, faint = np.zeros((40, 7)), np.zeros((40, 7))
+    bright[20, 3], faint[20, 3] = 10 ** (-0.4 * 4), 10 ** (-0.4 * 9)
+    kept = mask.copy()
+    assert not add_bleed_columns(image, image > 10, faint, kept)
+    np.testing.assert_array_equal(kept, mask)
+    assert add_bleed_columns(image, image > 10, bright, mask)
+    np.testing.assert_array_equal(np.flatnonzero(mask[:, 3]), np.arange(5, 35))
+
+
+def test_a_bleed_longer_than_the_stamp_is_all_in_the_aperture():
+    image = np.random.default_rng(5).normal(0, 1, (600, 60))
+    add_star(image, 300.2, 30.1, 1.0)
+    bleed(image)
+    saturated = image >= 1e5
+    enlarged = stamp_size(np.array([5.0]))[0][0] + 2 * 10 * 10
+    assert np.ptp(np.flatnonzero(saturated.any(axis=1))) > enlarged
+    apertures = make_apertures(as_reference(image), as_stars([300.2], [74.1], [5.0]))
+    pixels = set(zip(apertures["pixel_row"].values, apertures["pixel_column"].values, strict=True))
+    assert {(i, j + 44) for i, j in np.argwhere(saturated)} <= pixels
+
+
+def test_a_saturated_star_far_from_its_brightest_pixel_is_found():
+    image = np.full((200, 21), 5.0) + np.random.default_rng(6).normal(0, 1, (200, 21))
+    image[20:180, 9:12] = 1e5
+    image[30, 10] = 1.1e5
+    scene = make_scene(image, image > 8e4, np.array([100.0]), np.array([10.0]), np.array([2.0]))
+    assert scene.markers[30, 10] > 0
+
+
+def test_a_peak_without_a_star_divides_nothing():
+    image = np.random.default_rng(7).normal(0, 0.5, (40, 40))
+    add_star(image, 20, 18, 11)
+    add_star(image, 20, 21, 12)
+    both = as_stars([20, 20], [18, 21], [11, 12])
+    scene = make_scene(image, image > 1e9, *(both[n].values for n in ("star_row", "star_column", "tmag")))
+    one = make_scene(image, image > 1e9, np.array([20.0]), np.array([18.0]), np.array([11.0]))
+    assert (scene.markers > 0).sum() == 2
+    assert (one.markers > 0).sum() == 1
