@@ -21,6 +21,8 @@ _PUBLIC = {
     "fit_sky": "photometry.sky",
     "make_light_curves": "photometry.light_curves",
     "light_curve": "photometry.one_star",
+    "open_inputs": "pipeline.inputs",
+    "progress": "pipeline.progress",
     "report": "pipeline.report",
     "explore": "dashboards.explore",
 }

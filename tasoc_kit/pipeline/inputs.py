@@ -6,6 +6,8 @@ inputs are those made with the default settings, and the ones that are not there
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import xarray as xr
 
 from tasoc_kit import catalog, store
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
+from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.star_catalog import read_stars
 
 __all__ = ["open_catalogue", "open_inputs", "open_unit"]
@@ -24,16 +27,28 @@ def open_catalogue(catalogue: str | None, cube: xr.Dataset) -> xr.Dataset | None
     """
     Return the star catalogue that was named, else the one that lies beside the frames.
 
+    Its id is that of its content, so a copy elsewhere, or in another format, is the same input.
+
     Parameters
     ----------
     catalogue
         Path or URL of a table of stars.
     cube
-        The cube whose folder is searched for ``stars.parquet`` where none was named.
+        The cube whose folder is searched for ``stars.parquet`` where none was named, and to whose
+        date proper motions carry the stars.
     """
     place = catalogue or _beside(cube)
-    stars: xr.Dataset | None = read_stars(place) if place else None
-    return stars
+    if place is None:
+        return None
+    date = float(cube["time"].mean()) if cube.sizes["time"] else None
+    stars: xr.Dataset = read_stars(place, date)
+    content = hashlib.sha256()
+    for name in sorted(map(str, stars.variables)):
+        content.update(name.encode() + stars[name].values.tobytes())
+    files = [("stars", stars.sizes["star"], content.hexdigest())]
+    identity = raw_id(files)
+    lineage = {identity: raw_record(files)}
+    return stars.assign_attrs(provenance_id=identity, provenance=json.dumps(lineage, sort_keys=True))
 
 
 def _beside(cube: xr.Dataset) -> str | None:
@@ -42,7 +57,7 @@ def _beside(cube: xr.Dataset) -> str | None:
         return None
     files = cube["file"].values
     found = Path(str(files[0])).parent / "stars.parquet" if files.size else None
-    return str(found) if found and found.exists() else None
+    return str(found.absolute()) if found and found.exists() else None
 
 
 def open_unit(
@@ -55,9 +70,9 @@ def open_unit(
 ) -> Unit:
     """Open the cube of one unit lazily, and its star catalogue where there is one."""
     cube = _open_cube(source, sector, camera, ccd)
-    catalogue = catalogue or _beside(cube)
-    stars = read_stars(catalogue) if catalogue else None
-    return Unit(source, cube, catalogue, str(stars.attrs["provenance_id"]) if stars is not None else "")
+    stars = open_catalogue(catalogue, cube)
+    identity = "" if stars is None else str(stars.attrs["provenance_id"])
+    return Unit(source, cube, catalogue or _beside(cube), identity)
 
 
 def _open_cube(source: str, sector: int | None, camera: int | None, ccd: int | None) -> xr.Dataset:

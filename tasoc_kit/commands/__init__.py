@@ -1,0 +1,1 @@
+"""What the verbs of ``tasoc`` do; ``cli`` holds their names, options and help."""

@@ -1,0 +1,73 @@
+"""How things are shown in a terminal: tables, sizes, times, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["STYLES", "as_size", "as_time", "console", "errors", "show_error", "show_frame", "table"]
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+STYLES = {
+    "made": "green",
+    "done": "green",
+    "kept": "dim",
+    "ok": "green",
+    "to do": "yellow",
+    "running": "cyan",
+    "needs": "yellow",
+    "not run": "yellow",
+    "killed": "red",
+    "failed": "red",
+    "broken": "red",
+    "missing": "yellow",
+}
+
+
+def as_size(number: float) -> str:
+    """Return a number of bytes as people write it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(number) < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def as_time(seconds: float) -> str:
+    """Return a duration as people write it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds % 60:02.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()
+) -> None:
+    """Show a table; words that say how something ended have their colour."""
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row))
+    console.print(shown)
+
+
+def show_frame(title: str, frame: pd.DataFrame, right: Sequence[str] = ()) -> None:
+    """Show a DataFrame as a table."""
+    table(title, [str(name) for name in frame.columns], frame.astype(str).to_numpy().tolist(), right)
+
+
+def show_error(message: str) -> None:
+    """Show an error in one or two lines."""
+    errors.print(Text(message, style="red"), soft_wrap=True)

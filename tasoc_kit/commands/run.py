@@ -1,0 +1,221 @@
+"""``tasoc run``: plan every unit, show what would be done or do it, and end with a table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
+from tasoc_kit.errors import NotebookError, TasocKitError
+from tasoc_kit.pipeline.discovery import find_units
+from tasoc_kit.pipeline.estimate import estimate
+from tasoc_kit.pipeline.executors import Result, run_plans, start_places
+from tasoc_kit.pipeline.inputs import open_unit
+from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan, read_settings
+
+__all__ = ["Options", "find_pipeline", "run_pipeline"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for."""
+
+    pipeline: str
+    cube: str | None = None
+    sectors: Sequence[int] = ()
+    cameras: Sequence[int] = ()
+    ccds: Sequence[int] = ()
+    catalogue: str | None = None
+    first: str | None = None
+    last: str | None = None
+    assignments: Sequence[str] = ()
+    config: Path | None = None
+    dry_run: bool = False
+    executor: str = "local"
+    scheduler: str | None = None
+    workers: int = 1
+    wait: bool = False
+    timeout: float = 86_400.0
+
+    @property
+    def source(self) -> str:
+        """Where the frames are: what was named; else the data folder, or the demonstration for nothing."""
+        if self.cube:
+            return self.cube
+        return "ffi.local" if self.sectors or self.cameras or self.ccds else "simulation.demo"
+
+
+class Bars:
+    """Progress in a terminal: one line per unit; a plain line per notebook where there is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._total = total
+        self._ended = 0
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def started(self, run: Run) -> None:
+        """Show the notebook that runs."""
+        label = f"{run.unit.name} {run.stage.notebook}"
+        self._tasks[run.name] = self._bars.add_task(label, total=None, note="")
+
+    def advanced(self, run: Run, done: int, total: int) -> None:
+        """Show how many blocks are done."""
+        self._bars.update(self._tasks[run.name], completed=done, total=total, note=f"{done}/{total} blocks")
+
+    def ended(self, result: Result) -> None:
+        """Say how a notebook ended, in a line that stays."""
+        self._ended += 1
+        task = self._tasks.pop(result.run.name, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        mark = {"made": "[green]✓[/]", "kept": "[dim]·[/]", "failed": "[red]✗[/]"}.get(
+            result.status, "[yellow]–[/]"
+        )
+        took = as_time(result.seconds) if result.status in ("made", "failed") else result.status
+        name = f"{result.run.unit.name}  {result.run.stage.notebook}"
+        self._bars.console.print(f"{mark} {self._ended:>3}/{self._total}  {name:<40} {took}")
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """Return a pipeline by its name; raise NotebookError where there is none."""
+    from tasoc_kit.errors import suggest
+
+    pipelines = load_pipelines()
+    if name not in pipelines:
+        raise NotebookError(
+            f"run: no pipeline {name!r}{suggest(name, pipelines)} There are {sorted(pipelines)}. Choose one."
+        )
+    return pipelines[name]
+
+
+def run_pipeline(options: Options) -> int:
+    """Run a pipeline on its units and return the exit code: 0, or 1 where a run failed."""
+    started = time.monotonic()
+    pipeline = find_pipeline(options.pipeline)
+    stages = {stage.name for stage in pipeline.between(options.first, options.last)}
+    chosen = read_settings(pipeline, options.assignments, options.config)
+    if options.dry_run:
+        plans, lost = _plan(options, pipeline, chosen)
+        _show_estimate(options, pipeline, plans, stages)
+        return 1 if lost else 0
+    with start_places(options.executor, options.workers, options.scheduler) as places:
+        console.print(f"[bold]{pipeline.name}[/]: {pipeline.title}, from {options.source}")
+        plans, lost = _plan(options, pipeline, chosen)
+        wanted = [_cut(plan, stages) for plan in plans]
+        with Bars(sum(map(len, wanted))) as bars:
+            results = run_plans(
+                wanted, places=places, wait=options.wait, timeout=options.timeout, observer=bars
+            )
+    _show_results(results, time.monotonic() - started)
+    return 1 if lost or any(result.status in ("failed", "not run") for result in results) else 0
+
+
+def _plan(
+    options: Options, pipeline: Pipeline, chosen: dict[str, dict[str, object]]
+) -> tuple[list[list[Run]], int]:
+    """Return the plan of every unit, and how many units could not be opened."""
+    places = find_units(options.source, options.sectors, options.cameras, options.ccds)
+    plans, lost = [], 0
+    for place in places:
+        try:
+            unit = open_unit(options.source, catalogue=options.catalogue, **place)
+        except TasocKitError as error:
+            if len(places) == 1:
+                raise
+            show_error(str(error))
+            lost += 1
+        else:
+            plans.append(make_plan(pipeline, unit, chosen, last=options.last))
+    return plans, lost
+
+
+def _cut(plan: list[Run], stages: set[str]) -> list[Run]:
+    """Return the runs of the wanted stages; what comes before them must be done."""
+    wanted = [run for run in plan if run.stage.name in stages]
+    needed = {name for run in wanted for name in run.stage.products}
+    missing = [
+        run.stage.name
+        for run in plan
+        if run.stage.name in needed and run.stage.name not in stages and not run.done()
+    ]
+    if missing:
+        raise NotebookError(
+            f"{wanted[0].unit.name}: --from {wanted[0].stage.name} needs {missing}, which are not there with "
+            f"these settings; expected them done. Run with --from {missing[0]}, or without --from."
+        )
+    return wanted
+
+
+def _show_estimate(options: Options, pipeline: Pipeline, plans: list[list[Run]], stages: set[str]) -> None:
+    rows, read, seconds, disk = [], 0, 0.0, 0
+    for plan in plans:
+        for one in estimate([run for run in plan if run.stage.name in stages]):
+            todo = not one.done
+            rows.append(
+                (
+                    one.run.unit.name,
+                    one.run.stage.notebook,
+                    one.run.id,
+                    "to do" if todo else "done",
+                    as_size(one.read) if one.read else "",
+                    as_time(one.seconds) if todo else "",
+                    as_size(one.disk) if one.disk else "",
+                )
+            )
+            read, seconds, disk = read + one.read, seconds + one.seconds, disk + one.disk
+    columns = ("unit", "notebook", "id", "state", "reads", "time", "disk")
+    table(f"{pipeline.name}: what would run, from {options.source}", columns, rows, columns[4:])
+    todo = sum(row[3] == "to do" for row in rows)
+    time_left = as_time(seconds / max(1, min(options.workers, len(plans))))
+    console.print(
+        f"{len(plans)} units, {len(rows)} notebooks, {todo} to do: reads {as_size(read)}, "
+        f"about {time_left}, {as_size(disk)} of disk. Nothing was run."
+    )
+
+
+def _show_results(results: list[Result], seconds: float) -> None:
+    rows = []
+    for result in results:
+        summary = dict(result.report.summary) if result.report else {}
+        told = ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in summary.items())
+        run = result.run
+        took = as_time(result.seconds) if result.seconds else ""
+        rows.append((run.unit.name, run.stage.name, result.status, run.id, took, told))
+    table("", ("unit", "step", "state", "id", "time", "result"), rows, ("time",))
+    for result in results:
+        if result.status == "failed":
+            show_error(result.message)
+    counts = {name: sum(r.status == name for r in results) for name in ("made", "kept", "failed", "not run")}
+    told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    console.print(f"{told or 'nothing to do'} in {as_time(seconds)}. Look: tasoc dashboard, tasoc products")
+    sys.stdout.flush()
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

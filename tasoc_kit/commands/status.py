@@ -1,0 +1,67 @@
+"""``tasoc status``: what is done, what runs, what failed and where its log is."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pandas as pd
+
+from tasoc_kit import database
+from tasoc_kit.commands.look import as_time, console, table
+
+__all__ = ["read_status", "show_status"]
+
+
+def read_status(unit: str | None = None) -> pd.DataFrame:
+    """
+    Return the newest run of every notebook on every unit.
+
+    Columns: unit, notebook, state, id, seconds, started, note. A run whose process is gone
+    without having said how it ended was ``killed``.
+    """
+    runs = database.list_runs(unit=unit, limit=10_000)
+    newest = runs.drop_duplicates(["unit", "notebook"]).sort_values(["unit", "notebook"])
+    rows = [_row(run) for run in newest.itertuples()]
+    return pd.DataFrame(rows, columns=["unit", "notebook", "state", "id", "seconds", "started", "note"])
+
+
+def _row(run: object) -> tuple[object, ...]:
+    state = str(run.status)
+    end = run.finished if not pd.isna(run.finished) else pd.Timestamp.now("UTC")
+    note = str(run.message)
+    if state == "running" and not _alive(int(run.pid), str(run.host)):
+        state, note, end = "killed", "its process is gone; run the pipeline again", run.started
+    elif state == "running":
+        note = f"process {run.pid} on {run.host}"
+    return (run.unit, run.notebook, state, run.id, (end - run.started).total_seconds(), run.started, note)
+
+
+def _alive(pid: int, host: str) -> bool:
+    """Tell whether a process lives; one on another host is taken at its word."""
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def show_status(unit: str | None = None) -> None:
+    """Show the table of runs."""
+    status = read_status(unit)
+    if not len(status):
+        console.print("No run yet. Start one: tasoc run photometry")
+        return
+    rows = [
+        (r.unit, r.notebook, r.state, r.id, as_time(r.seconds), f"{r.started:%Y-%m-%d %H:%M}", r.note)
+        for r in status.itertuples()
+    ]
+    table(
+        "runs", ("unit", "notebook", "state", "id", "time", "started (UTC)", "log or reason"), rows, ("time",)
+    )
+    counts = status["state"].value_counts()
+    console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
