@@ -22,6 +22,7 @@ Card = tuple[str, object, str]
 GAINS = (5.35, 5.22, 5.22, 5.18)
 READ_NOISES = (10.058, 7.465, 7.308, 9.169)
 """Electrons of read noise per 2-second read of the CCD outputs A to D."""
+_BLACK_LEVELS = (6589, 6649, 6427, 6359)
 _OUTPUTS = "ABCD"
 _FIRST_FFIINDEX_SECTOR = 6
 _DATE = "2018-09-05"
@@ -196,6 +197,8 @@ def _detector_cards(settings: SectorSettings) -> list[Card]:
             "(s) readout delay of this ccd",
         ),
     ]
+    for output, black in zip(_OUTPUTS, _BLACK_LEVELS, strict=True):
+        cards.append((f"MEANBLC{output}", black, f"[count] FSW mean black level CCD output {output}"))
     for k, output in enumerate(_OUTPUTS):
         cards += [
             (f"LVCS{output}", 1 + 11 * k, f"serial register col start, output {output}"),
@@ -262,9 +265,9 @@ def _physical_cards(solution: Solution) -> list[Card]:
         ("WCSNAMEP", "PHYSICAL", "name of world coordinate system alternate P"),
         ("WCSAXESP", 2, "number of WCS physical axes"),
     ]
-    for axis, (name, word) in enumerate((("RAWX", "col"), ("RAWY", "row")), start=1):
+    for axis, (name, word) in enumerate((("RAWX", "column"), ("RAWY", "row")), start=1):
         cards += [
-            (f"CTYPE{axis}P", name, f"physical WCS axis {axis} type CCD {word}"),
+            (f"CTYPE{axis}P", name, f"physical WCS axis {axis} type CCD {word[:3]}"),
             (f"CUNIT{axis}P", "PIXEL", f"physical WCS axis {axis} unit"),
             (f"CRPIX{axis}P", 1, f"reference CCD {word}"),
             (f"CRVAL{axis}P", 1, f"value at reference CCD {word}"),

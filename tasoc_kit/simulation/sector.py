@@ -275,7 +275,8 @@ class Sector:
         ra, dec = sky_positions(stars, self.field)
         poses = [self.pose(k) for k in range(len(self))]
         shift = np.array([pose.shift for pose in poses]).reshape(-1, 2)
-        paths = np.array([asteroid.at(self.time) for asteroid in self.asteroids]).reshape(-1, 2, len(self))
+        paths = np.array([asteroid.at(self.time) for asteroid in self.asteroids])
+        paths = paths.reshape(len(self.asteroids), 2, len(self))
         names = ["tic", "ra", "dec", "tmag", "star_row", "star_column", "star_flux"]
         columns = [
             9_000_000_001 + np.arange(count),

@@ -25,6 +25,10 @@ __all__ = ["SkyModel", "interpolate", "make_sky_model"]
 NODE_STEP = 8
 _GLOW_FROM, _GLOW_SPAN = 2300.0, 600.0
 _STRUCTURE_FIELDS = 4
+_STRAY_STRAP = (0.038, 0.067)
+"""Excess answer of the two columns of a strap to scattered light, as in a real sector-2 cutout."""
+_QUIET_STRAP = 0.007
+_BESIDE_STRAP = 0.15
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def scattered_level(schedule: Schedule) -> np.ndarray:
 
 
 def make_sky_model(settings: SectorSettings) -> SkyModel:
-    """Return the background of one CCD; it belongs to the CCD, so a crop is a part of the whole."""
+    """Return the background of one CCD; a crop of the CCD shows the same sky, but for the Earth's edge."""
     full_rows = _node_labels(detector.SCIENCE_ROWS.start, 2048)
     full_columns = _node_labels(detector.SCIENCE_COLUMNS.start, 2048)
     kept = slice(0, _count(settings.rows)), slice(0, _count(settings.columns))
@@ -106,7 +110,8 @@ def make_sky_model(settings: SectorSettings) -> SkyModel:
     )
     glow = settings.glow * (np.maximum(distance - _GLOW_FROM, 0.0) / _GLOW_SPAN) ** 2
     tilt = 0.5 * settings.zodiacal_gradient * (0.8 * y + 0.6 * x) + 0.02 * (x * y - 0.5 * x**2)
-    ramps = np.array([np.exp(-1.1 * (1 - y) - 0.3 * (1 + x)), np.exp(-0.5 * (1 + y) - 0.9 * (1 - x))])
+    far = np.array([1.1 * (1 - y) + 0.3 * (1 + x), 0.5 * (1 + y) + 0.9 * (1 - x)])
+    ramps = 0.45 + 0.55 * np.exp(-far)
     random = np.random.default_rng((settings.seed, 3))
     structure = np.zeros((0, len(rows), len(columns)))
     if settings.structure > 0:
@@ -148,19 +153,18 @@ def _random_field(
 
 
 def _gains(settings: SectorSettings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gains of the columns; the first of a strap's two columns answers less."""
-    quiet, stray = np.ones(len(labels)), np.ones(len(labels))
+    """Return the gains of the columns to quiet and to stray light; the columns beside a strap share in it."""
+    gains = np.zeros((2, detector.COLUMNS))
     if settings.straps:
+        straps = detector.STRAP_COLUMNS
         random = np.random.default_rng((settings.seed, 4, settings.camera, settings.ccd))
-        spread = random.standard_normal((2, len(detector.STRAP_COLUMNS)))
-        redder = np.where(np.arange(len(detector.STRAP_COLUMNS)) % 2 == 0, 0.038, 0.067)
-        gains = dict(zip(detector.STRAP_COLUMNS.tolist(), zip(*spread, redder, strict=True), strict=True))
-        for i, label in enumerate(labels.tolist()):
-            if label in gains:
-                one, two, red = gains[label]
-                quiet[i] += 0.007 * one
-                stray[i] += red * (1 + 0.1 * two)
-    return quiet.astype(np.float32), stray.astype(np.float32)
+        spread = random.standard_normal((2, len(straps)))
+        gains[0, straps] = _QUIET_STRAP * spread[0]
+        gains[1, straps] = np.resize(_STRAY_STRAP, len(straps)) * (1 + 0.1 * spread[1])
+        beside = np.setdiff1d(np.concatenate([straps - 1, straps + 1]), straps)
+        gains[:, beside] = _BESIDE_STRAP * np.maximum(gains[:, beside - 1], gains[:, beside + 1])
+    quiet, stray = (1 + gains[:, labels]).astype(np.float32)
+    return quiet, stray
 
 
 @numba.njit(nogil=True, cache=True)
