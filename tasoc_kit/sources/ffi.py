@@ -137,8 +137,7 @@ def _check_usable(unit: pd.DataFrame) -> None:
         )
         return
     raise SourceError(
-        f"{first['file']}: {first['problem']}; none of {len(unit)} file(s) is an FFI. "
-        "Fetch the files again."
+        f"{first['file']}: {first['problem']}; none of {len(unit)} file(s) is an FFI. Fetch the files again."
     )
 
 

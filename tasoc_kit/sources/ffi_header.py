@@ -13,7 +13,6 @@ import numpy as np
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import DAY, btjd_from_name_stamp
-from tasoc_kit.numerics.geometry import usable_solution
 from tasoc_kit.sources.byte_source import ByteSource, file_name, open_bytes
 from tasoc_kit.sources.cards import BLOCK, Cards, read_cards
 
@@ -94,6 +93,9 @@ def _image_facts(header: Cards, offset: int) -> dict[str, Any]:
 
 
 def _solution(header: Cards, rows: int, columns: int) -> dict[str, str]:
+    # Numba comes with the geometry: 60 MB and a second that opening a ready index need not pay.
+    from tasoc_kit.numerics.geometry import usable_solution
+
     text = header.wcs_text()
     if "CRVAL1" not in text:
         return {"wcs": "", "wcs_problem": "no plate solution in the header"}

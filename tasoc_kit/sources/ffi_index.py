@@ -278,7 +278,8 @@ def select_unit(
     Return the rows of one CCD of one sector.
 
     With nothing asked for, the unit of nearly all files is taken and the stray ones are left out
-    with a warning that names them; an index of several units must be told which.
+    with a warning that names them; an index of several units must be told which. A file that does
+    not tell its unit, for it cannot be read, stays.
 
     Raises
     ------
@@ -286,6 +287,9 @@ def select_unit(
         If no row, or rows of several units, are left.
     """
     asked = {"sector": sector, "camera": camera, "ccd": ccd}
+    homeless = ((index[list(asked)] == 0).any(axis=1) & (index["problem"] != "")).to_numpy()
+    if homeless.any() and not homeless.all():
+        return pd.concat([select_unit(index[~homeless], **asked), index[homeless]])
     keep = np.ones(len(index), dtype=bool)
     for name, value in asked.items():
         if value is not None:
