@@ -210,10 +210,10 @@ def _detector_cards(settings: SectorSettings) -> list[Card]:
             (f"SCICOLH{output}", k % 2 == 0, "T science cols are read increasing order else decreasing"),
         ]
     places = {"SCI": (1, 2048), "V": (2069, 2078), "SM": (2059, 2068), "BF": (2049, 2058)}
-    names = {"SCI": "science", "V": "virtual", "SM": "smear", "BF": "buffer"}
+    names = {"SCI": "science rows", "V": "virtual row", "SM": "smear rows", "BF": "buffer rows"}
     for short, (first, last) in places.items():
-        cards.append((f"{short}ROWS", first, f"{names[short]} rows start"))
-        cards.append((f"{short}ROWE", last, f"{names[short]} rows end (inclusive)"))
+        cards.append((f"{short}ROWS", first, f"{names[short]} start"))
+        cards.append((f"{short}ROWE", last, f"{names[short]} end (inclusive)"))
     return cards
 
 
