@@ -44,12 +44,17 @@ _TIC = re.compile(r"\s*(?:TIC)?\s*(\d+)\s*$", re.IGNORECASE)
 class LightCurve:
     """The light curve of one star, with what it was measured on."""
 
-    data: xr.Dataset
-    """Series (time) of the star, as in the product ``light_curves``."""
+    series: xr.Dataset
+    """The product ``light_curves`` of this one star, (star, time)."""
     apertures: xr.Dataset
     reference: xr.Dataset
     star: int
     """Index of the star in ``apertures``."""
+
+    @property
+    def data(self) -> xr.Dataset:
+        """Series (time) of the star."""
+        return self.series.isel(star=0)
 
     def __repr__(self) -> str:
         tic = int(self.data["tic"])
@@ -61,7 +66,7 @@ class LightCurve:
 
     def plot(self, quantity: str = "flux", *, relative: bool = False) -> Any:
         """Draw the light curve over its flagged spans, beside the aperture on the star image."""
-        series = plots.light_curve(xr.concat([self.data], "star"), 0, quantity=quantity, relative=relative)
+        series = plots.light_curve(self.series, 0, quantity=quantity, relative=relative)
         return series + plots.stamp(self.reference, self.apertures, self.star)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -155,14 +160,24 @@ def light_curve(
     stream = stream_frames(frames, reference, apertures, quality).compute()
     sky = fit_sky(stream, reference, quality)
     curves = make_light_curves(stream, sky, apertures, reference, quality)
-    return LightCurve(curves.isel(star=star).compute(), apertures, reference, star)
+    return LightCurve(curves.isel(star=[star]).compute(), apertures, reference, star)
 
 
 def _open_stars(catalogue: Any, frames: xr.Dataset) -> xr.Dataset | None:
-    if catalogue is None or isinstance(catalogue, xr.Dataset):
+    if catalogue is None:
+        return _stated_target(frames)
+    if isinstance(catalogue, xr.Dataset):
         return catalogue
     stars: xr.Dataset = read_stars(catalogue, float(frames["time"].mean()))
     return stars
+
+
+def _stated_target(frames: xr.Dataset) -> xr.Dataset | None:
+    """Return the star that a target pixel file says it was made for; None for other files."""
+    stated = {name: frames.attrs.get(name) for name in ("tic", "ra", "dec", "tmag")}
+    if not stated["tic"] or any(value is None or not np.isfinite(value) for value in stated.values()):
+        return None
+    return xr.Dataset({name: ("star", np.asarray([value])) for name, value in stated.items()})
 
 
 def _solution(frames: xr.Dataset) -> str:
@@ -178,6 +193,8 @@ def _place(
     tic = int(named.group(1)) if named else 0
     middle = (float(frames["row"].values.mean()), float(frames["column"].values.mean()))
     cutout = bool(frames.attrs.get("field"))
+    if target is None and stars is not None and stars.sizes["star"] == 1:
+        target, tic = f"TIC {int(stars['tic'][0])}", int(stars["tic"][0])
     if target is None:
         if not cutout:
             raise SourceError(
@@ -218,7 +235,9 @@ def _inside(target: str | int, frames: xr.Dataset, row: float, column: float) ->
 
 
 def _around(frames: xr.Dataset, row: float, column: float) -> xr.Dataset:
-    """Return the frames cropped to the pixels around the star."""
+    """Return full frames cropped to the pixels around the star, and cutouts whole."""
+    if frames.attrs.get("field"):
+        return frames
     near_row = np.abs(frames["row"].values - row) <= AROUND
     near_column = np.abs(frames["column"].values - column) <= AROUND
     return frames.isel(row=np.flatnonzero(near_row), column=np.flatnonzero(near_column))
