@@ -82,7 +82,7 @@ def mark_apertures(
     keep = np.ones(owners.size, bool) if chosen is None else np.isin(owners, chosen)
     edges = outline(apertures["pixel_row"].values[keep], apertures["pixel_column"].values[keep], owners[keep])
     segments = hv.Segments(edges, kdims=["column", "row", "column_end", "row_end"])
-    return segments.opts(color=colour, line_width=width)
+    return segments.opts(color=colour, line_width=width, apply_ranges=False)
 
 
 def stamp(

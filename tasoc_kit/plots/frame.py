@@ -15,10 +15,11 @@ import xarray as xr
 from bokeh.models import CustomJSHover, FixedTicker, HoverTool
 from holoviews.operation.datashader import rasterize
 
+from tasoc_kit.numerics.detector import SCIENCE_COLUMNS, SCIENCE_ROWS
 from tasoc_kit.plots.stretch import Stretch, make_stretch
 from tasoc_kit.plots.theme import STAR, place_options
 
-__all__ = ["colour_image", "frame", "image", "mark_stars", "pixel_image", "title_of"]
+__all__ = ["colour_image", "frame", "image", "mark_stars", "pixel_image", "science_pixels", "title_of"]
 
 SCREEN_PIXELS = 640 * 640
 _TICKS = np.linspace(0.0, 1.0, 7)
@@ -38,6 +39,16 @@ def pixel_image(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> hv
     bounds = (columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5)
     # Image counts rows from the top of its bounds
     return hv.Image(values[::-1], bounds=bounds, kdims=["column", "row"], vdims=["flux"])
+
+
+def science_pixels(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the pixels that see the sky, for the limits of a stretch; all where none does."""
+    seen_rows = (rows >= SCIENCE_ROWS.start) & (rows < SCIENCE_ROWS.stop)
+    seen_columns = (columns >= SCIENCE_COLUMNS.start) & (columns < SCIENCE_COLUMNS.stop)
+    if not seen_rows.any() or not seen_columns.any():
+        return values
+    inside = values[seen_rows.argmax() : seen_rows.nonzero()[0][-1] + 1]
+    return inside[:, seen_columns.argmax() : seen_columns.nonzero()[0][-1] + 1]
 
 
 def _flux_text(value: float) -> str:
@@ -76,7 +87,10 @@ def colour_image(pixels: hv.Image, stretch: Stretch, colours: str = "magma", **o
             flux,
         ),
         kdims=["column", "row"],
-        vdims=["shade", "flux"],
+        vdims=[
+            hv.Dimension("shade", range=(0.0, 1.0)),
+            hv.Dimension("flux", range=(stretch.low, stretch.high)),
+        ],
         bounds=pixels.bounds,
     )
     return shade.opts(
@@ -121,8 +135,9 @@ def image(
     An image, or for one larger than the screen a live one that draws the part in view.
     """
     array = np.asarray(values.transpose("row", "column").values, dtype=np.float32)
-    pixels = pixel_image(array, values["row"].values, values["column"].values)
-    shade = make_stretch(array, stretch, limits=limits)
+    rows, columns = values["row"].values, values["column"].values
+    pixels = pixel_image(array, rows, columns)
+    shade = make_stretch(science_pixels(array, rows, columns), stretch, limits=limits)
     heading = title_of(values) if title is None else title
     if array.size <= SCREEN_PIXELS:
         return colour_image(pixels, shade, colours, title=heading)
@@ -180,5 +195,11 @@ def mark_stars(
     points = hv.Points(table, kdims=["column", "row"], vdims=["tic", "tmag", "star", "size"])
     hover = HoverTool(tooltips=[("TIC", "@tic"), ("Tmag", "@tmag{0.00}")])
     return points.opts(
-        size="size", fill_color=None, line_color=colour, line_width=1.2, line_alpha=0.9, tools=[hover]
+        size="size",
+        fill_color=None,
+        line_color=colour,
+        line_width=1.2,
+        line_alpha=0.9,
+        tools=[hover],
+        apply_ranges=False,
     )

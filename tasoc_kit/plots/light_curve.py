@@ -17,7 +17,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality, TessQuality, flag_names
 
-__all__ = ["find_star", "flag_spans", "light_curve", "one_star", "quality_spans", "series"]
+__all__ = ["find_star", "flag_spans", "light_curve", "one_star", "pixel_series", "quality_spans", "series"]
 
 _QUANTITIES = {
     "flux": "flux (e⁻/s)",
@@ -67,14 +67,44 @@ def one_star(light_curves: xr.Dataset, star: int, *, bad_bits: int = DEFAULT_BAD
     one = light_curves[[n for n in names if n != "time"]].isel(star=star).compute()
     table = pd.DataFrame({str(n): one[n].values for n in one.variables if one[n].dims == ("time",)})
     table = table[["time", *[n for n in table.columns if n != "time"]]]
+    return _with_flags(table, "flux", bad_bits)
+
+
+def pixel_series(
+    cube: xr.Dataset, row: int, column: int, *, bad_bits: int = DEFAULT_BAD_BITS
+) -> pd.DataFrame:
+    """
+    Return one pixel of a cube along time, as ``one_star`` returns a star.
+
+    Only the rows that hold the pixel are read, not the frames.
+
+    Raises
+    ------
+    StepInputError
+        If the cube has no such row or column.
+    """
+    place = {"row": row, "column": column}
+    for name, label in place.items():
+        first, last = int(cube[name][0]), int(cube[name][-1])
+        if not first <= label <= last:
+            raise StepInputError(
+                f"pixel_series: {name}={label}; expected {first} to {last}. Give a pixel of this cube."
+            )
+    one = cube["flux"].sel(place).compute()
+    names = [n for n in ("time", "cadenceno", "quality", "frame_quality") if n in cube.variables]
+    table = pd.DataFrame({n: cube[n].values for n in names} | {"flux": one.values})
+    return _with_flags(table, "flux", bad_bits)
+
+
+def _with_flags(table: pd.DataFrame, quantity: str, bad_bits: int) -> pd.DataFrame:
+    """Return the table with the names of its flags and which cadences are good."""
     mission = _bits(table, "quality")
     ours = _bits(table, "frame_quality") | _bits(table, "pixel_quality")
-    table["flags"] = [
-        ", ".join(flag_names(t, TessQuality) + flag_names(k, KitQuality))
-        for t, k in zip(mission, ours, strict=True)
+    names = [
+        flag_names(t, TessQuality) + flag_names(k, KitQuality) for t, k in zip(mission, ours, strict=True)
     ]
-    table["good"] = ((mission & bad_bits) == 0) & (ours == 0) & np.isfinite(table["flux"].to_numpy())
-    return table
+    good = ((mission & bad_bits) == 0) & (ours == 0) & np.isfinite(table[quantity].to_numpy())
+    return table.assign(flags=[", ".join(one) for one in names], good=good)
 
 
 def _bits(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -173,7 +203,8 @@ def series(table: pd.DataFrame, quantity: str = "flux", *, relative: bool = Fals
     layers = []
     for is_good, colour, label in ((False, MUTED, "set apart"), (True, GOOD, "good")):
         part = shown[(shown["good"] == is_good) & np.isfinite(shown[quantity])]
-        points = hv.Scatter(part, kdims=["time"], vdims=[quantity, "cadenceno", "flags"], label=label)
+        value = hv.Dimension(quantity, label=axis)
+        points = hv.Scatter(part, kdims=["time"], vdims=[value, "cadenceno", "flags"], label=label)
         layers.append(
             points.opts(
                 color=colour,
@@ -181,9 +212,10 @@ def series(table: pd.DataFrame, quantity: str = "flux", *, relative: bool = Fals
                 alpha=0.9 if is_good else 0.55,
                 tools=[hover],
                 marker="circle",
+                framewise=True,
             )
         )
-    return hv.Overlay(layers).opts(xlabel="time (BTJD)", ylabel=axis)
+    return hv.Overlay(layers).opts(xlabel="time (BTJD)")
 
 
 def light_curve(
@@ -218,10 +250,7 @@ def light_curve(
     table = one_star(light_curves, star, bad_bits=bad_bits)
     if title is None:
         title = f"TIC {int(light_curves['tic'][star])} · Tmag {float(light_curves['tmag'][star]):.2f}"
-    spans = quality_spans(
-        table["time"].to_numpy(),
-        _bits(table, "quality"),
-        _bits(table, "frame_quality") | _bits(table, "pixel_quality"),
-    )
+    ours = table["frame_quality"].to_numpy() if "frame_quality" in table else None
+    spans = quality_spans(table["time"].to_numpy(), _bits(table, "quality"), ours)
     drawn = hv.Overlay([*spans, *series(table, quantity, relative=relative)])
     return drawn.opts(title=title, xlabel="time (BTJD)", legend_position="right", **series_options())

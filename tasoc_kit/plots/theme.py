@@ -53,7 +53,14 @@ def live() -> None:
 
 def series_options(**options: Any) -> dict[str, Any]:
     """Return the options of a figure along time."""
-    return _SHARED | {"responsive": True, "height": 300, "show_grid": True, "gridstyle": _GRID} | options
+    shared = {
+        "responsive": True,
+        "height": 300,
+        "show_grid": True,
+        "gridstyle": _GRID,
+        "legend_opts": _LEGEND,
+    }
+    return _SHARED | shared | options
 
 
 def place_options(**options: Any) -> dict[str, Any]:
@@ -61,4 +68,12 @@ def place_options(**options: Any) -> dict[str, Any]:
     return _SHARED | {"data_aspect": 1, "responsive": True, "min_height": 320} | options
 
 
+_LEGEND = {
+    "label_text_font_size": "9pt",
+    "spacing": 2,
+    "padding": 4,
+    "background_fill_alpha": 0.0,
+    "border_line_alpha": 0.0,
+    "click_policy": "mute",
+}
 _GRID = {"grid_line_alpha": 0.25, "minor_grid_line_alpha": 0.0}

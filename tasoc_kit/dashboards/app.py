@@ -1,0 +1,113 @@
+"""The server of the pages: one process, one address, nothing asked of the network.
+
+It stops on SIGINT and SIGTERM, and serves its own first page.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from tasoc_kit.errors import TasocKitError
+
+__all__ = ["make_server", "pages", "serve"]
+
+_log = logging.getLogger(__name__)
+
+
+def pages() -> dict[str, Callable[[], Any]]:
+    """Return what is served: the last part of the address → the function that makes the page."""
+    from tasoc_kit.dashboards import frames, light_curves, overview
+
+    return {
+        "/": overview.page,
+        "overview": overview.page,
+        "frames": frames.page,
+        "light_curves": light_curves.page,
+    }
+
+
+def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str, ...] = ()) -> Any:
+    """
+    Return the server, bound to its port and not yet running.
+
+    Parameters
+    ----------
+    address, port
+        Where it listens; port 0 takes a free one.
+    origins
+        Further ``host:port`` under which browsers may reach it, as behind a proxy.
+
+    Raises
+    ------
+    TasocKitError
+        If the port is taken or may not be used.
+    """
+    # Scripts and styles come from this server; Panel reads these when it is imported.
+    os.environ.setdefault("BOKEH_RESOURCES", "server")
+    import panel as pn
+
+    pn.extension()
+    try:
+        return pn.io.server.get_server(
+            pages(),
+            port=port,
+            address=address,
+            websocket_origin=[f"{host}:{port}" for host in {address, "localhost"}] + list(origins),
+            show=False,
+            start=False,
+            title="tasoc_kit",
+            verbose=False,
+        )
+    except OSError as error:
+        raise TasocKitError(
+            f"tasoc dashboard: {address}:{port} cannot be used ({error.strerror or error}); "
+            f"expected a free port. Choose another: tasoc dashboard --port {port + 1}"
+        ) from None
+
+
+def serve(
+    address: str = "127.0.0.1",
+    port: int = 5006,
+    *,
+    origins: tuple[str, ...] = (),
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """
+    Serve the pages until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    address, port
+        Where to listen; port 0 takes a free one.
+    origins
+        Further ``host:port`` under which browsers may reach it.
+    ready
+        Called with the address once browsers can come.
+
+    Raises
+    ------
+    TasocKitError
+        If the port is taken or may not be used.
+    """
+    server = make_server(address, port, origins)
+    loop = server.io_loop
+
+    def stop(number: int, frame: Any) -> None:
+        loop.add_callback_from_signal(loop.stop)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    url = f"http://{address}:{server.port}/"
+    server.start()
+    _log.info("serving %s", url)
+    if ready is not None:
+        ready(url)
+    try:
+        loop.start()
+    finally:
+        server.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,104 @@
+"""What a page looks up: the products of a unit, what they were made from, the run that made them."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from tasoc_kit import database, store
+from tasoc_kit.plots.frame import title_of
+from tasoc_kit.plots.noise import measure_noise
+from tasoc_kit.provenance import lineage
+
+__all__ = ["MAKERS", "cube_of", "describe", "measured_noise", "open_parent", "run_of", "units_with"]
+
+MAKERS = {
+    "quality": "make_quality",
+    "pointing": "estimate_pointing",
+    "stars": "locate_stars",
+    "reference": "make_reference",
+    "apertures": "make_apertures",
+    "stream": "stream_frames",
+    "sky": "fit_sky",
+}
+"""Product → the step whose record stands for it in a lineage."""
+
+_MEASURED: dict[str, xr.Dataset] = {}
+_KEPT = 4
+
+
+def units_with(product: str) -> pd.DataFrame:
+    """Return the complete products of this name, the newest first, as ``store.list_products`` does."""
+    return store.list_products(product)
+
+
+def open_parent(dataset: xr.Dataset, product: str) -> xr.Dataset | None:
+    """Return the very product that a Dataset was made from, or None where it is no longer there."""
+    attrs = dataset.attrs
+    for identity, record in lineage(dataset).items():
+        if record["step"] != MAKERS[product]:
+            continue
+        place = {name: attrs[name] for name in ("sector", "camera", "ccd") if name in attrs}
+        ref = store.find_product(product, **place, field=attrs.get("field") or "", id=identity)
+        return (
+            None
+            if ref is None
+            else store.open_product(product, **place, field=attrs.get("field"), id=identity)
+        )
+    return None
+
+
+def measured_noise(light_curves: xr.Dataset) -> xr.Dataset:
+    """Return the noise of every star; measured once for each product and kept for the next visitor."""
+    identity = str(light_curves.attrs.get("provenance_id", ""))
+    if identity not in _MEASURED:
+        if len(_MEASURED) >= _KEPT:
+            _MEASURED.pop(next(iter(_MEASURED)))
+        _MEASURED[identity] = measure_noise(light_curves)
+    return _MEASURED[identity]
+
+
+def run_of(unit: str, identity: str) -> dict[str, Any] | None:
+    """Return the last run that made a product, or None where the database knows of none."""
+    runs = database.list_runs()
+    made = runs[(runs["unit"] == unit) & (runs["id"] == identity)]
+    return None if made.empty else made.sort_values("run").iloc[-1].to_dict()
+
+
+def cube_of(unit: str) -> str:
+    """Return the catalog entry or path that the last run of a unit opened; empty where unknown."""
+    runs = database.list_runs()
+    for run in runs[runs["unit"] == unit].sort_values("run", ascending=False).itertuples():
+        cube = (run.parameters or {}).get("cube")
+        if cube:
+            return str(cube)
+    return ""
+
+
+def describe(dataset: xr.Dataset) -> dict[str, str]:
+    """Return where the numbers of a product come from, as markup for ``theme.readout``."""
+    attrs = dataset.attrs
+    identity = str(attrs.get("provenance_id", ""))
+    facts = {"product": f"{attrs.get('product', '')} <code>{identity}</code>"}
+    parents = {record["step"]: name for name, record in lineage(dataset).items() if name != identity}
+    for product, maker in MAKERS.items():
+        if maker in parents and product in ("apertures", "reference", "sky"):
+            facts[product] = f"<code>{parents[maker]}</code>"
+    if "raw" in parents:
+        facts["raw frames"] = f"<code>{parents['raw']}</code>"
+    run = run_of(store.product_unit(dataset), identity) if identity else None
+    if run:
+        made = pd.Timestamp(run["started"])
+        facts["notebook"] = (
+            f"{html.escape(str(run['notebook']))}, run {run['run']}, {made:%Y-%m-%d %H:%M} UTC"
+        )
+    facts["records"] = f"<code>tasoc provenance show {identity}</code>"
+    return facts
+
+
+def unit_title(dataset: xr.Dataset) -> str:
+    """Return how a unit is called on a page."""
+    return title_of(dataset)

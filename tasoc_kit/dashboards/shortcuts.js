@@ -1,0 +1,19 @@
+// Keys that work anywhere on the page, except where a person is typing.
+
+const TYPING = ["INPUT", "TEXTAREA", "SELECT"]
+
+export function render({ model }) {
+  const place = document.createElement("span")
+  place.hidden = true
+  const listen = (event) => {
+    const target = event.composedPath()[0]
+    if (!place.isConnected) return document.removeEventListener("keydown", listen)
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (TYPING.includes(target?.tagName) || target?.isContentEditable || target?.role === "slider") return
+    if (!model.keys.includes(event.key)) return
+    event.preventDefault()
+    model.send_msg({ key: event.key })
+  }
+  document.addEventListener("keydown", listen)
+  return place
+}
