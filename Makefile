@@ -37,6 +37,8 @@ env: .venv/.complete ## make or update .venv
 
 demo: env ## turn a simulated sector into reviewed light curves; CUBE=folder takes real files
 	@$(BIN)/tasoc run photometry --cube '$(CUBE)' $(ARGS)
+	@echo "Next: 'make dashboard' shows frames, apertures and light curves to review;"
+	@echo "      the executed notebooks, figures and all, are in $${TASOC_STORE:-store}/runs."
 
 test: env ## run the tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)

@@ -99,7 +99,7 @@ def _pip_line(extra: str) -> str:
     if not (checkout / "pyproject.toml").exists():
         return f"{sys.executable} -m pip install 'tasoc-kit[{extra}]'"
     if extra == "oracle":
-        return f"uv pip install --python {sys.prefix} -e '.[test,oracle]' -c requirements-oracle.lock"
+        return ".venv/bin/uv pip install -e '.[test,oracle]' -c requirements-oracle.lock"
     return "make env"
 
 
@@ -128,7 +128,7 @@ def _lacking(requirement: Requirement) -> str:
 def _packages(extra: str) -> Finding:
     wanted = _wanted(extra)
     lacking = [problem for problem in map(_lacking, wanted) if problem]
-    told = f"{len(wanted)} packages" if not lacking else f"lacking: {', '.join(lacking)}"
+    told = f"{len(wanted)} found" if not lacking else f"lacking: {', '.join(lacking)}"
     if not extra:
         return _finding("packages", not lacking, told, "everything", _pip_line("s3"), required=True)
     return _finding(f"extra {extra}", not lacking, told, EXTRAS[extra], _pip_line(extra))
