@@ -60,7 +60,9 @@ def _engine(url: str, pid: int) -> sa.Engine:  # noqa: ARG001
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
             return sa.create_engine(address, pool_pre_ping=True)
-        engine = sa.create_engine(address, connect_args=_sqlite_arguments(address))
+        engine = sa.create_engine(
+            address, connect_args=_sqlite_arguments(address), poolclass=sa.pool.NullPool
+        )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"database {url.split('@')[-1]!r}: {error}; expected sqlite:///FILE or "

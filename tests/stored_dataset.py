@@ -28,9 +28,9 @@ def lazy(shape: tuple[int, ...], chunks: tuple[int, ...], scale: float, dtype: s
     return da.map_blocks(_ramp, chunks=chunks, dtype=dtype, meta=np.empty(0, dtype), scale=scale)
 
 
-def records(id_: str = ID, parents: dict | None = None, **parameters: object) -> str:
+def records(id_: str = ID, parents: dict | None = None, step: str = "make_it", **parameters: object) -> str:
     """Return the provenance attribute of a product."""
-    own = {"step": "make_it", "version": 1, "parameters": parameters, "parents": sorted(parents or {})}
+    own = {"step": step, "version": 1, "parameters": parameters, "parents": sorted(parents or {})}
     return json.dumps({id_: own | {"libraries": {}}} | (parents or {}), sort_keys=True)
 
 
