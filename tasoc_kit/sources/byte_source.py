@@ -9,17 +9,28 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import zlib
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import fsspec
 
 from tasoc_kit.errors import SourceError
 
-__all__ = ["PUBLIC_BUCKETS", "ByteSource", "file_name", "is_local", "list_files", "local_path", "open_bytes"]
+__all__ = [
+    "PUBLIC_BUCKETS",
+    "ByteSource",
+    "file_name",
+    "filesystem",
+    "is_local",
+    "list_files",
+    "local_path",
+    "open_bytes",
+]
+
+Result = TypeVar("Result")
 
 PUBLIC_BUCKETS = ("stpubdata",)
 """Buckets of open data that answer without credentials."""
@@ -51,27 +62,40 @@ def file_name(url: str) -> str:
     return url.rstrip("/").rsplit("/", 1)[-1]
 
 
-@lru_cache(maxsize=64)
-def _filesystem(scheme: str, bucket: str) -> fsspec.AbstractFileSystem:
-    options: dict[str, Any] = {"anon": True} if scheme == "s3" and bucket in PUBLIC_BUCKETS else {}
+def filesystem(url: str) -> fsspec.AbstractFileSystem:
+    """
+    Return the fsspec filesystem of a URL.
+
+    Raises
+    ------
+    SourceError
+        If there is no such scheme, or the library for it is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    public = scheme == "s3" and rest.partition("/")[0] in PUBLIC_BUCKETS
     try:
-        return fsspec.filesystem(scheme, **options)
+        return fsspec.filesystem(scheme, **({"anon": True} if public else {}))
     except ImportError as error:
         raise SourceError(
-            f"{scheme}://{bucket}: this scheme needs a library that is not installed ({error}). "
-            f"Install it, for S3 with: pip install 'tasoc-kit[{scheme}]'."
+            f"{url}: {scheme}:// needs a library that is not installed ({error}). "
+            "Install it; for S3: pip install 'tasoc-kit[s3]'."
         ) from None
     except ValueError as error:
         raise SourceError(
-            f"{scheme}://{bucket}: unknown scheme ({error}); expected a path, s3:// or https://. "
-            "Correct the address."
+            f"{url}: unknown scheme ({error}); expected a path, s3:// or https://. Correct the address."
         ) from None
 
 
-def filesystem(url: str) -> fsspec.AbstractFileSystem:
-    """Return the fsspec filesystem of a URL."""
-    scheme, _, rest = url.partition("://")
-    return _filesystem(scheme, rest.partition("/")[0] if scheme == "s3" else "")
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a read can fail with; libraries of remote files have errors of their own."""
+    from aiohttp import ClientError
+
+    found: tuple[type[Exception], ...] = (OSError, ClientError)
+    if "botocore" in sys.modules:
+        from botocore.exceptions import BotoCoreError
+
+        found = (*found, BotoCoreError)
+    return found
 
 
 class _LocalFile:
@@ -92,12 +116,19 @@ class _LocalFile:
 class _RemoteFile:
     def __init__(self, url: str) -> None:
         self.url, self.files = url, filesystem(url)
+        self._size: int | None = None
 
     def read(self, start: int, length: int) -> bytes:
-        return bytes(self.files.cat_file(self.url, start=start, end=start + length))
+        if self._size is not None and start >= self._size:
+            return b""
+        data = bytes(self.files.cat_file(self.url, start=start, end=start + length))
+        # A server that passes over the range sends the whole file.
+        return data if len(data) <= length else data[start : start + length]
 
     def size(self) -> int:
-        return int(self.files.size(self.url) or 0)
+        if self._size is None:
+            self._size = int(self.files.size(self.url) or 0)
+        return self._size
 
 
 class _GzipFile:
@@ -127,28 +158,21 @@ class _Named:
         self.url, self.source = url, source
 
     def read(self, start: int, length: int) -> bytes:
-        try:
-            return self.source.read(start, length)
-        except FileNotFoundError:
-            raise SourceError.for_file(self.url, "there is no such file", "Check the path.") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise SourceError.for_file(
-                self.url, f"damaged gzip data ({error})", "Fetch the file again."
-            ) from None
-        except OSError as error:
-            raise SourceError.for_file(
-                self.url, f"cannot be read ({error})", "Check the permissions and the connection."
-            ) from None
+        return self._told(lambda: self.source.read(start, length))
 
     def size(self) -> int:
+        return self._told(self.source.size)
+
+    def _told(self, action: Callable[[], Result]) -> Result:
         try:
-            return self.source.size()
+            return action()
         except FileNotFoundError:
-            raise SourceError.for_file(self.url, "there is no such file", "Check the path.") from None
-        except OSError as error:
-            raise SourceError.for_file(
-                self.url, f"cannot be read ({error})", "Check the permissions and the connection."
-            ) from None
+            problem, advice = "there is no such file", "Check the path."
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            problem, advice = f"damaged gzip data ({error})", "Fetch the file again."
+        except _failures() as error:
+            problem, advice = f"cannot be read ({error})", "Check the permissions and the connection."
+        raise SourceError.for_file(self.url, problem, advice)
 
 
 def open_bytes(url: str | os.PathLike[str]) -> ByteSource:
@@ -177,6 +201,7 @@ def _local_files(path: Path, endings: tuple[str, ...]) -> list[str]:
 
 def _remote_files(url: str, endings: tuple[str, ...]) -> list[str]:
     files = filesystem(url)
+    files.invalidate_cache()
     scheme = url.partition("://")[0]
     if any(mark in url for mark in "*?["):
         found = files.glob(url)
@@ -205,7 +230,7 @@ def list_files(
         return _local_files(local_path(text), endings) if is_local(text) else _remote_files(text, endings)
     except FileNotFoundError:
         return []
-    except OSError as error:
+    except _failures() as error:
         raise SourceError.for_file(
             text, f"cannot be listed ({error})", "Check the address and the permissions."
         ) from None

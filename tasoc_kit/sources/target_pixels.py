@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -85,27 +86,42 @@ def _content(path: str, member: str | None) -> tuple[str, Any, int]:
     return file_name(path), io.BytesIO(data), len(data)
 
 
-def _open_table(path: str, member: str | None) -> _Table:
+def _refusal(shown: str, problem: object) -> SourceError:
+    return SourceError.for_file(
+        shown,
+        f"no cutout or target pixel file ({problem})",
+        "Expected a FITS file with a table of TIME and FLUX. Fetch the file again.",
+    )
+
+
+def _open_cube(path: str, member: str | None) -> xr.Dataset:
+    """Return the cube of one file; its pixels stay mapped after the file is closed."""
     shown = f"{path}!{member}" if member else path
     try:
         name, opened, size = _content(path, member)
-        hdus = fits.open(opened, memmap=not isinstance(opened, io.BytesIO), lazy_load_hdus=False)
-        table = _Table(name, size, hdus)
-        missing = [column for column in _NEEDED if column not in hdus[1].columns.names]
-        if missing:
-            raise ValueError(f"its table has no {', '.join(missing)}")
-        table.column("TIME")
-        return table
+        hdus = fits.open(opened, memmap=not isinstance(opened, io.BytesIO))
     except FileNotFoundError:
         raise SourceError.for_file(shown, "there is no such file", "Check the path.") from None
     except zipfile.BadZipFile as error:
         raise SourceError.for_file(shown, f"a damaged archive ({error})", "Fetch it again.") from None
-    except (OSError, ValueError, TypeError, IndexError, AttributeError, KeyError, VerifyError) as error:
-        raise SourceError.for_file(
-            shown,
-            f"no cutout or target pixel file ({error})",
-            "Expected a FITS file with a table of TIME and FLUX. Fetch the file again.",
-        ) from None
+    except (OSError, ValueError) as error:
+        raise _refusal(shown, error) from None
+    with hdus, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="File may have been truncated")
+        _check_table(hdus, shown)
+        return _cube(_Table(name, size, hdus))
+
+
+def _check_table(hdus: fits.HDUList, shown: str) -> None:
+    try:
+        if len(hdus) < 2 or not isinstance(hdus[1], fits.BinTableHDU):
+            raise _refusal(shown, "its first extension is no table")
+        missing = [column for column in _NEEDED if column not in hdus[1].columns.names]
+        if missing:
+            raise _refusal(shown, f"its table has no {', '.join(missing)}")
+        np.isfinite(hdus[1].data["TIME"]).any()
+    except (OSError, ValueError, TypeError, VerifyError) as error:
+        raise _refusal(shown, error) from None
 
 
 def _origin(table: _Table) -> tuple[int, int]:
@@ -276,7 +292,7 @@ def open_target_pixels(path: str | os.PathLike[str], sector: int | None = None) 
     """
     text = os.fspath(path)
     if not text.endswith(".zip"):
-        cube = _cube(_open_table(text, None))
+        cube = _open_cube(text, None)
         if sector is not None and cube.attrs["sector"] != sector:
             raise SourceError.for_file(
                 text, f"it is of sector {cube.attrs['sector']}, not {sector}", "Correct the sector."
@@ -288,7 +304,7 @@ def open_target_pixels(path: str | os.PathLike[str], sector: int | None = None) 
         raise SourceError.for_file(
             text, f"it holds the sectors {sectors}; asked for: {sector}", "Give one of these as sector."
         )
-    return _cube(_open_table(text, members[0]))
+    return _open_cube(text, members[0])
 
 
 def _members(path: str, sector: int | None) -> list[str]:
@@ -304,7 +320,7 @@ def open_target_pixels_by_sector(path: str | os.PathLike[str]) -> dict[int, xr.D
     """Open every file of a zip or folder; the cubes by sector, in order of sector."""
     text = os.fspath(path)
     if text.endswith(".zip"):
-        cubes = [_cube(_open_table(text, member)) for member in _members(text, None)]
+        cubes = [_open_cube(text, member) for member in _members(text, None)]
     else:
-        cubes = [_cube(_open_table(name, None)) for name in list_files(text)]
+        cubes = [_open_cube(name, None) for name in list_files(text)]
     return {cube.attrs["sector"]: cube for cube in sorted(cubes, key=lambda c: c.attrs["sector"])}
