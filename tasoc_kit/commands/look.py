@@ -13,8 +13,12 @@ from rich.text import Text
 
 __all__ = ["STYLES", "as_size", "as_time", "console", "errors", "show_error", "show_frame", "table"]
 
+_FILE_WIDTH = 160
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+if not console.is_terminal:
+    console.width = _FILE_WIDTH
 
 STYLES = {
     "made": "green",
@@ -54,10 +58,13 @@ def as_time(seconds: float) -> str:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()
 ) -> None:
-    """Show a table; words that say how something ended have their colour."""
+    """Show a table whose last column gives way; words that say how something ended have their colour."""
     shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        last = name == columns[-1]
+        shown.add_column(
+            name, justify="right" if name in right else "left", overflow="fold", no_wrap=not last
+        )
     for row in rows:
         shown.add_row(*(Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row))
     console.print(shown)

@@ -194,7 +194,7 @@ def _show_estimate(options: Options, pipeline: Pipeline, plans: list[list[Run]],
     todo = sum(row[3] == "to do" for row in rows)
     time_left = as_time(seconds / max(1, min(options.workers, len(plans))))
     console.print(
-        f"{len(plans)} units, {len(rows)} notebooks, {todo} to do: reads {as_size(read)}, "
+        f"units {len(plans)}, notebooks {len(rows)}, to do {todo}: reads {as_size(read)}, "
         f"about {time_left}, {as_size(disk)} of disk. Nothing was run."
     )
 

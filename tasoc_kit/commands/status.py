@@ -9,6 +9,8 @@ import pandas as pd
 
 from tasoc_kit import database
 from tasoc_kit.commands.look import as_time, console, table
+from tasoc_kit.config import settings
+from tasoc_kit.folders import Folder
 
 __all__ = ["read_status", "show_status"]
 
@@ -29,7 +31,7 @@ def read_status(unit: str | None = None) -> pd.DataFrame:
 def _row(run: object) -> tuple[object, ...]:
     state = str(run.status)
     end = run.finished if not pd.isna(run.finished) else pd.Timestamp.now("UTC")
-    note = str(run.message)
+    note = "" if state == "done" else str(run.message)
     if state == "running" and not _alive(int(run.pid), str(run.host)):
         state, note, end = "killed", "its process is gone; run the pipeline again", run.started
     elif state == "running":
@@ -60,8 +62,8 @@ def show_status(unit: str | None = None) -> None:
         (r.unit, r.notebook, r.state, r.id, as_time(r.seconds), f"{r.started:%Y-%m-%d %H:%M}", r.note)
         for r in status.itertuples()
     ]
-    table(
-        "runs", ("unit", "notebook", "state", "id", "time", "started (UTC)", "log or reason"), rows, ("time",)
-    )
+    columns = ("unit", "notebook", "state", "id", "time", "started (UTC)", "note")
+    table("the last run of every notebook", columns, rows, ("time",))
     counts = status["state"].value_counts()
-    console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    told = ", ".join(f"{number} {state}" for state, number in counts.items())
+    console.print(f"{told}. Executed notebooks: {Folder(settings().store).url}/runs")

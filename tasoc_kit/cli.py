@@ -1,0 +1,459 @@
+"""The ``tasoc`` command: its verbs, their options and examples.
+
+Every verb imports what it needs when it is used, so ``tasoc --help`` answers at once. An error
+that a person can act on is one red line and exit code 2; a run with failures ends with 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import typer
+
+from tasoc_kit import __version__
+from tasoc_kit.errors import NotebookError, TasocKitError
+
+__all__ = ["app", "main"]
+
+_OPTIONS: dict[str, Any] = {
+    "no_args_is_help": True,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+app = typer.Typer(help="TESS Full-Frame Images to reviewed light curves.", **_OPTIONS)
+catalogs = typer.Typer(help="The data that opens by name.", **_OPTIONS)
+records = typer.Typer(help="What made a product; tags; why two products differ.", **_OPTIONS)
+tables = typer.Typer(help="The database of runs, tags and reviews.", **_OPTIONS)
+app.add_typer(catalogs, name="catalog")
+app.add_typer(records, name="provenance")
+app.add_typer(tables, name="database")
+
+Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
+Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tasoc_kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """TESS Full-Frame Images to reviewed light curves."""
+
+
+def _numbers(option: str, text: str | None) -> list[int]:
+    """Read ``1,2`` or ``1-4`` as numbers."""
+    found: list[int] = []
+    for part in (text or "").split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            if first:
+                found += range(int(first), int(last if dash else first) + 1)
+        except ValueError:
+            raise NotebookError(
+                f"{option} {text!r}: expected numbers, as 1, 1,2 or 1-4. Correct the option."
+            ) from None
+    return found
+
+
+@app.command()
+def run(
+    pipeline: Pipeline = "photometry",
+    cube: Annotated[
+        str | None,
+        typer.Option(
+            help="Catalog entry, folder, file or URL of the frames. Default: ffi.local; simulation.demo "
+            "where no sector, camera or CCD is given."
+        ),
+    ] = None,
+    sector: Annotated[str | None, typer.Option(help="Sector, or several: 14 or 14,15.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera, or several: 1 or 1,2. All by default.")] = None,
+    ccd: Annotated[str | None, typer.Option(help="CCD, or several. All by default.")] = None,
+    catalogue: Annotated[
+        str | None, typer.Option(help="Star catalogue; by default stars.parquet beside the frames.")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First step.")] = None,
+    last: Annotated[str | None, typer.Option("--until", help="Last step.")] = None,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", help="step.parameter=value; may be repeated.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings by step.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, and what it takes.")
+    ] = False,
+    executor: Annotated[str, typer.Option(help="local (processes) or dask.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Notebooks that run at the same time.")] = 1,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of a unit to end.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one notebook cell may take.")] = 86_400,
+) -> None:
+    """
+    Run a pipeline; what the store has already is kept, so a run that was killed goes on.
+
+    [bold]Examples[/]
+
+    tasoc run photometry                                      the demonstration
+
+    tasoc run photometry --sector 1 --camera 1 --ccd 2        frames below TASOC_DATA
+
+    tasoc run photometry --cube frames/ --camera 1,2 --dry-run
+
+    tasoc run photometry --cube tic25155310.fits --from apertures --set apertures.threshold=1.0
+    """
+    from tasoc_kit.commands.run import Options, run_pipeline
+
+    options = Options(
+        pipeline=pipeline,
+        cube=cube,
+        sectors=_numbers("--sector", sector),
+        cameras=_numbers("--camera", camera),
+        ccds=_numbers("--ccd", ccd),
+        catalogue=catalogue,
+        first=first,
+        last=last,
+        assignments=assign or [],
+        config=config,
+        dry_run=dry_run,
+        executor=executor,
+        scheduler=scheduler,
+        workers=workers,
+        wait=wait,
+        timeout=timeout,
+    )
+    raise typer.Exit(run_pipeline(options))
+
+
+@app.command()
+def parameters(pipeline: Pipeline = "photometry") -> None:
+    """
+    List the settings of every step: name, unit, default, meaning.
+
+    [bold]Example[/]
+
+    tasoc parameters photometry
+    """
+    from tasoc_kit.commands.listing import show_parameters
+
+    show_parameters(pipeline)
+
+
+@app.command()
+def status(unit: Unit = None) -> None:
+    """
+    Show what is done, what runs, and what failed with its reason and log.
+
+    [bold]Examples[/]
+
+    tasoc status
+
+    tasoc status --unit s0001-1-2
+    """
+    from tasoc_kit.commands.status import show_status
+
+    show_status(unit)
+
+
+@app.command()
+def products(
+    name: Annotated[str | None, typer.Argument(help="Only this product.")] = None,
+) -> None:
+    """
+    List the products of the store.
+
+    [bold]Examples[/]
+
+    tasoc products
+
+    tasoc products light_curves
+    """
+    from tasoc_kit.commands.listing import show_products
+
+    show_products(name)
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """
+    Remove superseded products without a tag, and what killed runs left.
+
+    [bold]Example[/]
+
+    tasoc prune --dry-run
+    """
+    from tasoc_kit.commands.listing import prune_store
+
+    prune_store(dry_run=dry_run, ask=not yes)
+
+
+@app.command()
+def where(
+    target: Annotated[str, typer.Argument(help="TIC number, or 'RA DEC' in degrees.")],
+    catalogue: Annotated[
+        str | None, typer.Option(help="Star catalogue in which a TIC number is looked up.")
+    ] = None,
+) -> None:
+    """
+    Say in which sectors, on which camera, CCD and pixel TESS saw a place; without the internet.
+
+    [bold]Examples[/]
+
+    tasoc where "84.291 -80.469"
+
+    tasoc where 261136679 --catalogue stars.csv
+    """
+    from tasoc_kit.commands.listing import show_where
+
+    show_where(target, catalogue)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the FITS files go.")],
+    sector: Annotated[int, typer.Option(min=1)] = 1,
+    camera: Annotated[int, typer.Option(min=1, max=4)] = 1,
+    ccd: Annotated[int, typer.Option(min=1, max=4)] = 2,
+    frames: Annotated[int, typer.Option(min=0)] = 64,
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Science rows and columns.")] = 256,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as structure=5; may be repeated.")
+    ] = None,
+) -> None:
+    """
+    Write a simulated sector as SPOC FITS files, with its truth and its stars.
+
+    [bold]Examples[/]
+
+    tasoc simulate frames/ --frames 96 --size 512
+
+    tasoc simulate frames/ --set structure=5 --set cadence=200
+    """
+    from tasoc_kit.commands.simulate import simulate_sector
+
+    fixed = {"sector": sector, "camera": camera, "ccd": ccd, "frames": frames, "seed": seed}
+    simulate_sector(folder, fixed | {"rows": size, "columns": size}, assign or [])
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5006,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Further host:port that browsers may use; may be repeated.")
+    ] = None,
+) -> None:
+    """
+    Serve the dashboards: frames, and light curves to review.
+
+    [bold]Example[/]
+
+    tasoc dashboard --port 5006
+    """
+    from tasoc_kit.commands.look import console
+    from tasoc_kit.dashboards.app import serve
+
+    def ready(url: str) -> None:
+        console.print(f"Dashboards at {url} (Ctrl-C ends them)")
+
+    serve(address, port, origins=tuple(origin or ()), ready=ready)
+
+
+@app.command()
+def doctor() -> None:
+    """
+    Say what this machine has and lacks, and the line that installs it.
+
+    [bold]Example[/]
+
+    tasoc doctor
+    """
+    from tasoc_kit.commands.listing import show_doctor
+
+    raise typer.Exit(show_doctor())
+
+
+@catalogs.command("list")
+def catalog_list() -> None:
+    """
+    List the entries of the catalogs.
+
+    [bold]Example[/]
+
+    tasoc catalog list
+    """
+    from tasoc_kit import catalog
+    from tasoc_kit.commands.look import show_frame
+
+    show_frame("catalog entries", catalog.entries())
+
+
+@catalogs.command("describe")
+def catalog_describe(entry: Annotated[str, typer.Argument(help="Name of the entry.")]) -> None:
+    """
+    Show the parameters of an entry.
+
+    [bold]Example[/]
+
+    tasoc catalog describe ffi.tess
+    """
+    from tasoc_kit import catalog
+    from tasoc_kit.commands.look import show_frame
+
+    show_frame(entry, catalog.describe(entry))
+
+
+@catalogs.command("check")
+def catalog_check() -> None:
+    """
+    Say of every entry whether it can be used.
+
+    [bold]Example[/]
+
+    tasoc catalog check
+    """
+    from tasoc_kit import catalog
+    from tasoc_kit.commands.look import show_frame
+
+    checked = catalog.check()
+    show_frame("catalog entries", checked)
+    raise typer.Exit(int((checked["state"] == "broken").any()))
+
+
+@catalogs.command("index")
+def catalog_index(
+    source: Annotated[str, typer.Argument(help="Folder, glob or file of FFIs; path or URL.")],
+    output: Annotated[Path | None, typer.Argument(help="Parquet file to write.")] = None,
+    sector: Annotated[int | None, typer.Option()] = None,
+    camera: Annotated[int | None, typer.Option()] = None,
+    ccd: Annotated[int | None, typer.Option()] = None,
+) -> None:
+    """
+    Scan the headers of FFIs into an index.
+
+    [bold]Example[/]
+
+    tasoc catalog index frames/ s0014.parquet
+    """
+    from tasoc_kit.commands.listing import index_frames
+
+    index_frames(source, output, sector=sector, camera=camera, ccd=ccd)
+
+
+@records.command("show")
+def provenance_show(
+    id: Annotated[str, typer.Argument(help="Id of a product, or its first digits.")],  # noqa: A002
+) -> None:
+    """
+    Show what made a product, and what made its inputs.
+
+    [bold]Example[/]
+
+    tasoc provenance show 2cc5d4f48b57
+    """
+    from tasoc_kit.commands.listing import show_provenance
+
+    show_provenance(id)
+
+
+@records.command("tag")
+def provenance_tag(
+    tag: Annotated[str, typer.Argument(help="A word, as current or paper-1.")],
+    id: Annotated[str, typer.Argument(help="Id of a product, or its first digits.")],  # noqa: A002
+) -> None:
+    """
+    Point a tag at a product; [bold]current[/] is what opens where no id is given.
+
+    [bold]Example[/]
+
+    tasoc provenance tag paper-1 2cc5d4f48b57
+    """
+    from tasoc_kit.commands.look import console
+    from tasoc_kit.products import tag_product
+
+    ref = tag_product(tag, id)
+    console.print(f"{tag} → {ref.name} {ref.unit} {ref.id}")
+
+
+@records.command("diff")
+def provenance_diff(
+    first: Annotated[str, typer.Argument(help="Id of a product.")],
+    second: Annotated[str, typer.Argument(help="Id of another one.")],
+) -> None:
+    """
+    Say why two products differ: settings, versions, libraries, input.
+
+    [bold]Example[/]
+
+    tasoc provenance diff 2cc5d4f48b57 6a4dd1ac9c94
+    """
+    from tasoc_kit.commands.look import show_frame
+    from tasoc_kit.products import compare
+
+    show_frame(f"{first} and {second}", compare(first, second))
+
+
+@tables.command("upgrade")
+def database_upgrade() -> None:
+    """
+    Bring the tables to the version of this package; nothing is lost.
+
+    [bold]Example[/]
+
+    tasoc database upgrade
+    """
+    from tasoc_kit import database
+    from tasoc_kit.commands.look import console
+
+    console.print(f"database: version {database.upgrade()}")
+
+
+@tables.command("rebuild")
+def database_rebuild() -> None:
+    """
+    Make products and provenance anew from the store.
+
+    [bold]Example[/]
+
+    tasoc database rebuild
+    """
+    from tasoc_kit.commands.look import console
+    from tasoc_kit.products import rebuild
+
+    console.print(f"database: {rebuild()} products")
+
+
+def main() -> None:
+    """Run the command; errors that a person can act on are one line."""
+    try:
+        app()
+    except TasocKitError as error:
+        from tasoc_kit.commands.look import show_error
+
+        show_error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        from tasoc_kit.commands.look import show_error
+
+        show_error("Stopped. What was done is kept; the same command goes on from there.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
