@@ -18,7 +18,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
 from tasoc_kit.errors import SourceError
-from tasoc_kit.simulation import Sector, open_truth, write_sector
+from tasoc_kit.simulation import Sector, open_truth, read_sector, write_sector
 
 OURS = {"ORIGIN", "CREATOR", "CHECKSUM"}
 SMALL = {"rows": 128, "columns": 128, "frames": 6, "first": 118, "seed": 21}
@@ -157,6 +157,18 @@ def test_the_folder_holds_the_star_catalogue_and_the_truth(folder):
     assert json.loads((folder / "settings.json").read_text())["frames"] == 6
 
 
+def test_a_sector_on_disk_renders_its_frames_and_their_sky_again(folder, files):
+    sector = read_sector(folder)
+    with fits.open(files[3]) as hdus:
+        np.testing.assert_array_equal(hdus[1].data[:, 44:], sector.render(3).flux)
+    assert sector.truth_sky(3).shape == (128, 128)
+
+
+def test_a_folder_that_holds_no_sector_is_told(tmp_path):
+    with pytest.raises(SourceError, match="no truth.zarr.*write_sector"):
+        open_truth(tmp_path)
+
+
 def test_a_finished_sector_is_left_as_it_is_and_another_one_is_refused(folder, files):
     before = [path.stat().st_mtime_ns for path in files]
     write_sector(folder, **SMALL)
@@ -185,25 +197,27 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
         write_sector(tmp_path / "file" / "sector", rows=64, columns=64, frames=1)
 
 
+LONG = {"rows": 160, "columns": 160, "frames": 150, "seed": 9}
+
+
 def write_long(goal):
-    write_sector(goal, rows=256, columns=256, frames=200, seed=9, threads=1)
+    write_sector(goal, threads=1, **LONG)
 
 
 def test_a_killed_run_leaves_nothing_to_see_and_the_next_one_goes_on_from_it(tmp_path):
     goal = tmp_path / "killed"
-    settings = {"rows": 256, "columns": 256, "frames": 200, "seed": 9}
     process = multiprocessing.get_context("spawn").Process(target=write_long, args=(goal,))
     process.start()
     deadline = time.monotonic() + 60
-    while len(hidden(tmp_path)) < 20 and time.monotonic() < deadline:
+    while len(hidden(tmp_path)) < 10 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     made = {path: path.stat().st_mtime_ns for path in hidden(tmp_path)}
-    assert 20 <= len(made) < 200
+    assert 10 <= len(made) < 150
     assert not goal.exists()
-    write_sector(goal, **settings)
-    assert len(list(goal.glob("*.fits"))) == 200
+    write_sector(goal, **LONG)
+    assert len(list(goal.glob("*.fits"))) == 150
     assert hidden(tmp_path) == []
     kept = [(goal / path.name).stat().st_mtime_ns == then for path, then in made.items()]
     assert all(kept)

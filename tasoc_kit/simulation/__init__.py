@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from tasoc_kit.simulation.sector import Frame, Sector
 from tasoc_kit.simulation.settings import SectorSettings
-from tasoc_kit.simulation.write import open_truth, write_sector
+from tasoc_kit.simulation.write import open_truth, read_sector, write_sector
 
-__all__ = ["Frame", "Sector", "SectorSettings", "open_truth", "write_sector"]
+__all__ = ["Frame", "Sector", "SectorSettings", "open_truth", "read_sector", "write_sector"]

@@ -133,7 +133,7 @@ def image_cards(
         ("CCD", settings.ccd, "CCD chip number"),
         *_time_cards(settings, frame, live),
         *_detector_cards(settings),
-        *_solution_cards(frame.solution),
+        *_solution_cards(frame.solution, settings.sector),
         ("DQUALITY", frame.quality, "data quality flags"),
         ("IMAGTYPE", kind, "FFI image type: raw, cal, uncert"),
         *(
@@ -217,7 +217,7 @@ def _detector_cards(settings: SectorSettings) -> list[Card]:
     return cards
 
 
-def _solution_cards(solution: Solution | None) -> list[Card]:
+def _solution_cards(solution: Solution | None, sector: int) -> list[Card]:
     """Return the plate solution; nothing for a frame that has none."""
     if solution is None:
         return []
@@ -254,10 +254,10 @@ def _solution_cards(solution: Solution | None) -> list[Card]:
             (f"{letter}P_{p}_{q}", float(inverse[k, axis]), "inv distortion coefficient")
             for k, (p, q) in enumerate(field.INVERSE_TERMS)
         ]
-    return [*cards, *_physical_cards(solution)]
+    return [*cards, *_physical_cards(solution, sector)]
 
 
-def _physical_cards(solution: Solution) -> list[Card]:
+def _physical_cards(solution: Solution, sector: int) -> list[Card]:
     largest = field.largest_distortion(solution)
     cards: list[Card] = [
         ("A_DMAX", float(largest[0]), "maximum distortion, axis 1"),
@@ -273,7 +273,7 @@ def _physical_cards(solution: Solution) -> list[Card]:
             (f"CRVAL{axis}P", 1, f"value at reference CCD {word}"),
             (f"CDELT{axis}P", 1.0, f"physical WCS axis {axis} step"),
         ]
-    ra, dec, roll = field.BORESIGHT
+    ra, dec, roll = field.boresight(sector)
     return [
         *cards,
         ("RA_NOM", ra, "[deg] RA of camera boresight"),

@@ -2,8 +2,9 @@
 
 The tangent point, scale and fourth-order distortion are those of sector 1, camera 1, CCD 4.
 The other CCDs of a camera are its mirror images about the optical axis, the other cameras lie
-24 degrees apart along the ecliptic meridian, and every sector turns by 27.7 degrees about the
-ecliptic pole; so a simulated field lies near the real one and inside its own CCD only.
+24 degrees apart along the ecliptic meridian, cameras 3 and 4 are mounted upside down, and every
+sector turns by 27.7 degrees about the ecliptic pole: in the first sectors a simulated field lies
+within half a degree of the real one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tasoc_kit.numerics.geometry import Solution, pixel_to_sky
 from tasoc_kit.simulation.pointing import CENTRE, Pose
 from tasoc_kit.simulation.settings import SectorSettings
 
-__all__ = ["BORESIGHT", "INVERSE_TERMS", "ORDER", "TERMS", "inverse_terms", "make_field", "moved"]
+__all__ = ["INVERSE_TERMS", "ORDER", "TERMS", "boresight", "inverse_terms", "make_field", "moved"]
 
 ORDER = 4
 BORESIGHT = (352.6843566894531, -64.85306549072266, -137.84681701660156)
@@ -71,6 +72,27 @@ def _to_equator(ecliptic: np.ndarray) -> np.ndarray:
     return tilt @ ecliptic @ tilt.T
 
 
+def _sector_turn(sector: int) -> np.ndarray:
+    """Return the matrix that turns sector 1 into another sector."""
+    return _to_equator(_turn(np.array([0.0, 0.0, 1.0]), _SECTOR_TURN * (sector - 1)))
+
+
+def boresight(sector: int) -> tuple[float, float, float]:
+    """Return right ascension, declination and roll of the spacecraft in degrees."""
+    roll = np.radians(BORESIGHT[2])
+    direction = _direction(*BORESIGHT[:2])
+    east, north = _tangents(direction)
+    turn = _sector_turn(sector)
+    axis = turn @ (np.sin(roll) * east + np.cos(roll) * north)
+    direction = turn @ direction
+    east, north = _tangents(direction)
+    return (
+        float(np.degrees(np.arctan2(direction[1], direction[0])) % 360),
+        float(np.degrees(np.arcsin(direction[2]))),
+        float(np.degrees(np.arctan2(axis @ east, axis @ north))),
+    )
+
+
 def _sip(column: tuple[float, ...], row: tuple[float, ...], sign: float) -> np.ndarray:
     """Return the distortion; ``sign`` −1 mirrors it in the columns."""
     out = np.zeros((2, ORDER + 1, ORDER + 1))
@@ -100,14 +122,11 @@ def _make_field(sector: int, camera: int, ccd: int) -> Solution:
         other_row, other_column = detector.camera_centre(1, ccd)
         crpix = (other_column + axis_column - _CRPIX[0] + 2.0, _CRPIX[1] + other_row - axis_row)
         sip = _sip(_SIP_COLUMN, _SIP_ROW, -1.0)
-    turn = np.eye(3)
-    if ccd in (1, 2):
-        turn = _turn(optical_axis, 180.0)
+    turn = _turn(optical_axis, 180.0) if (ccd in (1, 2)) != (camera in (3, 4)) else np.eye(3)
     if camera > 1:
         spine = np.cross(optical_axis, _direction(*BORESIGHT[:2]))
         turn = _turn(spine, _CAMERA_STEP * (camera - 1)) @ turn
-    pole = np.array([0.0, 0.0, 1.0])
-    turn = _to_equator(_turn(pole, _SECTOR_TURN * (sector - 1))) @ turn
+    turn = _sector_turn(sector) @ turn
     middle, along = turn @ middle, [turn @ vector for vector in along]
     east, north = _tangents(middle)
     matrix = np.array([[vector @ east for vector in along], [vector @ north for vector in along]])
