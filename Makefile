@@ -46,7 +46,7 @@ test: env ## run the tests; ARGS goes to pytest
 lint: env ## check style, and that notebooks hold no output
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 
 types: env ## check the types of the strict modules
 	@$(BIN)/mypy

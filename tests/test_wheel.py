@@ -37,7 +37,7 @@ def installed(wheel, tmp_path_factory):
     run(TOOLS / "uv", "pip", "install", "--offline", "--no-deps", "--python", environment, wheel)
     own = next(environment.glob("lib/python*/site-packages"))
     (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    clean = {"PATH": os.environ["PATH"], "HOME": str(place), "OPENBLAS_NUM_THREADS": "1"}
+    clean = {"PATH": os.environ["PATH"], "HOME": str(place), "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200"}
 
     def tasoc(*words: str) -> str:
         return run(environment / "bin" / "tasoc", *words, cwd=place, env=clean)
