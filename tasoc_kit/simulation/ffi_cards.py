@@ -13,7 +13,7 @@ import numpy as np
 from tasoc_kit.numerics import detector
 from tasoc_kit.numerics.geometry import Solution
 from tasoc_kit.simulation import field
-from tasoc_kit.simulation.settings import SectorSettings
+from tasoc_kit.simulation.settings import VERSION, SectorSettings
 
 __all__ = ["GAINS", "FrameFacts", "READ_NOISES", "card", "image_cards", "primary_cards"]
 
@@ -87,7 +87,7 @@ def primary_cards(settings: SectorSettings, frame: FrameFacts) -> list[Card]:
         ("DATE-OBS", frame.utc[0], "TSTART as UTC calendar date"),
         ("DATE-END", frame.utc[1], "TSTOP as UTC calendar date"),
         ("CREATOR", "tasoc_kit.simulation", "program that made this file"),
-        ("PROCVER", "simulation-1", "SW version"),
+        ("PROCVER", f"simulation-{VERSION}", "SW version"),
         ("FILEVER", "1.0", "file format version"),
         ("TIMVERSN", "OGIP/93-003", "OGIP memo number for file format"),
         ("TELESCOP", "TESS", "telescope"),

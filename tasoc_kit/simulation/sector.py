@@ -18,11 +18,22 @@ from astropy.coordinates import get_body_barycentric
 from astropy.time import Time
 
 from tasoc_kit.numerics import detector, prf
+from tasoc_kit.numerics.geometry import Solution, pixel_to_sky
 from tasoc_kit.simulation import exposure, field, pointing, sky
 from tasoc_kit.simulation.ffi_cards import READ_NOISES, output_of_columns, stored_shape
 from tasoc_kit.simulation.schedule import make_schedule
 from tasoc_kit.simulation.settings import SectorSettings
-from tasoc_kit.simulation.stars import described, draw_stars, place_variables, send_asteroids, sky_positions
+from tasoc_kit.simulation.stars import (
+    FIRST_TIC,
+    Asteroid,
+    Stars,
+    VariableStar,
+    described,
+    draw_stars,
+    place_variables,
+    send_asteroids,
+    sky_positions,
+)
 from tasoc_kit.simulation.variables import exposed_curve
 
 __all__ = ["Frame", "Sector"]
@@ -33,6 +44,24 @@ _LIGHT_DAYS_PER_AU = 499.004783836 / 86400.0
 _ANCHORS_KEPT = 2
 _DUMP_PATH = (0.5, 1.0, 1.5)
 _TRAIL = np.linspace(-0.4, 0.4, 5)
+_TRUTH = {
+    "time": ("d", "mid-exposure at the CCD centre, BTJD"),
+    "timecorr": ("d", "barycentric correction at the CCD centre"),
+    "shift_row": ("pix", "shift of the CCD centre in row from the catalogue positions"),
+    "shift_column": ("pix", "shift of the CCD centre in column from the catalogue positions"),
+    "scattered_level": ("", "strength of the scattered light, 1 at its strongest"),
+    "multiplier": ("", "flux of a variable star relative to the catalogue, averaged over the exposure"),
+    "variable_star": ("", "place of a variable star in the catalogue"),
+    "asteroid_row": ("pix", "row label of an asteroid at mid-sector pointing"),
+    "asteroid_column": ("pix", "column label of an asteroid at mid-sector pointing"),
+    "tic": ("", "identifier of a star"),
+    "ra": ("deg", "right ascension"),
+    "dec": ("deg", "declination"),
+    "tmag": ("mag", "TESS magnitude"),
+    "star_row": ("pix", "row label of a star at mid-sector pointing"),
+    "star_column": ("pix", "column label of a star at mid-sector pointing"),
+    "star_flux": ("electron / s", "flux of a star in the catalogue"),
+}
 
 
 class Frame(NamedTuple):
@@ -75,12 +104,12 @@ class Sector:
         return len(self.places)
 
     @cached_property
-    def stars(self) -> Any:
-        """The stars, brightest first (:class:`tasoc_kit.simulation.stars.Stars`)."""
+    def stars(self) -> Stars:
+        """The stars, brightest first."""
         return draw_stars(self.settings)
 
     @cached_property
-    def field(self) -> Any:
+    def field(self) -> Solution:
         """The plate solution in the middle of the sector."""
         return field.make_field(self.settings)
 
@@ -95,12 +124,12 @@ class Sector:
         return float(self.schedule.start[0]), float(self.schedule.stop[-1])
 
     @cached_property
-    def variables(self) -> Any:
+    def variables(self) -> list[VariableStar]:
         """The stars that vary."""
         return place_variables(self.settings, self.stars, *self._limits)
 
     @cached_property
-    def asteroids(self) -> Any:
+    def asteroids(self) -> list[Asteroid]:
         """The asteroids."""
         return send_asteroids(self.settings, *self._limits)
 
@@ -130,7 +159,7 @@ class Sector:
     def multipliers(self) -> np.ndarray:
         """Flux of each variable star in each frame, relative to the catalogue: (variable, frame)."""
         ra, dec = np.radians(
-            field.pixel_to_sky(
+            pixel_to_sky(
                 self.field,
                 self.stars.row[[v.star for v in self.variables]],
                 self.stars.column[[v.star for v in self.variables]],
@@ -141,6 +170,10 @@ class Sector:
         length = self.settings.cadence / 86400.0
         curves = [exposed_curve(v.kind, v.parameters, times[k], length) for k, v in enumerate(self.variables)]
         return np.array(curves).reshape(len(self.variables), len(self.places))
+
+    def prepare(self) -> None:
+        """Compute what all frames share, so that threads do not compute it twice."""
+        _ = (self.stars, self.sky_model, self.multipliers, self.asteroids, self.timecorr)
 
     def pose(self, index: int) -> pointing.Pose:
         """Return where the spacecraft pointed in a frame."""
@@ -279,10 +312,10 @@ class Sector:
         paths = paths.reshape(len(self.asteroids), 2, len(self))
         names = ["tic", "ra", "dec", "tmag", "star_row", "star_column", "star_flux"]
         columns = [
-            9_000_000_001 + np.arange(count),
+            FIRST_TIC + np.arange(count),
             *(ra, dec, stars.tmag[:count], stars.row[:count], stars.column[:count], stars.flux[:count]),
         ]
-        return xr.Dataset(
+        truth = xr.Dataset(
             {
                 "shift_row": ("time", shift[:, 0]),
                 "shift_column": ("time", shift[:, 1]),
@@ -308,3 +341,6 @@ class Sector:
                 "ccd": self.settings.ccd,
             },
         )
+        for name, (unit, meaning) in _TRUTH.items():
+            truth[name].attrs.update(units=unit, long_name=meaning)
+        return truth

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasoc_kit.errors import SourceError, suggest
 
-__all__ = ["SectorSettings"]
+__all__ = ["VERSION", "SectorSettings"]
+
+VERSION = 1
+"""Raised when the same settings give other pixels, so that no cached sector is taken for a new one."""
 
 
 def _field(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
@@ -108,5 +111,5 @@ class SectorSettings(BaseModel):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that stand for these settings."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps({"version": VERSION, **self.model_dump(mode="json")}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

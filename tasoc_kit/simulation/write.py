@@ -30,7 +30,7 @@ from tasoc_kit.simulation.field import moved
 from tasoc_kit.simulation.pointing import Pose
 from tasoc_kit.simulation.schedule import COARSE_POINT
 from tasoc_kit.simulation.sector import Sector
-from tasoc_kit.simulation.settings import SectorSettings
+from tasoc_kit.simulation.settings import VERSION, SectorSettings
 
 __all__ = ["file_names", "open_truth", "read_sector", "write_sector"]
 
@@ -64,7 +64,7 @@ def write_sector(
     """
     sector = Sector(SectorSettings.validated(**settings))
     goal = Path(folder).absolute()
-    text = sector.settings.model_dump_json(indent=1)
+    text = json.dumps({"version": VERSION, **sector.settings.model_dump(mode="json")}, indent=1)
     work = goal.with_name(f".{goal.name}.{sector.settings.digest}.partial")
     if _holds(goal, text):
         return open_truth(goal)
@@ -135,6 +135,8 @@ def _write_frames(sector: Sector, work: Path, threads: int, progress: Progress |
     done = len(names) - len(wanted)
     if progress:
         progress(done, len(names))
+    if wanted:
+        sector.prepare()
     facts = frame_facts(sector)
     buffers = threading.local()
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
