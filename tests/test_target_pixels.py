@@ -84,6 +84,12 @@ def test_a_cutout_without_cadence_numbers_is_numbered_by_the_law(shared_data):
     assert len(set(s2)) == 1245
 
 
+def test_a_cutout_is_numbered_from_the_first_number_of_its_header(shared_data):
+    cube = open_cube(shared_data(SECTORS), sector=10)["cadenceno"].values
+    assert cube[0] == 16415
+    assert (np.diff(cube) >= 1).all()
+
+
 def test_cadence_numbers_of_a_target_pixel_file_are_kept(shared_data):
     assert int(open_cube(shared_data(SIRIUS))["cadenceno"][0]) == 173388
 

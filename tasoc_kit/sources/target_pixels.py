@@ -151,8 +151,7 @@ def _native(values: np.ndarray | None, dtype: str, length: int) -> np.ndarray:
 
 def _times(table: _Table, cadenceno: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mid-times in BTJD and where the file has none; these are filled in by cadence number."""
-    reference = float(table.value("BJDREFI", 2457000)) + float(table.value("BJDREFF", 0.0))
-    times = np.array(table.column("TIME"), dtype=np.float64) + (reference - BTJD_ZERO)
+    times = np.array(table.column("TIME"), dtype=np.float64) + _reference(table)
     missing = ~np.isfinite(times)
     if missing.any() and np.unique(cadenceno).size == cadenceno.size and (~missing).sum() > 1:
         slope, start = np.polyfit(cadenceno[~missing] - cadenceno[0], times[~missing], 1)
@@ -163,15 +162,23 @@ def _times(table: _Table, cadenceno: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return times, missing
 
 
+def _reference(table: _Table) -> float:
+    """Return what is added to a time of the table to make it BTJD."""
+    return float(table.value("BJDREFI", BTJD_ZERO)) + float(table.value("BJDREFF", 0.0)) - BTJD_ZERO
+
+
 def _numbers(table: _Table, step: float) -> np.ndarray:
+    """Return the cadence numbers: the table's, else counted from the header's first one, else the law's."""
     given = _native(table.column("CADENCENO"), "int32", len(table.hdus[1].data))
-    if given.any():
+    if given.any() or not given.size:
         return given
     corr = _native(table.column("TIMECORR"), "float64", given.size)
-    reference = float(table.value("BJDREFI", 2457000)) + float(table.value("BJDREFF", 0.0)) - BTJD_ZERO
-    return cadence_number(
-        np.nan_to_num(np.asarray(table.column("TIME"), np.float64) + reference - corr), step
-    )
+    middle = np.asarray(table.column("TIME"), np.float64) + _reference(table) - corr
+    first = table.value("FFIINDEX")
+    if first is None:
+        return cadence_number(np.nan_to_num(middle), step)
+    counted = np.rint((middle - np.nanmin(middle)) * DAY / step) + int(first)
+    return np.nan_to_num(counted).astype(np.int32)
 
 
 def _pixels(table: _Table, column: str) -> xr.Variable:
