@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.progress import Progress
 from rich.prompt import Confirm
 
@@ -125,8 +126,11 @@ def show_doctor() -> int:
     from tasoc_kit.doctor import examine
 
     findings = examine()
-    rows = [(f.name, "ok" if f.present else "missing", f.version, f.needed_for, f.install) for f in findings]
-    table("this machine", ("what", "state", "version", "needed for", "to install"), rows)
+    rows = [(f.name, "ok" if f.present else "missing", f.needed_for, f.version) for f in findings]
+    table("this machine", ("what", "state", "needed for", "found"), rows)
+    for finding in findings:
+        if not finding.present:
+            console.print(f"[yellow]{finding.name}[/]: {escape(finding.install)}", soft_wrap=True)
     lacking = [f.name for f in findings if f.required and not f.present]
     console.print(f"Missing: {', '.join(lacking)}" if lacking else "Everything that is needed is there.")
     return 1 if lacking else 0
