@@ -8,7 +8,6 @@ from star_field import add_star, as_reference, as_stars, detect_stars, make_fiel
 
 from tasoc_kit.errors import StepInputError, StepParameterError
 from tasoc_kit.photometry.apertures import aperture_matrix, make_apertures
-from tasoc_kit.photometry.tiles import TILE, threshold_map
 from tasoc_kit.vocabulary import VARIABLES, ApertureFlag, Status
 
 MODES = ["k2p2", "tile"]
@@ -183,6 +182,23 @@ def test_a_star_that_is_too_faint_divides_but_has_no_aperture():
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_stars_that_are_all_too_faint_are_skipped(mode):
+    reference, stars = lone_stars((30, 25, 10.0), (30, 31, 10.5))
+    apertures = make_apertures(reference, stars, mode=mode, faintest=5.0)
+    assert (apertures["status"].values == Status.SKIPPED).all()
+    assert apertures.sizes["aperture_pixel"] == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_infinite_pixel_is_in_no_aperture(mode):
+    reference, stars = lone_stars((30, 30, 9.0))
+    reference["reference"][31, 32] = np.inf
+    apertures = make_apertures(reference, stars, mode=mode)
+    assert apertures["status"].values == [Status.OK]
+    assert (31, 32 + 44) not in pixels_of(apertures, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_labels_follow_the_frame(crowded, mode):
     reference, stars = crowded
     first = make_apertures(reference, stars, mode=mode)
@@ -218,15 +234,6 @@ def test_a_pixel_belongs_to_one_star_in_tile_mode(crowded):
     whole = ~np.repeat(has_flag(apertures, ApertureFlag.MINIMUM), apertures["row_size"].values)
     pixels = np.column_stack([apertures["pixel_row"], apertures["pixel_column"]])[whole]
     assert len(np.unique(pixels, axis=0)) == len(pixels)
-
-
-def test_the_threshold_map_follows_the_sky_of_each_tile():
-    random = np.random.default_rng(3)
-    truth = np.linspace(0, 40, 4 * TILE) * np.ones((2 * TILE, 1))
-    found = threshold_map(truth + random.normal(0, 0.5, truth.shape), 0.0)
-    inner = slice(TILE, -TILE)
-    assert np.abs(found - truth)[:, inner].max() < 5
-    assert threshold_map(np.full((8, 8), np.nan), 1.0).shape == (8, 8)
 
 
 def test_a_higher_threshold_gives_smaller_apertures(crowded):

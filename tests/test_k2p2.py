@@ -43,13 +43,14 @@ def test_bright_stars_have_large_stamps():
     assert columns.tolist() == [158, 45, 28, 20, 15, 15, 15]
 
 
-def test_a_single_hole_is_filled_and_a_double_one_is_not():
-    mask = np.ones((5, 8), dtype=bool)
-    mask[2, 2] = mask[2, 5] = mask[3, 5] = False
-    assert fill_holes(mask)
+def test_a_single_hole_is_filled_and_a_double_or_blank_one_is_not():
+    image, mask = np.ones((5, 11)), np.ones((5, 11), dtype=bool)
+    mask[2, 2] = mask[2, 5] = mask[3, 5] = mask[2, 8] = False
+    image[2, 8] = np.nan
+    assert fill_holes(image, mask)
     assert mask[2, 2]
-    assert not mask[2, 5]
-    assert not fill_holes(mask)
+    assert not mask[2, [5, 8]].any()
+    assert not fill_holes(image, mask)
 
 
 def test_a_level_column_is_followed_to_its_end_if_the_star_saturates():

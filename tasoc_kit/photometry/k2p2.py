@@ -89,8 +89,9 @@ def make_scene(
     tmag
         Their TESS magnitudes; a star without one gives no light.
     """
-    image = np.ascontiguousarray(image, dtype=np.float32)
+    image = np.array(image, dtype=np.float32, order="C")
     finite = np.isfinite(image)
+    image[~finite] = np.nan
     rows, columns = np.flatnonzero(finite.any(1)), np.flatnonzero(finite.any(0))
     box = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if rows.size else (0, 0, 0, 0)
     maxima = find_maxima(image, _SMOOTHING) & finite
@@ -153,14 +154,14 @@ def mask_threshold(stamp: np.ndarray, factor: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_holes(mask: np.ndarray) -> bool:
-    """Add the single pixels whose four neighbours are all in the mask; tell whether there were any."""
+def fill_holes(image: np.ndarray, mask: np.ndarray) -> bool:
+    """Add the single pixels with a value whose four neighbours are all in the mask; tell of any."""
     rows, columns = mask.shape
     holes = np.zeros(mask.shape, dtype=np.bool_)
     for i in range(1, rows - 1):
         for j in range(1, columns - 1):
             around = mask[i - 1, j] and mask[i + 1, j] and mask[i, j - 1] and mask[i, j + 1]
-            holes[i, j] = around and not mask[i, j]
+            holes[i, j] = around and not mask[i, j] and np.isfinite(image[i, j])
     found = holes.any()
     if found:
         mask |= holes
@@ -264,7 +265,7 @@ def _grow_in_stamp(
     mask = markers == markers[row, column]
     if mask.sum() < minimum:
         return empty, False, False
-    filled = fill_holes(mask)
+    filled = fill_holes(image, mask)
     return mask, filled, add_bleed_columns(image, lit, light, mask)
 
 

@@ -77,12 +77,12 @@ def threshold_map(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_holes(basins: np.ndarray, filled: np.ndarray) -> None:
-    """Give single unlit pixels to the basin that holds their four neighbours."""
+def _fill_holes(image: np.ndarray, basins: np.ndarray, filled: np.ndarray) -> None:
+    """Give single unlit pixels with a value to the basin that holds their four neighbours."""
     for i in range(1, basins.shape[0] - 1):
         for j in range(1, basins.shape[1] - 1):
             around = basins[i - 1, j]
-            if basins[i, j] != 0 or around <= 0:
+            if basins[i, j] != 0 or around <= 0 or not np.isfinite(image[i, j]):
                 continue
             if basins[i + 1, j] == around and basins[i, j - 1] == around and basins[i, j + 1] == around:
                 basins[i, j] = around
@@ -109,7 +109,7 @@ def _divide(scene: Scene, threshold: float) -> tuple[np.ndarray, np.ndarray, np.
     flood(scene.image, core_pixels(lit, CORE_NEIGHBOURS), basins)
     count = int(scene.markers.max()) + 1
     bleeds, filled = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    _fill_holes(basins, filled)
+    _fill_holes(scene.image, basins, filled)
     _add_bleeds(scene, lit, basins, bleeds)
     return basins, bleeds, filled
 
