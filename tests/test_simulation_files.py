@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
         write_sector(tmp_path / "file" / "sector", rows=64, columns=64, frames=1)
 
 
-LONG = {"rows": 160, "columns": 160, "frames": 150, "seed": 9}
+LONG = {"rows": 160, "columns": 160, "frames": 300, "seed": 9}
 
 
 def write_long(goal):
@@ -214,11 +214,11 @@ def test_a_killed_run_leaves_nothing_to_see_and_the_next_one_goes_on_from_it(tmp
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     made = {path: path.stat().st_mtime_ns for path in hidden(tmp_path)}
-    assert 10 <= len(made) < 150
+    assert 10 <= len(made) < 300
     assert not goal.exists()
     write_sector(goal, **LONG)
-    assert len(list(goal.glob("*.fits"))) == 150
-    assert hidden(tmp_path) == []
+    assert len(list(goal.glob("*.fits"))) == 300
+    assert hidden(tmp_path) == list(goal.glob("*.partial")) == []
     kept = [(goal / path.name).stat().st_mtime_ns == then for path, then in made.items()]
     assert all(kept)
 

@@ -15,6 +15,7 @@ from math import erf, exp, pi, sqrt
 
 import numba
 import numpy as np
+from scipy import special
 
 from tasoc_kit.numerics import detector
 
@@ -234,15 +235,13 @@ def pixel_response(d_row: np.ndarray, d_column: np.ndarray, parts: np.ndarray) -
     parts
         PRF of one star, shape (parts, 4).
     """
-    from scipy.special import erf as erf_array
-
     total = 0.0
     for weight, y, x, sigma in parts:
         fractions = [
             0.5
             * (
-                erf_array((np.asarray(offset) - centre + 0.5) / (_ROOT2 * sigma))
-                - erf_array((np.asarray(offset) - centre - 0.5) / (_ROOT2 * sigma))
+                special.erf((np.asarray(offset) - centre + 0.5) / (_ROOT2 * sigma))
+                - special.erf((np.asarray(offset) - centre - 0.5) / (_ROOT2 * sigma))
             )
             for offset, centre in ((d_row, y), (d_column, x))
         ]
