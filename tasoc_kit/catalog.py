@@ -68,11 +68,15 @@ def _read(place: str, opened: Callable[[], Any]) -> Any:
     return catalog
 
 
-def _made(entry: Any, values: dict[str, Any]) -> Any:
+def _made(name: str, entry: Any, values: dict[str, Any]) -> Any:
     """Return the source of an entry; Intake warns of each text parameter that it runs no shell for it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Shell command not executed")
-        return entry.get(**values)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Shell command not executed")
+            return entry.get(**values)
+    except (ImportError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise CatalogError(f"{name}: its driver cannot be used ({reason}). Run 'tasoc doctor'.") from None
 
 
 def _walk(catalog: Any, prefix: str = "", branch: str = "") -> dict[str, Any]:
@@ -106,7 +110,7 @@ def entries() -> pd.DataFrame:
         rows.append(
             {
                 "entry": name,
-                "driver": told["driver"][0],
+                "driver": ", ".join(told["driver"]),
                 "parameters": ", ".join(p["name"] for p in told["user_parameters"]),
                 "description": told["description"],
             }
@@ -184,11 +188,7 @@ def open_entry(entry: str, **parameters: Any) -> xr.Dataset:
     """
     found = _entry(entry)
     values = _checked(entry, found, parameters)
-    try:
-        source = _made(found, values)
-    except ImportError as error:
-        raise CatalogError(f"{entry}: its driver cannot be imported ({error}). Run 'tasoc doctor'.") from None
-    return cast(xr.Dataset, source.to_dask())
+    return cast(xr.Dataset, _made(entry, found, values).to_dask())
 
 
 def _is_path(name: str) -> bool:
@@ -268,8 +268,8 @@ def _state(name: str, entry: Any) -> tuple[str, str]:
     except CatalogError as error:
         return "needs", str(error)
     try:
-        _made(entry, values)
-    except (ImportError, TypeError, ValueError) as error:
+        _made(name, entry, values)
+    except CatalogError as error:
         return "broken", str(error)
     return "ok", ""
 

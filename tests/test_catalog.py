@@ -1,0 +1,188 @@
+"""Catalogs: every entry can be walked and opened; unknown names and values are refused with a suggestion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import intake
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from ffi_files import frame_pixels, write_sector_of
+
+from tasoc_kit import catalog
+from tasoc_kit.config import settings
+from tasoc_kit.errors import CatalogError, SourceError
+from tasoc_kit.sources.ffi_index import read_index
+
+PI_MEN = "tess_ffi/tess-s0001-4-2_84.291190_-80.469170_6x6_astrocut.fits"
+
+
+@pytest.fixture
+def data():
+    """The folder of raw files with three frames in it."""
+    folder = Path(settings().data)
+    write_sector_of(folder, 3)
+    return folder
+
+
+def test_the_main_catalog_nests_the_others():
+    assert list(catalog.open_catalog()) == ["ffi", "cutouts", "simulation", "products"]
+
+
+def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():
+    table = catalog.check().merge(catalog.entries(), on="entry")
+    assert {"ffi.local", "ffi.tess", "cutouts.local", "simulation.tiny", "products.light_curves"} <= set(
+        table["entry"]
+    )
+    assert not (table["state"] == "broken").any(), table
+    assert table["description"].str.len().min() > 10
+    assert set(table.loc[table["state"] == "needs", "entry"]) == {"ffi.tess", "ffi.listing"}
+
+
+def test_every_parameter_says_what_it_means():
+    for entry in catalog.entries()["entry"]:
+        table = catalog.describe(entry)
+        assert table["description"].str.len().min() > 2, entry
+        assert table["accepts"].str.len().min() > 2, entry
+
+
+def test_the_data_folder_is_what_the_local_entry_opens(data):
+    cube = catalog.open_cube("ffi.local")
+    np.testing.assert_array_equal(cube["flux"][2].values, frame_pixels(2))
+    xr.testing.assert_identical(cube.compute(), catalog.open_cube(data).compute())
+
+
+def test_a_path_opens_as_the_entry_does(data):
+    by_path = catalog.open_cube(data, sector=1, camera=1, ccd=2)
+    by_entry = catalog.open_cube("ffi.local", folder=str(data), sector=1, camera=1, ccd=2)
+    by_list = catalog.open_cube(sorted(map(str, data.iterdir())))
+    assert by_path.attrs["provenance_id"] == by_entry.attrs["provenance_id"]
+    assert by_list.attrs["provenance_id"] == by_path.attrs["provenance_id"]
+
+
+def test_parameters_that_are_none_count_as_not_given(data):
+    assert catalog.open_cube("ffi.local", sector=None, camera=None, ccd=2).sizes["time"] == 3
+    assert catalog.open_cube(data, sector=None).sizes["time"] == 3
+
+
+def test_a_cutout_opens_by_its_entry(shared_data):
+    cube = catalog.open_cube("cutouts.local", file=str(shared_data(PI_MEN)))
+    assert dict(cube.sizes) == {"time": 50, "row": 6, "column": 6}
+
+
+def test_a_listing_opens_by_its_entry(shared_data, forbid_compute):
+    path = str(shared_data("tess_ffi/tess-s0002-spoc-ffi-catalog.parquet"))
+    cube = catalog.open_cube("ffi.listing", file=path, camera=4, ccd=4)
+    assert cube.sizes["time"] == 1245
+
+
+def test_the_public_bucket_is_asked_for_one_ccd(monkeypatch):
+    from tasoc_kit.sources import drivers
+
+    asked = {}
+    monkeypatch.setattr(drivers, "open_ffi", lambda where, **unit: asked.update(where=where, **unit))
+    catalog.open_cube("ffi.tess", sector=14, camera=2, ccd=3)
+    assert asked == {
+        "where": "s3://stpubdata/tess/public/ffi/s0014/*/*/2-3/tess*_ffic.fits",
+        "sector": 14,
+        "camera": 2,
+        "ccd": 3,
+    }
+
+
+def test_a_simulated_sector_opens_by_name():
+    cube = catalog.open_cube("simulation.tiny", frames=2)
+    assert (cube.sizes["time"], cube.sizes["row"]) == (2, 128)
+    assert np.isfinite(cube["flux"].values).all()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("ffi.tes", "no entry 'ffi.tes'; did you mean 'ffi.tess'"),
+        ("simulation.demmo", "did you mean 'simulation.demo'"),
+        ("nonsense", "no entry 'nonsense'.*Run 'tasoc catalog list'"),
+    ],
+)
+def test_an_unknown_entry_is_refused_with_a_suggestion(entry, message):
+    for use in (catalog.open_cube, catalog.describe):
+        with pytest.raises(CatalogError, match=message):
+            use(entry)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"sector": 14, "camera": 1, "cdd": 2}, "unknown parameter 'cdd'; did you mean 'ccd'"),
+        ({"sector": 14, "camera": 7, "ccd": 2}, r"camera=7; expected one of \[1, 2, 3, 4\]"),
+        ({"sector": 0, "camera": 1, "ccd": 2}, "sector=0; expected an integer at least 1"),
+        ({"sector": "14", "camera": 1, "ccd": 2}, "sector='14'; expected an integer"),
+        ({"sector": 14.0, "camera": 1, "ccd": 2}, "sector=14.0; expected an integer"),
+        ({"sector": True, "camera": 1, "ccd": 2}, "sector=True; expected an integer"),
+        ({"sector": 14, "camera": 1}, "ccd=0; expected one of"),
+        ({"urlpath": "/etc/passwd"}, "unknown parameter 'urlpath'"),
+    ],
+)
+def test_an_unknown_parameter_or_value_is_refused(parameters, message):
+    with pytest.raises(CatalogError, match=message):
+        catalog.open_cube("ffi.tess", **parameters)
+
+
+def test_a_path_takes_the_unit_and_nothing_else(data):
+    with pytest.raises(CatalogError, match="unknown parameter 'camra'; did you mean 'camera'"):
+        catalog.open_cube(data, camra=1)
+    with pytest.raises(CatalogError, match="camera='1'; expected an integer"):
+        catalog.open_cube(data, camera="1")
+
+
+def test_a_path_that_does_not_exist_is_told_as_a_path():
+    for path in ("no/such/folder", "absent.fits", "absent.parquet"):
+        with pytest.raises(SourceError, match="absent|no/such/folder"):
+            catalog.open_cube(path)
+
+
+def test_an_entry_that_needs_a_file_says_so():
+    with pytest.raises(SourceError, match="no path was given"):
+        catalog.open_cube("cutouts.local")
+
+
+def test_catalogs_of_ones_own_can_take_the_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TASOC_CATALOGS", str(tmp_path))
+    settings.cache_clear()
+    with pytest.raises(CatalogError, match=r"no file .*main\.yaml.*Set TASOC_CATALOGS"):
+        catalog.entries()
+    (tmp_path / "main.yaml").write_text("sources: [not, a, catalog]")
+    with pytest.raises(CatalogError, match=r"main\.yaml cannot be read"):
+        catalog.entries()
+    entry = "sources:\n  mine:\n    description: my frames of tonight\n    driver: no_such_driver\n"
+    (tmp_path / "main.yaml").write_text("metadata: {version: 1}\n" + entry)
+    with pytest.raises(CatalogError, match="mine: its driver cannot be used.*no_such_driver"):
+        catalog.open_entry("mine")
+    assert list(catalog.check()["state"]) == ["broken"]
+
+
+def test_an_index_is_written_where_asked_and_opens_as_a_cube(data, tmp_path):
+    told = []
+    output = tmp_path / "index.parquet"
+    table = catalog.index(data, output, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (3, 3)
+    pd.testing.assert_frame_equal(read_index(output), table)
+    assert catalog.open_cube(output).sizes["time"] == 3
+    with pytest.raises(SourceError, match="cannot be written.*Choose another place"):
+        catalog.index(data, tmp_path / "absent" / "index.parquet")
+
+
+def test_intake_finds_the_drivers_by_name(data):
+    source = intake.open_tess_ffi(urlpath=str(data))
+    assert source.discover()["shape"]["flux"] == (3, 24, 60)
+    assert source.read().sizes["time"] == 3
+    source.close()
+
+
+def test_a_product_opens_by_its_entry():
+    from tasoc_kit.errors import StoreError
+
+    with pytest.raises(StoreError, match="light_curves"):
+        catalog.open_entry("products.light_curves", sector=1)
