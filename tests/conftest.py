@@ -270,3 +270,18 @@ def chromium() -> str:
     if found is None:
         pytest.skip("browser: no Chromium on this machine; install it (Debian: apt-get install chromium)")
     return found
+
+
+@pytest.fixture(scope="session")
+def sector(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Any:
+    """Every product of one small simulated sector, with its truth; tests must not change it."""
+    from sector import make_sector
+
+    from tasoc_kit.config import settings
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TASOC_CACHE", str(session_cache))
+        settings.cache_clear()
+        made = make_sector(tmp_path_factory.mktemp("sector"))
+    settings.cache_clear()
+    return made

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode, mad_sigma
 
-__all__ = ["absolute_sky", "star_light"]
+__all__ = ["absolute_sky", "lift_columns", "star_light"]
 
 TILE = 64
 SMALLEST_TILE = 16
@@ -114,3 +114,28 @@ def absolute_sky(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sky = _fit_tiles(ladder, level)
         masked = star_light(image, sky, scatter, tile)
     return sky.astype(np.float32), masked
+
+
+def lift_columns(
+    image: np.ndarray, sky: np.ndarray, star_mask: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """
+    Give some columns the sky that they show: a strap answers to it more than its neighbours do.
+
+    Parameters
+    ----------
+    image, sky, star_mask
+        The deep image, its smooth sky and the pixels with star light, (rows, columns).
+    columns
+        bool (columns): columns that may differ.
+
+    Returns
+    -------
+    float32 sky; a column with too few dark pixels keeps the smooth one.
+    """
+    lifted = sky.copy()
+    for column in np.flatnonzero(columns):
+        dark = ~star_mask[:, column] & np.isfinite(image[:, column]) & (sky[:, column] > 0)
+        if dark.sum() >= MINIMUM_PIXELS:
+            lifted[:, column] *= np.median(image[dark, column] / sky[dark, column])
+    return lifted

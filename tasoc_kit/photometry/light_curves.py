@@ -114,10 +114,9 @@ def make_light_curves(
             piece = da.from_delayed(made[name], (stars, part.stop - part.start), dtype)
             pieces[name].append(piece)
     variables = {name: (("star", "time"), da.concatenate(p, axis=1)) for name, p in pieces.items()}
-    coords: dict[str, Any] = {name: apertures[name] for name in _STAR if name in apertures.variables}
-    coords |= {"time": stream["time"], "cadenceno": stream["cadenceno"]}
-    coords |= {"quality": quality["quality"].drop_vars("cadenceno", errors="ignore")}
-    coords |= {"frame_quality": sky["frame_quality"].drop_vars("cadenceno", errors="ignore")}
+    parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
+    coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
+    coords |= {"frame_quality": sky["frame_quality"].variable}
     return xr.Dataset(variables, coords=coords, attrs={"block": size})
 
 

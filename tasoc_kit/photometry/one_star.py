@@ -144,7 +144,7 @@ def light_curve(
     >>> curve.plot()  # doctest: +SKIP
     """
     frames = cube if isinstance(cube, xr.Dataset) else catalog.open_cube(os.fspath(cube))
-    if not frames.attrs.get("field"):
+    if frames.attrs.get("mission") == "TESS":
         frames = science(frames)
     stars = _open_stars(catalogue, frames)
     tic, row, column = _place(target, frames, stars)

@@ -61,7 +61,7 @@ def estimate_pointing(cube: xr.Dataset, quality: xr.Dataset) -> xr.Dataset:
             "motion_matrix": (("time", "axis", "term"), field[:, :, 1:]),
             "frame_quality": ("time", bits),
         },
-        coords={"time": cube["time"], "cadenceno": cube["cadenceno"]},
+        coords={name: cube[name].variable for name in ("time", "cadenceno")},
         attrs={"method": method, "centre_row": centre[0], "centre_column": centre[1]},
     )
 

@@ -71,7 +71,7 @@ def make_quality(
             ours[lost] |= KitQuality.NO_WCS
     if manual_excludes:
         ours[_excluded(cube)] |= KitQuality.MANUAL_EXCLUDE
-    coords = {"time": cube["time"], "cadenceno": cube["cadenceno"]}
+    coords = {name: cube[name].variable for name in ("time", "cadenceno")}
     variables = {
         "quality": ("time", cube["quality"].values.astype(np.int32)),
         "frame_quality": ("time", ours.astype(np.int32)),

@@ -34,6 +34,8 @@ OUTLIER, OUTLIER_SHARE = 8.0, 0.02
 INNER, INNER_SIGMA = 0.9, 1.6449
 """The scatter is read off at the 90 % of the cells nearest to the surface, at 1.645 sigma if white."""
 FREEDOM = 0.2
+FAR, FAR_SHARE = 5.0, 0.02
+"""A frame is flagged if more than 2 % of its cells are 5 white levels off its surface."""
 FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
 
 
@@ -142,6 +144,8 @@ class _FrameSky:
     residual: float
     error: float
     systematic: float
+    far: float
+    """Share of the cells that stand far off the surface, as on either side of a sharp edge."""
 
 
 class _Fitter:
@@ -194,11 +198,12 @@ class _Fitter:
             residual,
             white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
             white * float(np.sqrt(max(0.0, residual**2 - 1))) if np.isfinite(residual) else 0.0,
+            self._far(flat, weight, noise, level, coefficients),
         )
 
     def _nothing(self) -> _FrameSky:
         columns = np.full(self.ladder.shape[1], np.nan)
-        return _FrameSky(0, np.full((1, 1), np.nan), columns, np.nan, np.nan, np.nan, np.nan, np.nan)
+        return _FrameSky(0, np.full((1, 1), np.nan), columns, *[np.nan] * 6)
 
     def _on_cells(self, column: np.ndarray) -> np.ndarray:
         """Return the mean of the column noise over the sky columns of each cell."""
@@ -302,6 +307,13 @@ class _Fitter:
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
         return scatter / np.sqrt(freedom) if freedom > FREEDOM else scatter
 
+    def _far(
+        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
+    ) -> float:
+        left = self._left(cells, noise, level, coefficients)
+        kept = weight > 0
+        return float(np.mean(np.abs(left[kept]) > FAR * self._white_level(left, weight)))
+
     def _drop_outliers(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
     ) -> bool:
@@ -313,6 +325,14 @@ class _Fitter:
             return False
         weight[far] = 0.0
         return True
+
+
+def _rough(stream: xr.Dataset, frames: list[_FrameSky], residual: np.ndarray, white: float) -> np.ndarray:
+    """Return True for frames whose sky no smooth surface describes."""
+    finest = len(sky_ladder(stream).surfaces) - 1
+    cells_themselves = np.asarray([f.level == finest >= COLUMN_LEVEL for f in frames])
+    torn = np.asarray([f.far for f in frames]) > FAR_SHARE
+    return cells_themselves | torn | (residual > white)
 
 
 def _collect(
@@ -336,7 +356,7 @@ def _collect(
     good = (bits & KitQuality.NO_DATA) == 0
     usual = np.nanmedian(median[good]) if good.any() else 0.0
     bits[good & (median > usual + high_sky)] |= KitQuality.HIGH_SKY
-    bits[good & (residual > white)] |= KitQuality.SKY_RESIDUAL
+    bits[good & _rough(stream, frames, residual, white)] |= KitQuality.SKY_RESIDUAL
 
     def series(name: str) -> tuple[str, np.ndarray]:
         return "time", np.asarray([getattr(f, name) for f in frames], np.float32)
@@ -359,6 +379,6 @@ def _collect(
             "quality": ("time", quality["quality"].values),
             "frame_quality": ("time", bits),
         },
-        coords={name: stream[name] for name in ("time", "cadenceno", "row", "column")},
+        coords={name: stream[name].variable for name in ("time", "cadenceno", "row", "column")},
         attrs={"cell": int(stream.attrs["cell"]), "block": int(stream.attrs.get("block", 64))},
     )

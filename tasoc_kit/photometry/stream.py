@@ -124,13 +124,8 @@ def stream_frames(
     variables = _blocks(reader, dask.delayed(plan), plan, good_cadences(quality), block)
     return xr.Dataset(
         variables,
-        coords={
-            "time": cube["time"],
-            "cadenceno": cube["cadenceno"],
-            "column": cube["column"],
-            "row": cube["row"],
-            "tic": apertures["tic"],
-        },
+        coords={name: cube[name].variable for name in ("time", "cadenceno", "row", "column")}
+        | {"tic": apertures["tic"].variable},
         attrs={"cell": cell, "band": band * cell, "block": block, "clip": clip},
     )
 

@@ -1,0 +1,140 @@
+"""Claims about the one pass over a frame."""
+
+import numpy as np
+import pytest
+
+from tasoc_kit.numerics.cells import AperturePixels, empty_tables, measure_frame, measure_frame_numpy
+
+NOISE = (0.0215, 7.46e-4)
+
+
+def measure(frame, template, strap=None, pixels=None, stars=0, clip=6.5, cell=16, band=128, noise=NOISE):
+    rows, columns = frame.shape
+    strap = np.zeros(columns, bool) if strap is None else strap
+    if pixels is None:
+        none, offsets = np.empty(0, np.int32), np.empty(0, np.float32)
+        pixels = AperturePixels(np.zeros(rows + 1, np.int64), none, none, offsets, offsets)
+    tables = empty_tables(1, frame.shape, stars, cell, band)
+    image = np.zeros(frame.shape, np.float32)
+    out = [table[0] for table in tables]
+    census = measure_frame(
+        frame.astype(np.float32), template.astype(np.float32), strap, noise, clip, cell, band,
+        *pixels, *out, image, True, True,
+    )  # fmt: skip
+    return tables._make(out), image, census
+
+
+@pytest.fixture
+def field():
+    random = np.random.default_rng(5)
+    stars = np.maximum(0, random.pareto(1.3, (100, 90)) * 3)
+    row, column = np.mgrid[:100, :90]
+    sky = 20 + 0.1 * row + 0.05 * column
+    noise = random.normal(size=stars.shape) * np.sqrt(NOISE[0] + NOISE[1] * (stars + 100 + sky))
+    return stars + 100, stars + 100 + sky + noise, sky
+
+
+def test_cells_are_those_of_a_plain_numpy_mean(field):
+    template, frame, _ = field
+    strap = np.zeros(90, bool)
+    strap[[20, 21]] = True
+    tables, _, _ = measure(frame, template, strap)
+    cells, used, variance = measure_frame_numpy(
+        frame.astype(np.float32), template.astype(np.float32), strap, NOISE, 6.5, 16
+    )
+    # The compiled pass starts from the median of an eighth of the pixels, so a pixel at the very
+    # edge of the clip may differ; a cell then moves by less than a hundredth of a pixel's noise.
+    np.testing.assert_allclose(tables.cells, cells, atol=3e-3)
+    assert np.abs(tables.cell_used.astype(int) - used).max() <= 1
+    np.testing.assert_allclose(tables.cell_variance, variance, rtol=0.1)
+
+
+def test_the_last_cells_of_a_frame_that_is_no_multiple_of_a_cell_are_measured(field):
+    template, frame, sky = field
+    tables, _, _ = measure(frame, template)
+    assert tables.cells.shape == (7, 6)
+    assert abs(tables.cells[-1, -1] - sky[96:, 80:].mean()) < 0.3
+
+
+def test_a_sky_far_from_that_of_its_neighbours_is_not_clipped_away(field):
+    template, frame, _ = field
+    bright = frame.copy()
+    bright[32:48, 32:48] += 500.0
+    tables, _, _ = measure(bright, template)
+    before, _, _ = measure(frame, template)
+    assert abs(tables.cells[2, 2] - before.cells[2, 2] - 500) < 0.05
+    assert tables.cell_used[2, 2] > 250
+
+
+def test_a_cell_without_pixels_stays_empty(field):
+    template, frame, _ = field
+    hidden = template.copy()
+    hidden[16:32, 0:16] = np.nan
+    tables, _, _ = measure(frame, hidden)
+    assert np.isnan(tables.cells[1, 0])
+    assert tables.cell_used[1, 0] == 0
+    assert np.isfinite(tables.cells).sum() == tables.cells.size - 1
+
+
+def test_the_clip_follows_the_noise_of_the_cadence(field):
+    template, _, sky = field
+    random = np.random.default_rng(6)
+    short = template + sky + random.normal(size=sky.shape) * 3 * np.sqrt(NOISE[0] + NOISE[1] * template)
+    tables, _, _ = measure(short, template, noise=(9 * NOISE[0], 9 * NOISE[1]))
+    assert tables.cell_used.sum() > 0.999 * sky.size
+
+
+def test_a_moving_object_does_not_reach_the_sky(field):
+    template, frame, _ = field
+    visited = frame.copy()
+    visited[40:44, 40:44] += 300.0
+    tables, _, _ = measure(visited, template)
+    before, _, _ = measure(frame, template)
+    assert abs(tables.cells[2, 2] - before.cells[2, 2]) < 0.03
+    assert before.cell_used[2, 2] - tables.cell_used[2, 2] == 16
+
+
+def test_a_strap_finds_its_own_level_and_stays_out_of_the_cells(field):
+    template, frame, _ = field
+    strap = np.zeros(90, bool)
+    strap[[50, 51]] = True
+    lifted = frame.copy()
+    lifted[:, [50, 51]] += 25.0
+    tables, _, _ = measure(lifted, template, strap)
+    before, _, _ = measure(frame, template, strap)
+    np.testing.assert_allclose(tables.cells, before.cells, atol=1e-5)
+    np.testing.assert_allclose(tables.column_cells[0, 50] - before.column_cells[0, 50], 25.0, atol=1e-3)
+
+
+def test_column_cells_are_means_of_their_band(field):
+    template, frame, _ = field
+    tables, _, _ = measure(frame, template, band=32)
+    difference = (frame.astype(np.float32) - template.astype(np.float32))[32:64, 7]
+    assert tables.column_cells.shape == (4, 90)
+    assert abs(tables.column_cells[1, 7] - difference.mean()) < 0.05
+    assert tables.column_used[-1, 7] == 4
+
+
+def test_aperture_sums_and_moments_are_plain_sums(field):
+    template, frame, _ = field
+    rows, columns = np.array([10, 10, 11, 60]), np.array([20, 21, 20, 70])
+    star = np.array([1, 1, 1, 0], np.int32)
+    pixels = AperturePixels(
+        np.searchsorted(rows, np.arange(101)).astype(np.int64), columns.astype(np.int32), star,
+        np.array([0, 0, 1, 0], np.float32), np.array([-1, 0, -1, 0], np.float32),
+    )  # fmt: skip
+    tables, image, _ = measure(frame, template, pixels=pixels, stars=2)
+    values = frame.astype(np.float32)[rows, columns]
+    np.testing.assert_allclose(tables.aperture_sum, [values[3], values[:3].sum()], rtol=1e-6)
+    np.testing.assert_allclose(tables.moment_row[1], values[2], rtol=1e-6)
+    np.testing.assert_allclose(tables.moment_column[1], -values[0] - values[2], rtol=1e-6)
+    np.testing.assert_array_equal(image, frame.astype(np.float32))
+
+
+def test_a_frame_is_told_by_its_finite_and_zero_pixels(field):
+    template, frame, _ = field
+    broken = frame.astype(np.float32)
+    broken[:3] = np.nan
+    broken[3:5] = 0.0
+    _, _, census = measure(broken, template)
+    assert census == (97 * 90, 2 * 90)

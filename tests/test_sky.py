@@ -1,0 +1,142 @@
+"""Claims about the sky of every frame."""
+
+import numpy as np
+import pytest
+from sector import make_sector
+
+from tasoc_kit.errors import StepInputError, StepParameterError
+from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.photometry.absolute_sky import absolute_sky
+from tasoc_kit.photometry.sky import fit_sky, sky_image
+from tasoc_kit.photometry.straps import fit_straps
+from tasoc_kit.vocabulary import KitQuality
+
+
+def temporal_errors(made):
+    """Return the error of every good frame's sky without its mean over time, (time, row, column)."""
+    good = np.flatnonzero(made.quality["quality"].values == 0)
+    errors = [sky_image(made.sky, made.reference, int(i)) - made.truth.truth_sky(int(i)) for i in good]
+    return np.stack(errors) - np.mean(errors, axis=0)
+
+
+def test_the_sky_is_right_to_a_tenth_of_the_noise_of_a_pixel(sector):
+    errors = temporal_errors(sector)
+    # A pixel of this sky has a noise of 0.31 electron/s; 256 cells know 16 coefficients to a quarter of
+    # their own 0.02, and each column, averaged over 256 rows only, is known to 0.02.
+    assert errors.std() < 0.035
+
+
+def test_structured_sky_is_followed_and_not_clipped(tmp_path):
+    made = make_sector(tmp_path / "rough", structure=5.0, frames=24, seed=4)
+    truth = np.stack([made.truth.truth_sky(i) for i in range(24)])
+    truth -= truth.mean(axis=0)
+    errors = temporal_errors(made)
+    assert truth.std() > 3
+    assert errors.std() < 0.1
+    assert made.sky["sky_level"].values.max() > 2
+
+
+def test_the_edge_of_earth_light_is_flagged(tmp_path):
+    made = make_sector(tmp_path / "edge", earth_edge=200.0, frames=24, seed=4)
+    crossed = [np.ptp(np.diff(made.truth.truth_sky(i)[:, 100])) > 1 for i in range(24)]
+    flagged = made.sky["frame_quality"].values & (KitQuality.SKY_RESIDUAL | KitQuality.HIGH_SKY) != 0
+    assert any(crossed)
+    assert flagged[crossed].all()
+
+
+def test_straps_answer_more_than_their_neighbours(sector):
+    columns = sector.sky["column"].values
+    gain = sector.sky["strap_gain"].values
+    assert np.abs(gain[~is_strap(columns)]).max() == 0
+    centre = is_strap(columns, reach=0)
+    assert np.median(gain[centre]) > 0.02
+    assert np.median(gain[centre]) > 3 * np.median(np.abs(gain[is_strap(columns) & ~centre]))
+
+
+def test_straps_are_sky_and_no_stars_in_the_reference(sector):
+    columns = sector.reference["column"].values
+    dark = np.where(sector.reference["star_mask"].values, np.nan, sector.reference["reference"].values)
+    level = np.nanmedian(dark, axis=0)
+    strap = is_strap(columns, reach=0)
+    # The straps of the quiet sky of 110 electron/s are 1.5 electron/s brighter than their neighbours.
+    assert abs(np.median(level[strap]) - np.median(level[~is_strap(columns)])) < 0.4
+
+
+def test_a_strap_gain_is_found_as_it_was_put_in(sector):
+    stream = sector.stream.copy(deep=True)
+    random = np.random.default_rng(1)
+    used = np.full(stream["column_used"].shape, 128, np.uint16)
+    sky = np.repeat(np.linspace(0, 60, used.shape[0])[:, None, None], used.shape[1], axis=1)
+    columns = stream["column"].values
+    gain = np.where(is_strap(columns, reach=0), 0.05, 0.0)
+    cells = sky * (1 + gain) + random.normal(0, 0.03, used.shape)
+    stream = stream.assign(
+        column_cells=(stream["column_cells"].dims, cells.astype(np.float32)),
+        column_used=(stream["column_used"].dims, used),
+    )
+    straps = fit_straps(stream, 0.1)
+    np.testing.assert_allclose(straps.gain, gain, atol=1e-3)
+    # A frame with the mean sky says nothing about its scale, and needs none.
+    lever = 0.05 * (sky[:, 0, 0] - sky.mean())
+    np.testing.assert_allclose((straps.scale - 1) * lever, 0.0, atol=0.03)
+
+
+def test_column_offsets_are_those_of_the_detector(sector):
+    frame = 10
+    truth = sector.truth.sky_model.column_offsets(int(sector.cube["cadenceno"].values[frame]))
+    found = sector.sky["column_noise"].values[frame]
+    plain = ~is_strap(sector.sky["column"].values)
+    # The offsets that the reference holds are the mean of its frames': a seventh of one frame's.
+    assert np.corrcoef(truth[plain], found[plain])[0, 1] > 0.8
+
+
+def test_the_model_evaluates_to_its_own_cells(sector):
+    frame = 15
+    model = sky_image(sector.sky, sector.reference, frame) - sector.reference["reference_sky"].values
+    cells = sector.stream["cells"].values[frame]
+    means = model.reshape(16, 16, 16, 16).mean(axis=(1, 3))
+    assert np.nanmedian(np.abs(cells - means)) < 0.05
+
+
+def test_scattered_light_is_flagged_as_high_sky(sector):
+    high = sector.sky["frame_quality"].values & KitQuality.HIGH_SKY != 0
+    median = sector.sky["sky_median"].values
+    np.testing.assert_array_equal(high, median > np.median(median) + 10.0)
+
+
+def test_a_coarser_ceiling_is_obeyed(sector):
+    sky = fit_sky(sector.stream, sector.reference, sector.quality, finest=1)
+    assert sky["sky_level"].values.max() <= 1
+    assert sky.attrs["provenance_id"] != sector.sky.attrs["provenance_id"]
+
+
+def test_bad_settings_and_inputs_are_told_plainly(sector):
+    with pytest.raises(StepParameterError, match="did you mean 'finest'"):
+        fit_sky(sector.stream, sector.reference, sector.quality, finnest=2)
+    with pytest.raises(StepParameterError, match="finest=9"):
+        fit_sky(sector.stream, sector.reference, sector.quality, finest=9)
+    with pytest.raises(StepInputError, match=r"stream has no \['cells'\]"):
+        fit_sky(sector.stream.drop_vars("cells"), sector.reference, sector.quality)
+
+
+def test_the_sky_under_stars_includes_a_steep_glow():
+    row, column = np.mgrid[:512, :512]
+    random = np.random.default_rng(7)
+    distance = np.hypot(row - 511, column - 511)
+    sky = 100 + 60 * np.exp(-distance / 120)
+    stars = np.zeros((512, 512))
+    for r, c, flux in zip(*random.integers(4, 508, (2, 1500)), 10 ** random.uniform(1, 4, 1500), strict=True):
+        stars[r - 3 : r + 4, c - 3 : c + 4] += (
+            flux * np.outer(*[np.exp(-(np.arange(-3, 4) ** 2) / 2)] * 2) / 6.3
+        )
+    image = (sky + stars + random.normal(0, 0.3, sky.shape)).astype(np.float32)
+    found, mask = absolute_sky(image)
+    error = found - sky
+    assert abs(np.median(error)) < 0.5
+    assert np.abs(error[distance < 150]).mean() < 4
+    assert 0.1 < mask.mean() < 0.9
+
+
+def test_an_image_without_values_has_no_sky():
+    found, _ = absolute_sky(np.full((20, 20), np.nan, np.float32))
+    assert np.isnan(found).all()
