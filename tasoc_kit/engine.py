@@ -1,13 +1,13 @@
 """The connection to the database: engine, version of the tables, writes that wait their turn.
 
-SQLite in a file by default (write-ahead log, so readers never wait), PostgreSQL by its URL. An
+SQLite in a file by default (write-ahead log, so readers never wait), PostgreSQL by its URL. Every
+use opens a connection of its own, so none is shared with a forked process or outlives a file. An
 empty database is filled with tables when it is first written; one of an older version is left
 alone until ``tasoc database upgrade``.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -33,6 +33,9 @@ BUSY_SECONDS = 10.0
 _ALL_MIGRATIONS = 0x7A50C
 """Key of the PostgreSQL advisory lock that upgrades take turns by."""
 
+_current: set[tuple[str, int]] = set()
+"""Databases whose tables were seen to be of the expected version."""
+
 
 @contextmanager
 def _named(engine_url: sa.URL) -> Iterator[None]:
@@ -55,11 +58,11 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
 
 
 @lru_cache(maxsize=8)
-def _engine(url: str, pid: int) -> sa.Engine:  # noqa: ARG001
+def _engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
-            return sa.create_engine(address, pool_pre_ping=True)
+            return sa.create_engine(address, poolclass=sa.pool.NullPool)
         engine = sa.create_engine(
             address, connect_args=_sqlite_arguments(address), poolclass=sa.pool.NullPool
         )
@@ -80,6 +83,7 @@ def _sqlite_arguments(address: sa.URL) -> dict[str, Any]:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -109,7 +113,9 @@ def connect(url: str | None = None) -> sa.Engine:
     DatabaseError
         If it cannot be reached, or its tables are of another version.
     """
-    engine = _engine(url or settings().database, os.getpid())
+    engine = _engine(url or settings().database)
+    if _identity(engine) in _current:
+        return engine
     found, expected = revision(engine), _head()
     if not found:
         upgrade(url)
@@ -120,7 +126,15 @@ def connect(url: str | None = None) -> sa.Engine:
             f"expected {expected}. "
             + ("Run 'tasoc database upgrade'." if older else "Install a newer tasoc_kit.")
         )
+    _current.add(_identity(engine))
     return engine
+
+
+def _identity(engine: sa.Engine) -> tuple[str, int]:
+    """Return what names a database for as long as it is the same: a file that is made anew is another."""
+    path = _sqlite_file(engine)
+    inode = path.stat().st_ino if path and path.exists() else 0
+    return engine.url.render_as_string(hide_password=False), inode
 
 
 def revision(engine: sa.Engine) -> str:
@@ -153,7 +167,7 @@ def upgrade(url: str | None = None) -> str:
     """Bring the tables to the version of this package and return it; nothing in them is lost."""
     from alembic import command
 
-    engine = _engine(url or settings().database, os.getpid())
+    engine = _engine(url or settings().database)
     path = _sqlite_file(engine)
     try:
         if path:
@@ -181,7 +195,8 @@ def writing(url: str | None) -> Iterator[Session]:
 
 def exists(url: str | None) -> bool:
     """Tell whether there is anything to read; reading never makes a database."""
-    return bool(revision(_engine(url or settings().database, os.getpid())))
+    engine = _engine(url or settings().database)
+    return _identity(engine) in _current or bool(revision(engine))
 
 
 def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,12 @@ def make_dataset(
     )
 
 
+def small_dataset() -> xr.Dataset:
+    """Return a product of three blocks and few files, for stores that are slow."""
+    dataset = make_dataset(cadences=40)
+    return dataset[["flux", "row_size"]].drop_vars(["frame_quality", "file"])
+
+
 def large_dataset(cadences: int = 96, stars: int = 20000) -> xr.Dataset:
     """Return a product whose writing takes longer than its making."""
     names = ("aperture_sum", "moment_row", "moment_column", "flux")
@@ -95,3 +102,12 @@ def write_and_tell(make: Callable[[], xr.Dataset], store: str, started: object) 
     dataset = make()
     started.set()
     write_product(dataset, store=store)
+
+
+def processes_with_imports() -> multiprocessing.context.BaseContext:
+    """Return how to start processes quickly: forked from a server that has the imports behind it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["tasoc_kit.store", "stored_dataset", "distributed", "alembic.command", "psycopg", "s3fs"]
+    )
+    return context

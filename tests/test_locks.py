@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import threading
@@ -10,6 +9,7 @@ import time
 
 import fsspec
 import pytest
+from stored_dataset import processes_with_imports
 
 from tasoc_kit import locks
 from tasoc_kit.errors import StoreError
@@ -26,7 +26,7 @@ def hold_until_told(store: str, line: object) -> None:
 @pytest.fixture
 def other(tmp_path):
     """Another process that holds the lock: the process, and the line that ends it."""
-    context = multiprocessing.get_context("forkserver")
+    context = processes_with_imports()
     line, far_end = context.Pipe()
     process = context.Process(target=hold_until_told, args=(str(tmp_path), far_end))
     process.start()

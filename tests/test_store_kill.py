@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import time
 from pathlib import Path
 
 import pytest
-from stored_dataset import ID, contents, large_dataset, make_dataset, write_and_tell
+from stored_dataset import ID, contents, large_dataset, make_dataset, processes_with_imports, write_and_tell
 
 from tasoc_kit.folders import PART
 from tasoc_kit.store import is_complete, open_product, write_product
@@ -21,12 +20,8 @@ PRODUCT = f"stream/s0001-1-2/{ID}"
 
 @pytest.fixture(scope="module")
 def processes():
-    """Processes that start quickly: forked from a server that has the imports behind it."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tasoc_kit.store", "stored_dataset", "distributed", "alembic.command", "dask.threaded"]
-    )
-    return context
+    """Processes that start quickly."""
+    return processes_with_imports()
 
 
 def start(processes, make, store):
