@@ -143,11 +143,12 @@ def describe(entry: str) -> pd.DataFrame:
 def _accepted(parameter: dict[str, Any]) -> str:
     if "allowed" in parameter:
         return f"one of {parameter['allowed']}"
+    if parameter["type"] == "str":
+        return "a text that is not empty" if "min" in parameter else "a text"
     low, high = parameter.get("min"), parameter.get("max")
-    words = {"int": "an integer", "str": "a text", "float": "a number", "bool": "true or false"}
+    words = {"int": "an integer", "float": "a number", "bool": "true or false"}
     bounds = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-    said = words.get(parameter["type"], str(parameter["type"]))
-    return " ".join([said, *([" and ".join(bounds)] if bounds else [])])
+    return f"{words.get(parameter['type'], parameter['type'])} {' and '.join(bounds)}".rstrip()
 
 
 def _fits(parameter: dict[str, Any], value: object) -> bool:

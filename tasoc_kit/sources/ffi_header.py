@@ -131,13 +131,12 @@ def _read_facts(source: ByteSource, row: dict[str, Any]) -> None:
         raise ValueError(f"no image HDU ({error})") from None
     row["cadenceno"] = int(header.get("FFIINDEX", row["cadenceno"]))
     row.update(_image_facts(header, offset))
-    bytes_of_image = 4 * row["file_rows"] * row["file_columns"]
-    last = offset + bytes_of_image
-    if 0 <= row["size"] < last:
-        raise ValueError(f"truncated: it has {row['size']} bytes, the image ends at byte {last}")
-    if row["size"] < 0 and not source.read(last - 1, 1):
-        raise ValueError(f"truncated: the image should end at byte {last}")
-    row.update(_uncertainty_facts(source, offset + -(-bytes_of_image // BLOCK) * BLOCK))
+    length = 4 * row["file_rows"] * row["file_columns"]
+    if 0 <= row["size"] < offset + length:
+        raise ValueError(f"truncated: it has {row['size']} bytes, the image ends at byte {offset + length}")
+    row.update(_uncertainty_facts(source, offset + -(-length // BLOCK) * BLOCK))
+    if row["size"] < 0 and row["err_offset"] < 0 and not source.read(offset + length - 1, 1):
+        raise ValueError(f"truncated: the image should end at byte {offset + length}")
 
 
 def header_row(url: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +81,7 @@ def _read_cache(path: Path) -> pd.DataFrame | None:
 
 def _write_cache(table: pd.DataFrame, path: Path) -> None:
     """Keep the index where it can be kept; a folder that cannot be written costs only time."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(scratch, index=False)

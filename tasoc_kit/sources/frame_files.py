@@ -51,11 +51,12 @@ class FrameFiles:
         return self._resolved[i]
 
     def _ask_header(self, i: int) -> tuple[int, int, int]:
-        row = header_row(str(self.urls[i]))
+        """Read where the pixels are; a file that is no FFI is NaN, one out of reach is an error."""
+        url = str(self.urls[i])
+        open_bytes(url).read(0, 1)
+        row = header_row(url)
         if row["problem"]:
-            if row["size"] < 0 and "gzip" not in row["problem"]:
-                raise SourceError.for_file(row["file"], row["problem"], "Check the path and the connection.")
-            warnings.warn(f"{row['file']}: {row['problem']}; its pixels are NaN.", stacklevel=4)
+            warnings.warn(f"{url}: {row['problem']}; its pixels are NaN.", stacklevel=4)
             return -1, 0, 0
         return row[f"{self.kind}_offset"], row[f"{self.kind}_rows"], row[f"{self.kind}_columns"]
 

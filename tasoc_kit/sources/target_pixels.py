@@ -243,6 +243,7 @@ def _cube(table: _Table) -> xr.Dataset:
     half = 0.5 * step / DAY
     wcs = _full_frame_wcs(table, row, column)
     nothing = np.full(length, -1)
+    flags = missing * int(KitQuality.NO_DATA) | (0 if wcs else int(KitQuality.NO_WCS))
     coords: dict[str, Any] = {
         "time": times,
         "row": np.arange(row, row + rows, dtype=np.int32),
@@ -252,7 +253,7 @@ def _cube(table: _Table) -> xr.Dataset:
         "timecorr": ("time", _native(table.column("TIMECORR"), "float64", length)),
         "cadenceno": ("time", cadenceno),
         "quality": ("time", _native(table.column("QUALITY"), "int32", length)),
-        "frame_quality": ("time", (missing * int(KitQuality.NO_DATA)).astype(np.int32)),
+        "frame_quality": ("time", flags.astype(np.int32)),
         "file": ("time", np.full(length, table.name, dtype=object)),
         "file_offset": ("time", nothing.astype(np.int64)),
         "err_offset": ("time", nothing.astype(np.int64)),
