@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode, mad_sigma
 
-__all__ = ["absolute_sky", "lift_columns", "star_light"]
+__all__ = ["absolute_sky", "star_light"]
 
 TILE = 64
 SMALLEST_TILE = 16
@@ -23,6 +23,8 @@ STAR_SIGMA = 3.0
 LEVEL = 3
 ROBUST_ROUNDS = 5
 MINIMUM_PIXELS = 40
+DARK, REACH = 0.3, 16
+"""Columns are compared at this quantile of their pixels, with those this near."""
 
 
 def _tile_statistics(values: np.ndarray) -> tuple[float, float]:
@@ -82,7 +84,24 @@ def star_light(image: np.ndarray, sky: np.ndarray, scatter: np.ndarray, tile: in
     return np.asarray(binary_dilation(image - sky > STAR_SIGMA * spread))
 
 
-def absolute_sky(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _lift_columns(image: np.ndarray, sky: np.ndarray, lifted: np.ndarray) -> np.ndarray:
+    """
+    Return the sky with some columns raised to what they show: a strap answers more than its neighbours.
+
+    The dark third of a column's pixels is compared with that of the columns around it, so that
+    no mask is needed, which would hold a bright column for one long star.
+    """
+    places = np.arange(lifted.size)
+    dark = np.nanquantile(image / np.where(sky > 0, sky, np.nan), DARK, axis=0)
+    ratio = np.ones(lifted.size)
+    for column in np.flatnonzero(lifted):
+        around = dark[(np.abs(places - column) <= REACH) & ~lifted]
+        if around.size and np.isfinite(dark[column]):
+            ratio[column] = dark[column] / np.nanmedian(around)
+    return sky * ratio[None, :]
+
+
+def absolute_sky(image: np.ndarray, lifted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """
     Separate the sky from the stars of one deep image.
 
@@ -90,6 +109,8 @@ def absolute_sky(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ----------
     image
         float32 (rows, columns), electron/s; NaN where unknown.
+    lifted
+        bool (columns): columns whose sky may differ from that of their neighbours.
 
     Returns
     -------
@@ -112,30 +133,7 @@ def absolute_sky(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(ROUNDS):
         level, scatter = _tiles(image, tile, masked)
         sky = _fit_tiles(ladder, level)
+        if lifted is not None and lifted.any() and not lifted.all():
+            sky = _lift_columns(image, sky, lifted)
         masked = star_light(image, sky, scatter, tile)
     return sky.astype(np.float32), masked
-
-
-def lift_columns(
-    image: np.ndarray, sky: np.ndarray, star_mask: np.ndarray, columns: np.ndarray
-) -> np.ndarray:
-    """
-    Give some columns the sky that they show: a strap answers to it more than its neighbours do.
-
-    Parameters
-    ----------
-    image, sky, star_mask
-        The deep image, its smooth sky and the pixels with star light, (rows, columns).
-    columns
-        bool (columns): columns that may differ.
-
-    Returns
-    -------
-    float32 sky; a column with too few dark pixels keeps the smooth one.
-    """
-    lifted = sky.copy()
-    for column in np.flatnonzero(columns):
-        dark = ~star_mask[:, column] & np.isfinite(image[:, column]) & (sky[:, column] > 0)
-        if dark.sum() >= MINIMUM_PIXELS:
-            lifted[:, column] *= np.median(image[dark, column] / sky[dark, column])
-    return lifted

@@ -18,7 +18,7 @@ from tasoc_kit.numerics.cells import empty_tables, measure_frame
 from tasoc_kit.numerics.detector import is_strap, nominal_noise
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import clipped_mean
-from tasoc_kit.photometry.absolute_sky import absolute_sky, lift_columns
+from tasoc_kit.photometry.absolute_sky import absolute_sky
 from tasoc_kit.photometry.plan_frames import PlanFrames, choose_frames
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
@@ -102,10 +102,7 @@ def make_reference(
         )
     floor, slope = _noise_model(cube, reader, plan)
     mean = _mean_image(cube, reader, plan, (floor, slope), clip)
-    sky, star_mask = absolute_sky(mean)
-    strap = is_strap(cube["column"].values)
-    if not strap.all():
-        sky = lift_columns(mean, sky, star_mask, strap)
+    sky, star_mask = absolute_sky(mean, is_strap(cube["column"].values))
     star_image = (mean - sky).astype(np.float32)
     times = cube["time"].values[plan.index]
     cadences = cube["cadenceno"].values[plan.index]
