@@ -18,6 +18,7 @@ import xarray as xr
 from tasoc_kit import catalog, store
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
 from tasoc_kit.provenance import raw_id, raw_record
+from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.star_catalog import read_stars
 
 __all__ = ["open_catalogue", "open_inputs", "open_unit"]
@@ -79,7 +80,8 @@ def _open_cube(source: str, sector: int | None, camera: int | None, ccd: int | N
     place = {"sector": sector, "camera": camera, "ccd": ccd}
     given = {name: value for name, value in place.items() if value is not None}
     cube: xr.Dataset = catalog.open_cube(source, **given)
-    return cube
+    # The columns and rows off the sky would be measured as a very dark sky.
+    return science(cube) if cube.attrs.get("mission") == "TESS" else cube
 
 
 def open_inputs(
