@@ -21,11 +21,12 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RUN = ("run", "photometry", "--cube", "simulation.tiny", "--set", "stream.block=8")
+RUN = ("run", "photometry", "--cube", "simulation.tiny")
+IN_BLOCKS = ("--set", "stream.block=8")
 PRODUCTS = ("quality", "pointing", "stars", "reference", "apertures", "stream", "sky", "light_curves")
 MARK = "TASOC_KILL_MARK"
 LONGEST = 25.0
@@ -44,7 +45,7 @@ class Tally:
     moments: list[str] = field(default_factory=list)
 
 
-def start(store: Path, cache: Path, mark: str = "") -> subprocess.Popen[bytes]:
+def start(store: Path, cache: Path, options: Sequence[str], mark: str = "") -> subprocess.Popen[bytes]:
     """Start the run as a person would, in a process group of its own."""
     environment = dict(os.environ) | {
         "TASOC_STORE": str(store),
@@ -53,14 +54,14 @@ def start(store: Path, cache: Path, mark: str = "") -> subprocess.Popen[bytes]:
         "OPENBLAS_NUM_THREADS": "1",
         MARK: mark,
     }
-    command = [sys.executable, "-m", "tasoc_kit.cli", *RUN]
+    command = [sys.executable, "-m", "tasoc_kit.cli", *RUN, *options]
     with open(store.parent / f"{store.name}.log", "ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def finish(store: Path, cache: Path) -> None:
+def finish(store: Path, cache: Path, options: Sequence[str]) -> None:
     """Run to the end; raise RuntimeError with what was printed where that does not work."""
-    code = start(store, cache).wait(timeout=PATIENCE)
+    code = start(store, cache, options).wait(timeout=PATIENCE)
     if code:
         raise RuntimeError((store.parent / f"{store.name}.log").read_text()[-3000:])
 
@@ -79,10 +80,22 @@ def complete(store: Path) -> dict[str, str]:
     return {str(marker.parent.relative_to(store)): digest(marker.parent) for marker in markers}
 
 
-def being_written(store: Path) -> list[str]:
-    """Return the products that are there in part."""
+def newest(folder: Path) -> float:
+    """Return when anything below a folder was last written."""
+    times = [0.0]
+    for path in folder.rglob("*"):
+        try:
+            times.append(path.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return max(times)
+
+
+def being_written(store: Path, since: float) -> list[str]:
+    """Return the products that are there in part, and of which something was written since then."""
     folders = [folder for name in PRODUCTS for folder in store.glob(f"{name}/*/*")]
-    return [str(f.relative_to(store)) for f in folders if not (f / "complete.json").exists()]
+    partial = [folder for folder in folders if not (folder / "complete.json").exists()]
+    return [str(folder.relative_to(store)) for folder in partial if newest(folder) > since]
 
 
 def marked(mark: str) -> list[int]:
@@ -118,7 +131,9 @@ def wait_for(run: subprocess.Popen[bytes], ready: Callable[[], bool], pause: flo
     return False
 
 
-def strike(store: Path, cache: Path, chance: random.Random, moment: float | None) -> str | None:
+def strike(
+    store: Path, cache: Path, options: Sequence[str], chance: random.Random, moment: float | None
+) -> str | None:
     """
     Start a run and kill it.
 
@@ -129,9 +144,10 @@ def strike(store: Path, cache: Path, chance: random.Random, moment: float | None
     mark = uuid.uuid4().hex
     missing = sorted(set(PRODUCTS) - {key.split("/")[0] for key in complete(store)})
     target = chance.choice(missing) if missing else ""
-    run = start(store, cache, mark)
+    began = time.time()
+    run = start(store, cache, options, mark)
     if moment is None:
-        wait_for(run, lambda: any(key.startswith(f"{target}/") for key in being_written(store)), 0.001)
+        wait_for(run, lambda: any(key.startswith(f"{target}/") for key in being_written(store, began)), 0.001)
         time.sleep(chance.uniform(0.0, 0.02))
     else:
         deadline = time.monotonic() + moment
@@ -143,7 +159,7 @@ def strike(store: Path, cache: Path, chance: random.Random, moment: float | None
     left = left_after(mark)
     if left:
         raise RuntimeError(f"{left} processes outlived the run that was killed")
-    return next(iter(being_written(store)), "")
+    return next(iter(being_written(store, began)), "")
 
 
 def agree(store: Path, whole: Mapping[str, str]) -> bool:
@@ -151,7 +167,9 @@ def agree(store: Path, whole: Mapping[str, str]) -> bool:
     found = complete(store)
     different = sorted(key for key, value in found.items() if whole.get(key) != value)
     if different:
-        raise RuntimeError(f"products differ from those of a run that nobody killed: {different}")
+        raise RuntimeError(
+            f"products differ from those of a run that nobody killed: {different}, not {sorted(whole)}"
+        )
     return len(found) == len(whole)
 
 
@@ -162,6 +180,7 @@ def kill_and_compare(
     kills: int = 20,
     in_write: int = 6,
     seed: int = 1,
+    options: Sequence[str] = IN_BLOCKS,
     whole: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Tally:
@@ -178,8 +197,10 @@ def kill_and_compare(
         Kills in all, and how many of them at least while a product is there in part.
     seed
         Of the moments.
+    options
+        Options of the run; by default the stream is written in several blocks.
     whole
-        Hashes of the products of an untouched run of ``RUN``, where one was made before.
+        Hashes of the products of an untouched run with these options, where one was made before.
     say
         Called with a line after each kill.
 
@@ -191,12 +212,12 @@ def kill_and_compare(
     """
     chance, tally = random.Random(seed), Tally()
     if whole is None:
-        finish(folder / "whole", cache)
+        finish(folder / "whole", cache, options)
         whole = complete(folder / "whole")
     pending, store = 0, folder / "killed-0"
     while tally.kills < kills:
         aimed = in_write - tally.in_write >= kills - tally.kills or chance.random() < 0.5
-        half = strike(store, cache, chance, None if aimed else chance.uniform(0.5, LONGEST))
+        half = strike(store, cache, options, chance, None if aimed else chance.uniform(0.5, LONGEST))
         if half is not None:
             tally.kills, pending = tally.kills + 1, pending + 1
             tally.in_write += bool(half)
@@ -205,7 +226,7 @@ def kill_and_compare(
         if agree(store, whole):
             tally.equal, pending, store = tally.equal + pending, 0, folder / f"killed-{tally.kills}"
     if pending:
-        finish(store, cache)
+        finish(store, cache, options)
         tally.equal += pending if agree(store, whole) else 0
     return tally
 

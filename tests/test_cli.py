@@ -1,0 +1,211 @@
+"""The command: what a person types, reads, and gets as exit code."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_pipeline import make_unit, write_pipeline
+from typer.testing import CliRunner
+
+from tasoc_kit import cli, database, store
+from tasoc_kit.commands.run import Bars, Options, _cut
+from tasoc_kit.commands.status import read_status
+from tasoc_kit.config import settings
+from tasoc_kit.errors import NotebookError
+from tasoc_kit.pipeline.discovery import find_units
+from tasoc_kit.pipeline.estimate import estimate
+from tasoc_kit.pipeline.executors import run_plans
+from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan
+from tasoc_kit.pipeline.worker import Place
+
+VERBS = [
+    ("run",),
+    ("parameters",),
+    ("status",),
+    ("products",),
+    ("prune",),
+    ("where",),
+    ("simulate",),
+    ("dashboard",),
+    ("doctor",),
+    ("catalog", "list"),
+    ("catalog", "describe"),
+    ("catalog", "check"),
+    ("catalog", "index"),
+    ("provenance", "show"),
+    ("provenance", "tag"),
+    ("provenance", "diff"),
+    ("database", "upgrade"),
+    ("database", "rebuild"),
+]
+
+
+def tasoc(
+    *words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """Run the command in this process, errors included, and return code, output and errors."""
+    monkeypatch.setattr(sys, "argv", ["tasoc", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr()
+    return int(ended.value.code or 0), told.out, told.err
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    write_pipeline(tmp_path / "notebooks")
+    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
+    settings.cache_clear()
+    return load_pipelines()["tiny"]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_has_a_help_with_an_example(verb: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, [*verb, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"tasoc {' '.join(verb)}" in result.output.split("Example", 1)[1]
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom tasoc_kit import cli\n"
+        "assert CliRunner().invoke(cli.app, ['--help']).exit_code == 0\n"
+        "print(sorted({'xarray', 'numba', 'panel', 'zarr', 'papermill', 'pandas'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "photomtry"), "did you mean 'photometry'"),
+        (("run", "--cube", "simulation.tny", "--dry-run"), "did you mean 'simulation.tiny'"),
+        (("run", "--cube", "nowhere/", "--dry-run"), "nowhere/: there is no FITS file"),
+        (("run", "--cube", "simulation.tiny", "--camera", "7", "--dry-run"), "camera=7"),
+        (("run", "--camera", "one"), "expected numbers"),
+        (("run", "--cube", "simulation.tiny", "--set", "apertures.treshold=1", "--dry-run"), "'threshold'"),
+        (("run", "--cube", "simulation.tiny", "--from", "apertres"), "did you mean 'apertures'"),
+        (("run", "--cube", "simulation.tiny", "--executor", "dask"), "address of a running scheduler"),
+        (("run", "--config", "absent.yaml"), "absent.yaml"),
+        (("products", "Light Curves"), "Light Curves"),
+        (("provenance", "show", "abc"), "no product"),
+        (("catalog", "describe", "fii.local"), "did you mean 'ffi.local'"),
+        (("where", "nothing"), "where"),
+        (("simulate", "frames", "--set", "zodical=1"), "did you mean 'zodiacal'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(
+    words: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, told = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert message in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) <= 2
+
+
+def test_a_dry_run_says_what_would_be_read_and_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told, _ = tasoc(
+        "run", "--cube", "simulation.tiny", "--dry-run", monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert code == 0
+    assert told.count("to do") >= 9
+    cube_bytes = 32 * 128 * 172 * 4
+    assert f"reads {(cube_bytes + cube_bytes) / 1e6:.1f} MB" in told
+    assert len(store.list_products()) == 0
+
+
+def test_parameters_come_from_the_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told, _ = tasoc("parameters", "photometry", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    line = next(line for line in told.splitlines() if "apertures.threshold" in line)
+    assert "0.8" in line
+    assert "lit" in line
+
+
+def test_a_simulated_folder_is_scanned_into_its_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = tmp_path / "frames"
+    for ccd in ("2", "3"):
+        words = ("simulate", str(frames / ccd), "--frames", "1", "--size", "64", "--ccd", ccd)
+        assert tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    for ccd in ("2", "3"):
+        for path in (frames / ccd).glob("*.fits"):
+            path.rename(frames / path.name)
+    units = [(u["sector"], u["camera"], u["ccd"]) for u in find_units(str(frames), [], [], [])]
+    assert units == [(1, 1, 2), (1, 1, 3)]
+    assert [u["ccd"] for u in find_units(str(frames), [1], [1], [3])] == [3]
+    with pytest.raises(Exception, match=r"nothing of camera \[2\]; it holds 1-1-2, 1-1-3"):
+        find_units(str(frames), [], [2], [])
+    code, told, _ = tasoc("catalog", "index", str(frames), monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    assert "2 frames" in told
+
+
+def test_a_run_that_starts_late_needs_what_comes_before(pipeline: Pipeline, tmp_path: Path) -> None:
+    plan = make_plan(pipeline, make_unit(tmp_path))
+    with pytest.raises(NotebookError, match=r"--from summed needs \['doubled'\]"):
+        _cut(plan, {"summed"})
+
+
+def test_status_tells_done_running_failed_and_killed(
+    pipeline: Pipeline, places: queue.Queue[Place], tmp_path: Path
+) -> None:
+    plan = make_plan(pipeline, make_unit(tmp_path))
+    with Bars(2) as bars:
+        run_plans([plan], places=places, observer=bars)
+    failed = database.start_run("tiny", "10_doubled", "s0001-1-3")
+    database.finish_run(failed, "failed", message="no frame")
+    database.start_run("tiny", "11_summed", "s0001-1-3")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: dead.pid)
+        database.start_run("tiny", "11_summed", "s0001-1-4")
+    status = read_status().set_index(["unit", "notebook"])
+    assert status.loc[("s0001-1-2", "11_summed"), "state"] == "done"
+    assert status.loc[("s0001-1-3", "10_doubled"), ["state", "note"]].tolist() == ["failed", "no frame"]
+    assert status.loc[("s0001-1-3", "11_summed"), "state"] == "running"
+    assert status.loc[("s0001-1-4", "11_summed"), "state"] == "killed"
+
+
+def test_an_estimate_is_nothing_for_what_is_done(pipeline: Pipeline, tmp_path: Path) -> None:
+    unit = make_unit(tmp_path)
+    plan = make_plan(pipeline, unit)
+    wide = unit.cube.expand_dims(row=[0], column=[0])
+    plan = make_plan(pipeline, type(unit)(unit.source, wide))
+    assert all(one.seconds > 0 and not one.done for one in estimate(plan))
+
+
+def test_the_source_is_the_demonstration_unless_a_place_is_named() -> None:
+    assert Options("photometry").source == "simulation.demo"
+    assert Options("photometry", sectors=[14]).source == "ffi.local"
+    assert Options("photometry", cube="frames/", sectors=[14]).source == "frames/"
+
+
+def test_an_interrupted_run_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    code, _, told = tasoc("run", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 130
+    assert "goes on from there" in told
