@@ -111,7 +111,7 @@ class FrameViewer(pn.viewable.Viewer):
             layers = layers * hv.DynamicMap(self._marked_stars, streams=[view, wanted])
             if "row_size" in self.stars.variables:
                 layers = layers * hv.DynamicMap(self._marked_apertures, streams=[view, wanted])
-        return layers.opts(**place_options(**({"min_height": 600} | options)))
+        return layers.opts(**place_options(self.rows.size, self.columns.size, **options))
 
     # Marks
 
@@ -189,7 +189,7 @@ class FrameViewer(pn.viewable.Viewer):
         ours = self.cube["frame_quality"].values if "frame_quality" in self.cube.variables else None
         layers = drawn * now
         for span in quality_spans(time, self.cube["quality"].values, ours):
-            layers = span * layers
+            layers = layers * span
         return layers.opts(xlabel="time (BTJD)", show_legend=False, **series_options(**options))
 
     # Words

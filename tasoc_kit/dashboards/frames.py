@@ -83,7 +83,7 @@ def controls(viewer: FrameViewer) -> list[Any]:
 
 def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     """Return the frame, and beside it the series of the chosen pixel or star and what is known of it."""
-    image = pn.pane.HoloViews(viewer.image(), linked_axes=False, sizing_mode="stretch_width")
+    image = pn.pane.HoloViews(viewer.image(width=530, height=640), linked_axes=False)
     curve = pn.pane.HoloViews(viewer.series(height=300), linked_axes=False, sizing_mode="stretch_width")
     title = pn.bind(
         lambda place, star: theme.caption(viewer.series_title()), viewer.param.place, viewer.param.star
@@ -92,7 +92,7 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     aside = pn.Column(
         theme.panel_card(pn.panel(title), curve),
         theme.panel_card(theme.caption("This frame"), pn.panel(facts)),
-        width=460,
+        width=400,
     )
     heading = theme.heading(viewer.title(), "Tap a pixel or a star for its series; scroll to zoom.")
     return pn.Row(theme.panel_card(heading, image), aside, sizing_mode="stretch_width")
@@ -142,7 +142,7 @@ def page() -> pmui.Page:
     opener = pmui.Button(label="Open", variant="outlined", size="small", on_click=show)
     show()
     sidebar = [entry, pn.Row(*unit.values(), sizing_mode="stretch_width"), opener, pmui.Divider(), side]
-    return theme.make_page("frames", sidebar=sidebar, main=[main], width=300)
+    return theme.make_page("frames", sidebar=sidebar, main=[main], width=280)
 
 
 def _nothing_yet(names: list[str]) -> pmui.Paper:

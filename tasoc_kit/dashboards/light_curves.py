@@ -189,7 +189,7 @@ class LightCurves(pn.viewable.Viewer):
         moving = hv.DynamicMap(pn.bind(self._series, star=self.param.star, quantity=self.param.quantity))
         drawn = moving
         for span in quality_spans(time, quality, ours):
-            drawn = span * drawn
+            drawn = drawn * span
         figure = drawn.opts(xlabel="time (BTJD)", legend_position="right", **series_options(height=270))
         return pn.pane.HoloViews(figure, linked_axes=False, sizing_mode="stretch_width")
 
@@ -223,9 +223,7 @@ class LightCurves(pn.viewable.Viewer):
             return theme.empty(
                 "No stamp", "The reference or the apertures of this product were removed.", ["tasoc products"]
             )
-        figure = plots.stamp(self.reference, self.apertures, self.star).opts(
-            width=330, height=330, responsive=False, data_aspect=1, toolbar=None
-        )
+        figure = plots.stamp(self.reference, self.apertures, self.star, width=280, height=270)
         return pn.pane.HoloViews(figure, linked_axes=False)
 
     # Words

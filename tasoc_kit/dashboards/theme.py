@@ -61,7 +61,8 @@ dt { opacity: 0.75; } dd { margin: 0; font-variant-numeric: tabular-nums; overfl
 a { color: inherit; text-underline-offset: 0.18em; }
 .soft { opacity: 0.78; font-size: 0.88rem; }
 nav { display: flex; gap: 0.35rem; }
-nav a { text-decoration: none; padding: 0.35rem 0.75rem; border-radius: 6px; color: #fff; font-size: 0.92rem; }
+nav a { text-decoration: none; padding: 0.35rem 0.75rem; border-radius: 6px; color: #fff;
+  font-size: 0.92rem; }
 nav a:hover { background: rgba(0, 0, 0, 0.16); }
 nav a[aria-current] { background: rgba(0, 0, 0, 0.28); font-weight: 600; }
 """

@@ -5,14 +5,12 @@ An outline is the set of pixel edges between a mask and what is not the same mas
 
 from __future__ import annotations
 
-from typing import Any
-
 import holoviews as hv
 import numpy as np
 import xarray as xr
 
 from tasoc_kit.plots.frame import image, mark_stars
-from tasoc_kit.plots.theme import SELECTED, STAR
+from tasoc_kit.plots.theme import SELECTED, STAR, place_options
 
 __all__ = ["aperture_of", "mark_apertures", "outline", "stamp"]
 
@@ -93,7 +91,8 @@ def stamp(
     margin: int = 5,
     stretch: str = "asinh",
     colours: str = "magma",
-    **options: Any,
+    width: int = 330,
+    height: int = 300,
 ) -> hv.Overlay:
     """
     Draw one star's aperture on the reference image, with its neighbours.
@@ -110,8 +109,8 @@ def stamp(
         Pixels shown around the aperture.
     stretch, colours
         As of ``frame.image``.
-    options
-        Further options of the figure.
+    width, height
+        The figure is as large as fits into these, in screen pixels.
     """
     one = apertures.isel(star=star)
     rows, columns = aperture_of(apertures, star)
@@ -122,12 +121,13 @@ def stamp(
         spans.append(slice(min(inside) - margin, max(inside) + margin))
     cut = reference["reference"].sel(row=spans[0], column=spans[1]).load()
     near = _stars_within(apertures, cut)
-    picture = image(cut, stretch=stretch, colours=colours, title="")
+    picture = image(cut, stretch=stretch, colours=colours, title="").opts(colorbar=False)
     mask = mark_apertures(apertures, np.array([star]), colour=SELECTED, width=2.5)
     shown = picture * mark_stars(apertures, near) * mask
     frame_x = (float(cut["column"].min()) - 0.5, float(cut["column"].max()) + 0.5)
     frame_y = (float(cut["row"].min()) - 0.5, float(cut["row"].max()) + 0.5)
-    return shown.opts(xlim=frame_x, ylim=frame_y, **options)
+    size = place_options(*cut.shape, width=width, height=height)
+    return shown.opts(xlim=frame_x, ylim=frame_y, **size)
 
 
 def _stars_within(apertures: xr.Dataset, cut: xr.DataArray) -> np.ndarray:

@@ -77,7 +77,18 @@ def _hover() -> HoverTool:
 
 
 def colour_image(pixels: hv.Image, stretch: Stretch, colours: str = "magma", **options: Any) -> hv.Image:
-    """Return the image with its brightness stretched; the flux stays for the hover and the bar."""
+    """
+    Return the image with its brightness stretched; the flux stays for the hover and the bar.
+
+    Parameters
+    ----------
+    pixels
+        Raw flux, as of ``pixel_image``.
+    stretch, colours
+        Flux to brightness, and brightness to colour.
+    options
+        Of the figure, as ``place_options`` returns them.
+    """
     flux = pixels.dimension_values("flux", flat=False)
     shade = hv.Image(
         (
@@ -102,7 +113,7 @@ def colour_image(pixels: hv.Image, stretch: Stretch, colours: str = "magma", **o
         clipping_colors={"NaN": "#00000000"},
         hooks=[_flux_bar(stretch)],
         tools=[_hover()],
-        **place_options(**options),
+        **options,
     )
 
 
@@ -139,10 +150,11 @@ def image(
     pixels = pixel_image(array, rows, columns)
     shade = make_stretch(science_pixels(array, rows, columns), stretch, limits=limits)
     heading = title_of(values) if title is None else title
+    options = place_options(*array.shape, title=heading)
     if array.size <= SCREEN_PIXELS:
-        return colour_image(pixels, shade, colours, title=heading)
+        return colour_image(pixels, shade, colours, **options)
     shown = rasterize(pixels, aggregator="mean", interpolation="nearest")
-    return shown.apply(colour_image, stretch=shade, colours=colours, title=heading)
+    return shown.apply(colour_image, stretch=shade, colours=colours, **options)
 
 
 def frame(cube: xr.Dataset, index: int = 0, **options: Any) -> hv.Image | hv.DynamicMap:

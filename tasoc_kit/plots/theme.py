@@ -63,9 +63,24 @@ def series_options(**options: Any) -> dict[str, Any]:
     return _SHARED | shared | options
 
 
-def place_options(**options: Any) -> dict[str, Any]:
-    """Return the options of a figure in pixels: equal scales, row up, column to the right."""
-    return _SHARED | {"data_aspect": 1, "responsive": True, "min_height": 320} | options
+def place_options(
+    rows: int, columns: int, *, width: int = 480, height: int = 440, **options: Any
+) -> dict[str, Any]:
+    """
+    Return the options of a figure in pixels: square ones, row up, column to the right.
+
+    Parameters
+    ----------
+    rows, columns
+        Pixels of the image.
+    width, height
+        The figure is as large as fits into these, in screen pixels.
+    options
+        Further options of the figure.
+    """
+    scale = min(width / max(columns, 1), height / max(rows, 1))
+    frame = {"frame_width": max(60, round(scale * columns)), "frame_height": max(60, round(scale * rows))}
+    return _SHARED | frame | options
 
 
 _LEGEND = {

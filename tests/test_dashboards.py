@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import dashboard_data as data
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from tasoc_kit import database, store
+from tasoc_kit.dashboards import overview, products
+from tasoc_kit.dashboards.app import make_server, pages
+from tasoc_kit.dashboards.frame_viewer import FrameViewer
+from tasoc_kit.dashboards.star_list import Wanted, add_reviews, make_star_list, page_rows, select_stars
+from tasoc_kit.errors import StepInputError, TasocKitError
+from tasoc_kit.plots import measure_noise
+from tasoc_kit.plots.light_curve import pixel_series
+
+
+@pytest.fixture(scope="module")
+def sector() -> dict[str, xr.Dataset]:
+    cube = data.make_cube()
+    reference = data.make_reference(cube)
+    apertures = data.make_apertures(reference)
+    curves = data.make_light_curves(apertures)
+    return {"cube": cube, "reference": reference, "apertures": apertures, "light_curves": curves}
+
+
+@pytest.fixture
+def stored(sector: dict[str, xr.Dataset]) -> xr.Dataset:
+    """The light curves, opened from a store that holds what they were made from."""
+    for name in ("reference", "apertures", "light_curves"):
+        store.write_product(sector[name])
+    return store.open_product("light_curves", sector=1, camera=1, ccd=2)
+
+
+# The table of stars
+
+
+@pytest.fixture
+def stars(sector: dict[str, xr.Dataset]) -> pd.DataFrame:
+    return make_star_list(sector["light_curves"], measure_noise(sector["light_curves"]))
+
+
+def test_stars_are_found_by_any_part_of_their_number(stars):
+    assert select_stars(stars, Wanted(search="TIC 6604")).index.tolist() == [4]
+    assert select_stars(stars, Wanted(search="2611366")).index.size == len(stars)
+    assert select_stars(stars, Wanted(search="abc")).empty
+
+
+def test_stars_are_kept_by_magnitude_and_status(stars):
+    bright = select_stars(stars, Wanted(tmag=(0.0, 10.0)))
+    assert bright["tmag"].max() <= 10
+    assert len(bright) == (stars["tmag"] <= 10).sum()
+    assert select_stars(stars, Wanted(statuses=("SKIPPED",))).index.tolist() == [11]
+
+
+def test_stars_without_a_value_come_last_in_either_order(stars):
+    for descending in (False, True):
+        ordered = select_stars(stars, Wanted(order="ptp", descending=descending))
+        assert ordered.index[-1] == 11
+    assert ordered["ptp"].iloc[0] == stars["ptp"].max()
+
+
+def test_the_last_review_of_a_star_counts(stars):
+    said = pd.DataFrame(
+        {
+            "review": [2, 1],
+            "star": [3, 3],
+            "verdict": ["reject", "accept"],
+            "comment": ["blended", "fine"],
+        }
+    )
+    reviewed = add_reviews(stars, said)
+    assert reviewed.at[3, "verdict"] == "reject"
+    assert reviewed.at[3, "comment"] == "blended"
+    assert select_stars(reviewed, Wanted(verdicts=("open",))).index.size == len(stars) - 1
+
+
+def test_pages_hold_every_star_once(stars):
+    rows = [row["star"] for page in range(3) for row in page_rows(stars, page, 5)]
+    assert rows == list(range(12))
+
+
+def test_a_star_without_a_light_curve_is_listed_with_a_dash(stars):
+    assert page_rows(stars, 0, 12)[-1]["ptp"] == "–"
+
+
+def test_twenty_thousand_stars_are_filtered_within_a_tenth_of_a_second(stars):
+    import time
+
+    many = pd.concat([stars] * 1700, ignore_index=True)
+    select_stars(many, Wanted(search="6604", order="ptp"))
+    start = time.process_time()
+    select_stars(many, Wanted(search="6604", order="ptp"))
+    assert time.process_time() - start < 0.1
+
+
+# Frames
+
+
+def test_a_frame_is_read_once_and_no_other_is(sector):
+    viewer = FrameViewer(sector["cube"])
+    viewer.image()[()]
+    assert viewer.reader.count == 1
+    viewer.frame = 7
+    pixels = viewer.pixels(7)
+    assert viewer.reader.count == 2
+    assert pixels[30, 21] == pytest.approx(7130.321, abs=1e-3)
+
+
+def test_a_new_stretch_reads_nothing(sector):
+    viewer = FrameViewer(sector["cube"])
+    figure = viewer.image()
+    figure[()]
+    viewer.stretch = "log"
+    figure[()]
+    assert viewer.reader.count == 1
+
+
+def test_one_scale_can_be_kept_for_all_frames(sector):
+    viewer = FrameViewer(sector["cube"])
+    free = viewer._stretch_of("linear")
+    viewer.fixed = True
+    viewer.frame = 9
+    kept = viewer._stretch_of("linear")
+    assert (kept.low, kept.high) == (free.low, free.high)
+
+
+def test_the_series_of_a_pixel_is_its_flux_in_every_frame(sector):
+    table = pixel_series(sector["cube"], 130, 321)
+    np.testing.assert_allclose(table["flux"], 1000 * np.arange(24) + 130.321, atol=1e-2)
+    assert table["flags"][6] == "DESAT"
+    assert not table["good"][6]
+
+
+def test_a_pixel_outside_the_cube_is_refused_with_the_limits(sector):
+    with pytest.raises(StepInputError, match="expected 100 to 163"):
+        pixel_series(sector["cube"], 5, 321)
+
+
+def test_a_tap_on_a_star_shows_its_light_curve_and_one_beside_it_the_pixel(sector):
+    viewer = FrameViewer(sector["cube"], sector["apertures"], sector["light_curves"])
+    row, column = (float(sector["apertures"][f"star_{name}"][3]) for name in ("row", "column"))
+    viewer._tapped(column + 0.3, row)
+    assert viewer.star == 3
+    assert str(data.FIRST_TIC + 3) in viewer.series_title()
+    viewer.show_stars = False
+    viewer._tapped(column + 0.3, row)
+    assert viewer.star == -1
+    assert viewer.series_title().startswith("Pixel at row")
+
+
+def test_no_more_stars_are_marked_than_are_in_view_and_bright_enough(sector):
+    viewer = FrameViewer(sector["cube"], sector["apertures"])
+    row, column = (sector["apertures"][f"star_{name}"].values for name in ("row", "column"))
+    near = viewer._in_view((column[2] - 1, column[2] + 1), (row[2] - 1, row[2] + 1), 20.0)
+    assert 2 in near
+    assert (np.abs(row[near] - row[2]) <= 1).all()
+    assert viewer._in_view(None, None, 0.0).size == 0
+
+
+# Products
+
+
+def test_a_light_curve_finds_the_very_apertures_it_was_made_from(sector, stored):
+    newer = sector["apertures"].assign_attrs(provenance_id="ffffffffffff", provenance="{}")
+    store.write_product(newer)
+    opened = products.open_parent(stored, "apertures")
+    assert opened.attrs["provenance_id"] == sector["apertures"].attrs["provenance_id"]
+
+
+def test_a_parent_that_is_gone_is_none(sector):
+    assert products.open_parent(sector["light_curves"], "apertures") is None
+
+
+def test_the_ids_behind_a_light_curve_are_shown(sector, stored):
+    facts = products.describe(stored)
+    assert stored.attrs["provenance_id"] in facts["product"]
+    assert sector["apertures"].attrs["provenance_id"] in facts["apertures"]
+
+
+def test_the_overview_counts_products_and_reviewed_stars(stored):
+    for verdict in ("accept", "reject"):
+        database.save_review("s0001-1-2", stored.attrs["provenance_id"], 4, verdict=verdict)
+    database.save_review("s0001-1-2", stored.attrs["provenance_id"], 5, comment="later")
+    table = overview.units(store.list_products(), database.reviews())
+    assert table["unit"].tolist() == ["s0001-1-2"]
+    assert table["products"].tolist() == [3]
+    assert table["reviewed"].tolist() == [1]
+    assert table["light_curves"].tolist() == [stored.attrs["provenance_id"]]
+
+
+# Pages and server
+
+
+@pytest.mark.parametrize("name", ["/", "overview", "frames", "light_curves"])
+def test_an_empty_store_is_answered_with_the_command_that_fills_it(name):
+    page = pages()[name]()
+    words = " ".join(
+        str(part.object) for part in page.select() if isinstance(getattr(part, "object", 0), str)
+    )
+    assert "tasoc " in words
+
+
+def test_a_verdict_is_kept_with_the_product_and_the_next_star_comes_up(stored):
+    from tasoc_kit.dashboards.light_curves import LightCurves
+
+    view = LightCurves(stored)
+    first = view.star
+    view.comment.value = "clear dip"
+    view.review("accept")
+    said = database.reviews("s0001-1-2", id=stored.attrs["provenance_id"])
+    assert said[["star", "verdict", "comment"]].values.tolist() == [[first, "accept", "clear dip"]]
+    assert said["tic"][0] == data.FIRST_TIC + first
+    assert view.star == first + 1
+    assert LightCurves(stored).stars.at[first, "verdict"] == "accept"
+
+
+def test_a_light_curve_is_downloaded_with_its_id_and_reads_back(stored):
+    from tasoc_kit.dashboards.light_curves import LightCurves
+
+    view = LightCurves(stored, tic=data.FIRST_TIC + 2)
+    assert view.star == 2
+    text = view._file("csv")
+    assert stored.attrs["provenance_id"] in text.getvalue().decode()
+    for table in (pd.read_csv(text, comment="#"), pd.read_parquet(view._file("parquet"))):
+        np.testing.assert_allclose(table["flux"], stored["flux"][2].values, rtol=1e-6)
+    assert table.attrs["provenance_id"] == stored.attrs["provenance_id"]
+
+
+def test_a_taken_port_is_named_with_another_to_try():
+    server = make_server(port=0)
+    try:
+        with pytest.raises(TasocKitError, match=rf"{server.port}.*--port {server.port + 1}"):
+            make_server(port=server.port)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_stops_when_it_is_told_to(number, tmp_path):
+    code = (
+        "from tasoc_kit.dashboards.app import serve; serve(port=0, ready=lambda url: print(url, flush=True))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ | {"TASOC_STORE": str(tmp_path)}
+    ) as server:
+        assert server.stdout.readline().startswith(b"http://127.0.0.1:")
+        server.send_signal(number)
+        assert server.wait(timeout=20) == 0
