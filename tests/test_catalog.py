@@ -8,6 +8,7 @@ import intake
 import numpy as np
 import pandas as pd
 import pytest
+import s3fs
 import xarray as xr
 from ffi_files import frame_pixels, write_sector_of
 
@@ -78,18 +79,33 @@ def test_a_listing_opens_by_its_entry(shared_data, forbid_compute):
     assert cube.sizes["time"] == 1245
 
 
-def test_the_public_bucket_is_asked_for_one_ccd(monkeypatch):
-    from tasoc_kit.sources import drivers
+def test_the_public_bucket_is_read_without_an_account(data, s3, monkeypatch):
+    files = s3fs.S3FileSystem()
+    files.mkdir("stpubdata", acl="public-read")
+    for path in data.iterdir():
+        place = f"stpubdata/tess/public/ffi/s0001/2018/292/1-2/{path.name}"
+        files.pipe_file(place, path.read_bytes(), ACL="public-read")
+        files.pipe_file(place.replace("1-2", "1-3"), b"another CCD", ACL="public-read")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    s3fs.S3FileSystem.clear_instance_cache()
+    cube = catalog.open_cube("ffi.tess", sector=1, camera=1, ccd=2)
+    np.testing.assert_array_equal(cube["flux"].values, catalog.open_cube(data)["flux"].values)
+    assert cube.attrs["provenance_id"] == catalog.open_cube(data).attrs["provenance_id"]
 
-    asked = {}
-    monkeypatch.setattr(drivers, "open_ffi", lambda where, **unit: asked.update(where=where, **unit))
-    catalog.open_cube("ffi.tess", sector=14, camera=2, ccd=3)
-    assert asked == {
-        "where": "s3://stpubdata/tess/public/ffi/s0014/*/*/2-3/tess*_ffic.fits",
-        "sector": 14,
-        "camera": 2,
-        "ccd": 3,
-    }
+
+def test_a_listing_can_point_to_a_mirror(data, tmp_path):
+    names = sorted(path.name for path in data.iterdir())
+    hours = ["09:41:37", "10:11:37", "10:41:37", "11:11:37"]
+    table = pd.DataFrame({"path": names, "sector": 1, "camera": 1, "ccd": 2, "quality": 0})
+    table["start"] = [f"2018-10-19T{hour}" for hour in hours[:3]]
+    table["stop"] = [f"2018-10-19T{hour}" for hour in hours[1:]]
+    table.to_parquet(tmp_path / "listing.parquet")
+    cube = catalog.open_cube(
+        "ffi.listing", file=str(tmp_path / "listing.parquet"), base=str(data), camera=1, ccd=2
+    )
+    np.testing.assert_array_equal(cube["flux"][1, :24, :60].values, frame_pixels(1))
+    assert cube.attrs["exposure"] == pytest.approx(1425.6)
 
 
 def test_a_simulated_sector_opens_by_name():

@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from astropy.io import fits
@@ -270,9 +271,6 @@ def test_a_listing_opens_within_300_mb(shared_data):
 
 
 def test_what_a_listing_lacks_is_read_with_the_first_frame(tmp_path):
-    """A listing knows no sizes: they come from the header of the file, once."""
-    import pandas as pd
-
     files = write_sector_of(tmp_path, 2)
     listing = pd.DataFrame(
         {
@@ -296,6 +294,20 @@ def test_what_a_listing_lacks_is_read_with_the_first_frame(tmp_path):
     np.testing.assert_array_equal(out, frame_pixels(0))
     open_frames(corner).read_err(0, out)
     assert (out == 0.5).all()
+
+
+def test_a_file_of_a_listing_that_is_no_ffi_is_nan_with_a_warning(tmp_path):
+    row = {"path": ffi_name(1410.9), "sector": 1, "camera": 1, "ccd": 2, "quality": 0}
+    row |= {"start": "2018-10-19T09:41:37", "stop": "2018-10-19T10:11:37"}
+    pd.DataFrame([row]).to_parquet(tmp_path / "listing.parquet")
+    cube = open_ffi(tmp_path / "listing.parquet", base=str(tmp_path)).isel(row=slice(0, 5))
+    out = np.zeros((5, 2136), np.float32)
+    with pytest.raises(SourceError, match="there is no such file"):
+        open_frames(cube).read(0, out)
+    (tmp_path / row["path"]).write_text("no FITS")
+    with pytest.warns(UserWarning, match="no FITS header.*its pixels are NaN"):
+        open_frames(cube).read(0, out)
+    assert np.isnan(out).all()
 
 
 def test_the_science_area_leaves_out_what_sees_no_sky(tmp_path):

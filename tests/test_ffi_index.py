@@ -103,6 +103,12 @@ def test_gzipped_garbage_and_broken_gzip_give_rows_with_the_reason(tmp_path):
     assert "damaged gzip data" in header_row(str(text))["problem"]
 
 
+def test_a_cut_gzip_file_without_uncertainty_is_found(tmp_path):
+    path = write_ffi(tmp_path, 0, err_shape=None, shape=(200, 60))
+    os.truncate(path, path.stat().st_size // 2 // 2880 * 2880)
+    assert "truncated: the image should end" in header_row(str(compress(path)))["problem"]
+
+
 def test_a_file_without_an_image_is_told(tmp_path):
     assert "no image HDU" in header_row(str(write_ffi(tmp_path, 0, image=False)))["problem"]
 
@@ -275,7 +281,7 @@ def test_a_parquet_file_that_is_no_index_is_refused(tmp_path):
     (tmp_path / "text.parquet").write_text("hello")
     with pytest.raises(SourceError, match="not a parquet file"):
         read_index(tmp_path / "text.parquet")
-    with pytest.raises(SourceError, match="there is no such index"):
+    with pytest.raises(SourceError, match="there is no such file"):
         read_index(tmp_path / "absent.parquet")
 
 

@@ -85,5 +85,5 @@ def test_what_is_no_star_catalogue_is_refused(tmp_path, name, content, problem):
     (tmp_path / name).write_text(content)
     with pytest.raises(SourceError, match=problem):
         read_stars(tmp_path / name)
-    with pytest.raises(SourceError, match="there is no such star catalogue"):
+    with pytest.raises(SourceError, match="there is no such file"):
         read_stars(tmp_path / "absent.csv")

@@ -28,6 +28,7 @@ __all__ = [
     "list_files",
     "local_path",
     "open_bytes",
+    "read_all",
 ]
 
 Result = TypeVar("Result")
@@ -188,6 +189,12 @@ def open_bytes(url: str | os.PathLike[str]) -> ByteSource:
     if is_local(text):
         return _Named(text, _LocalFile(local_path(text)))
     return _Named(text, _RemoteFile(text))
+
+
+def read_all(url: str | os.PathLike[str]) -> bytes:
+    """Return the whole content of a file."""
+    source = open_bytes(url)
+    return source.read(0, source.size())
 
 
 def _local_files(path: Path, endings: tuple[str, ...]) -> list[str]:

@@ -60,14 +60,15 @@ class FFISource(_LazySource):
         sector: int | None = None,
         camera: int | None = None,
         ccd: int | None = None,
+        base: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(metadata=metadata)
-        self.urlpath = urlpath or settings().data
+        self.urlpath, self.base = urlpath or settings().data, base or None
         self.unit = {"sector": sector or None, "camera": camera or None, "ccd": ccd or None}
 
     def _open(self) -> xr.Dataset:
-        return open_ffi(self.urlpath, **self.unit)
+        return open_ffi(self.urlpath, **self.unit, base=self.base)
 
 
 class TargetPixelSource(_LazySource):

@@ -274,6 +274,10 @@ def open_ffi(
     -------
     The cube, as :func:`cube_from_index` describes it.
     """
+    if chunks not in ("frame", None):
+        raise SourceError(
+            f"open_ffi: chunks={chunks!r}; expected 'frame' or None. Use cube.chunk to change it."
+        )
     unit = {"sector": sector, "camera": camera, "ccd": ccd}
     cube = cube_from_index(_index_of(source, unit, base), **unit)
     return cube if chunks is None else chunk_frames(cube)

@@ -25,7 +25,7 @@ from pyarrow import compute, parquet
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import DAY, btjd_from_utc, cadence_number
-from tasoc_kit.sources.byte_source import file_name, filesystem, is_local, list_files, local_path
+from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.ffi_header import COLUMNS, header_row, name_parts, time_of_name
 
 __all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_unit"]
@@ -33,6 +33,8 @@ __all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_un
 PUBLIC_FFIS = "s3://stpubdata/tess/public"
 """Where the paths of a published listing begin."""
 
+_LIVE_SHARE = 0.792
+"""Share of a cadence that is exposure (keyword DEADC): readout and cosmic-ray mitigation take the rest."""
 _LISTING = {"path", "sector", "camera", "ccd", "start", "stop", "quality"}
 _ENDINGS = ("_ffic.fits", "_ffic.fits.gz")
 _FORM = 2
@@ -43,12 +45,14 @@ _STRAY = 0.1
 Where = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of an index, each with its type."""
+    kinds = {str: object, int: np.int64, float: np.float64}
+    return table[list(COLUMNS)].astype({name: kinds[type(unknown)] for name, unknown in COLUMNS.items()})
+
+
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for name, unknown in COLUMNS.items():
-        kind = {str: object, int: np.int64, float: np.float64}[type(unknown)]
-        table[name] = table[name].astype(kind)
-    return table
+    return _typed(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 def _cache_path(where: Where) -> Path:
@@ -73,8 +77,8 @@ def _read_cache(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        cached = pd.read_parquet(path)
-    except (OSError, ValueError):
+        cached = parquet.read_table(path).to_pandas()
+    except (OSError, pyarrow.ArrowException):
         return None
     return cached if {*COLUMNS, "stamp"} <= set(cached.columns) else None
 
@@ -84,7 +88,7 @@ def _write_cache(table: pd.DataFrame, path: Path) -> None:
     scratch = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(scratch, index=False)
+        parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), scratch)
         os.replace(scratch, path)
     except OSError as error:
         warnings.warn(f"index: not kept in {path.parent} ({error}); set TASOC_CACHE.", stacklevel=3)
@@ -206,19 +210,17 @@ def read_index(
     """
     url = os.fspath(path)
     unit = {"sector": sector, "camera": camera, "ccd": ccd}
+    content = pyarrow.BufferReader(read_all(url))
     try:
-        with open(local_path(url), "rb") if is_local(url) else filesystem(url).open(url, "rb") as opened:
-            known = set(parquet.read_schema(opened).names)
-            kind = _kind_of_index(url, known)
-            table = parquet.read_table(opened, filters=_rows_of(unit, known)).to_pandas()
-    except FileNotFoundError:
-        raise SourceError.for_file(url, "there is no such index", "Make one: tasoc catalog index.") from None
+        known = set(parquet.read_schema(content).names)
+        kind = _kind_of_index(url, known)
+        table = parquet.read_table(content, filters=_rows_of(unit, known)).to_pandas()
     except (OSError, pyarrow.ArrowException) as error:
         raise SourceError.for_file(
             url, f"not a parquet file ({error})", "Make it anew: tasoc catalog index."
         ) from None
     if kind == "scan":
-        return _frame(table.to_dict("records"))
+        return _typed(table)
     return _from_listing(table, base if base is not None else PUBLIC_FFIS)
 
 
@@ -267,6 +269,7 @@ def _from_listing(table: pd.DataFrame, base: str) -> pd.DataFrame:
     )
     length = (index["time_stop"] - index["time_start"]) * DAY
     index["cadence"] = np.round(length / 100.0) * 100.0
+    index["exposure"] = _LIVE_SHARE * index["cadence"]
     return index.assign(**{name: value for name, value in COLUMNS.items() if name not in index})[
         list(COLUMNS)
     ]

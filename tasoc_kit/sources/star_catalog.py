@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import xarray as xr
+from pyarrow import parquet
 
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import julian_year
 from tasoc_kit.numerics.geometry import move_epoch
-from tasoc_kit.sources.byte_source import filesystem, is_local, local_path
+from tasoc_kit.sources.byte_source import read_all
 
 __all__ = ["at_epoch", "read_stars"]
 
@@ -33,13 +35,11 @@ _EPOCH = 2000.0
 
 
 def _read_table(path: str) -> pd.DataFrame:
+    content = read_all(path)
     try:
-        with open(local_path(path), "rb") if is_local(path) else filesystem(path).open(path, "rb") as opened:
-            if path.endswith((".parquet", ".pq")):
-                return pd.read_parquet(opened)
-            return pd.read_csv(opened, comment="#", low_memory=False)
-    except FileNotFoundError:
-        raise SourceError.for_file(path, "there is no such star catalogue", "Check the path.") from None
+        if path.endswith((".parquet", ".pq")):
+            return parquet.read_table(pyarrow.BufferReader(content)).to_pandas()
+        return pd.read_csv(io.BytesIO(content), comment="#", low_memory=False)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise SourceError.for_file(
             path, f"no star catalogue ({error})", "Expected CSV or parquet with ra, dec and tmag."

@@ -27,7 +27,7 @@ from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number
 from tasoc_kit.provenance import raw_id, raw_record
-from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, open_bytes
+from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.cards import Cards
 from tasoc_kit.vocabulary import KitQuality
 
@@ -81,8 +81,7 @@ def _content(path: str, member: str | None) -> tuple[str, Any, int]:
         return file_name(member), io.BytesIO(data), len(data)
     if is_local(path) and not path.endswith(".gz"):
         return file_name(path), local_path(path), local_path(path).stat().st_size
-    source = open_bytes(path)
-    data = source.read(0, source.size())
+    data = read_all(path)
     return file_name(path), io.BytesIO(data), len(data)
 
 
