@@ -76,15 +76,19 @@ def small_dataset() -> xr.Dataset:
     return dataset[["flux", "row_size"]].drop_vars(["frame_quality", "file"])
 
 
-def large_dataset(cadences: int = 96, stars: int = 20000) -> xr.Dataset:
-    """Return a product whose writing takes longer than its making."""
-    names = ("aperture_sum", "moment_row", "moment_column", "flux")
+LARGE_FILE = 16 * 200_000 * 4
+"""Bytes of a file of the large Dataset: its writing takes long enough to be hit."""
+
+
+def large_dataset() -> xr.Dataset:
+    """Return a product whose writing takes longer than its making: 4 blocks of 2 large files."""
+    shape, chunks = (4 * BLOCK, LARGE_FILE // BLOCK // 4), (BLOCK, -1)
     return xr.Dataset(
         {
-            name: (("time", "star"), lazy((cadences, stars), (BLOCK, -1), i + 1))
-            for i, name in enumerate(names)
+            "aperture_sum": (("time", "star"), lazy(shape, chunks, 1)),
+            "flux": (("time", "star"), lazy(shape, chunks, 2)),
         },
-        coords={"time": np.arange(cadences) / 48},
+        coords={"time": np.arange(shape[0]) / 48},
         attrs=make_dataset().attrs,
     )
 
