@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -369,11 +370,12 @@ def test_a_frame_cut_after_it_was_indexed_is_an_error(folder):
         open_frames(cube).read(0, np.empty(SHAPE, np.float32))
 
 
-def test_a_cube_survives_pickling(folder):
-    import pickle
-
-    cube = pickle.loads(pickle.dumps(open_ffi(folder)))
+def test_a_cube_and_its_reader_can_be_sent_to_another_process(folder):
+    cube, reader = pickle.loads(pickle.dumps((open_ffi(folder), open_frames(open_ffi(folder)))))
     np.testing.assert_array_equal(cube["flux"].values, pixels_of(4))
+    out = np.empty(SHAPE, np.float32)
+    reader.read(3, out)
+    np.testing.assert_array_equal(out, frame_pixels(3))
 
 
 def test_names_of_frames_are_those_of_the_mission():

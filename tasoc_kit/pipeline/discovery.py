@@ -66,4 +66,8 @@ def _index(source: str) -> pd.DataFrame | None:
         table = scan(source)
     elif path.suffix == ".parquet" and path.exists():
         table = read_index(source)
-    return None if table is None else pd.DataFrame(table)
+    if table is None:
+        return None
+    # A file that cannot be read may not tell its unit, and a folder of cutouts holds no FFI.
+    known = pd.DataFrame(table)[(table[list(_NAMES)] > 0).all(axis=1)]
+    return None if known.empty else known

@@ -335,6 +335,12 @@ class FrameReader:
         self._held: dict[str, np.ndarray] = {}
         self._origin = tuple(int(cube[name][0]) if cube.sizes[name] else 0 for name in ("row", "column"))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_counting"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _counting=threading.Lock())
+
     def __len__(self) -> int:
         return int(self.cube.sizes["time"])
 
