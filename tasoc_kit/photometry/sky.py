@@ -33,7 +33,7 @@ COLUMN_LEVEL = 2
 OUTLIER, OUTLIER_SHARE = 8.0, 0.02
 INNER, INNER_SIGMA = 0.9, 1.6449
 """The scatter is read off at the 90 % of the cells nearest to the surface, at 1.645 sigma if white."""
-FREEDOM = 0.2
+FREEDOM, SAMPLING = 0.2, 2.0
 FAR, FAR_SHARE = 5.0, 0.02
 """A frame is flagged if more than 2 % of its cells are 5 white levels off its surface."""
 FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
@@ -98,7 +98,7 @@ def fit_sky(
     for start in range(0, stream.sizes["time"], size):
         block = stream[names].isel(time=slice(start, start + size)).compute()
         frames += [fitter.fit(block.isel(time=i), start + i) for i in range(block.sizes["time"])]
-    return _collect(stream, quality, straps, frames, white, high_sky)
+    return _collect(stream, quality, straps, frames, high_sky)
 
 
 def sky_ladder(sky: xr.Dataset) -> Ladder:
@@ -144,8 +144,8 @@ class _FrameSky:
     residual: float
     error: float
     systematic: float
-    far: float
-    """Share of the cells that stand far off the surface, as on either side of a sharp edge."""
+    rough: bool
+    """True if no smooth surface describes the sky."""
 
 
 class _Fitter:
@@ -198,12 +198,14 @@ class _Fitter:
             residual,
             white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
             white * float(np.sqrt(max(0.0, residual**2 - 1))) if np.isfinite(residual) else 0.0,
-            self._far(flat, weight, noise, level, coefficients),
+            residual > self._limit(int(known.sum()))
+            or level == len(self.ladder.surfaces) - 1 >= COLUMN_LEVEL
+            or self._torn(flat, weight, noise, level, coefficients),
         )
 
     def _nothing(self) -> _FrameSky:
         columns = np.full(self.ladder.shape[1], np.nan)
-        return _FrameSky(0, np.full((1, 1), np.nan), columns, *[np.nan] * 6)
+        return _FrameSky(0, np.full((1, 1), np.nan), columns, *[np.nan] * 5, rough=False)
 
     def _on_cells(self, column: np.ndarray) -> np.ndarray:
         """Return the mean of the column noise over the sky columns of each cell."""
@@ -272,6 +274,10 @@ class _Fitter:
                 break
         return best[1:]
 
+    def _limit(self, known: int) -> float:
+        """Return the residual that is white enough; few cells cannot tell it better than this."""
+        return self.white * (1 + SAMPLING / np.sqrt(known))
+
     def _noise_above(self, level: int, known: int) -> float:
         """Return the noise that the next level would bring in, over that of a cell."""
         return self.ladder.surfaces[level + 1].size / known if level < self.top else np.inf
@@ -307,12 +313,13 @@ class _Fitter:
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
         return scatter / np.sqrt(freedom) if freedom > FREEDOM else scatter
 
-    def _far(
+    def _torn(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
-    ) -> float:
+    ) -> bool:
+        """Return True if many cells stand far off the surface, as on either side of a sharp edge."""
         left = self._left(cells, noise, level, coefficients)
-        kept = weight > 0
-        return float(np.mean(np.abs(left[kept]) > FAR * self._white_level(left, weight)))
+        far = np.abs(left[weight > 0]) > FAR * self._white_level(left, weight)
+        return bool(far.mean() > FAR_SHARE)
 
     def _drop_outliers(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
@@ -327,20 +334,11 @@ class _Fitter:
         return True
 
 
-def _rough(stream: xr.Dataset, frames: list[_FrameSky], residual: np.ndarray, white: float) -> np.ndarray:
-    """Return True for frames whose sky no smooth surface describes."""
-    finest = len(sky_ladder(stream).surfaces) - 1
-    cells_themselves = np.asarray([f.level == finest >= COLUMN_LEVEL for f in frames])
-    torn = np.asarray([f.far for f in frames]) > FAR_SHARE
-    return cells_themselves | torn | (residual > white)
-
-
 def _collect(
     stream: xr.Dataset,
     quality: xr.Dataset,
     straps: Straps,
     frames: list[_FrameSky],
-    white: float,
     high_sky: float,
 ) -> xr.Dataset:
     """Put the skies of all frames into one Dataset and flag the frames."""
@@ -349,14 +347,13 @@ def _collect(
     for i, f in enumerate(frames):
         coefficient[i, : f.coefficients.size] = f.coefficients.ravel()
     median = np.asarray([f.median for f in frames])
-    residual = np.asarray([f.residual for f in frames])
     finite, zeros = stream["finite_pixels"].values, stream["zero_pixels"].values
     bits = quality["frame_quality"].values.copy()
     bits[(finite == 0) | (zeros == finite) | ~np.isfinite(median)] |= KitQuality.NO_DATA
     good = (bits & KitQuality.NO_DATA) == 0
     usual = np.nanmedian(median[good]) if good.any() else 0.0
     bits[good & (median > usual + high_sky)] |= KitQuality.HIGH_SKY
-    bits[good & _rough(stream, frames, residual, white)] |= KitQuality.SKY_RESIDUAL
+    bits[good & np.asarray([f.rough for f in frames])] |= KitQuality.SKY_RESIDUAL
 
     def series(name: str) -> tuple[str, np.ndarray]:
         return "time", np.asarray([getattr(f, name) for f in frames], np.float32)
