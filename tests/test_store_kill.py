@@ -83,10 +83,12 @@ def test_a_run_killed_at_any_moment_and_started_again_writes_the_same_bytes(tmp_
             process = start(processes, large_dataset, store)
             here += 1
             if here <= KILLS_OF_ONE:
-                if here % 2:
-                    wait_for_a_write(store, process)
-                else:
+                if kills % 3 == 0:
                     process.join(moments.uniform(0, seconds))
+                else:
+                    wait_for_a_write(store, process)
+                if kills % 3 == 1:
+                    time.sleep(moments.uniform(0, 0.02))
                 process.kill()
             process.join()
             if process.exitcode:
