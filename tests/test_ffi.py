@@ -120,6 +120,12 @@ def test_a_list_of_files_is_a_cube_in_order_of_time(folder):
     np.testing.assert_array_equal(cube["flux"].values, pixels_of(4)[[0, 2]])
 
 
+def test_a_renamed_file_is_of_the_sector_asked_for(tmp_path):
+    write_ffi(tmp_path, 0, name="my_ffic.fits")
+    assert open_ffi(tmp_path).attrs["sector"] == 0
+    assert open_ffi(tmp_path, sector=7, camera=1).attrs["sector"] == 7
+
+
 def test_gzip_files_give_the_same_pixels(folder):
     plain = open_ffi(folder).compute()
     for path in sorted(folder.iterdir())[1:3]:

@@ -283,7 +283,8 @@ def select_unit(
 
     With nothing asked for, the unit of nearly all files is taken and the stray ones are left out
     with a warning that names them; an index of several units must be told which. A file that does
-    not tell its unit, for it cannot be read, stays.
+    not tell its unit, for it cannot be read, stays; a readable one that does not tell its sector, as
+    renamed files of the first sectors, is of the sector asked for.
 
     Raises
     ------
@@ -291,6 +292,9 @@ def select_unit(
         If no row, or rows of several units, are left.
     """
     asked = {"sector": sector, "camera": camera, "ccd": ccd}
+    if sector is not None:
+        unnamed = (index["sector"] == 0) & (index["problem"] == "")
+        index = index.assign(sector=index["sector"].mask(unnamed, sector))
     homeless = ((index[list(asked)] == 0).any(axis=1) & (index["problem"] != "")).to_numpy()
     if homeless.any() and not homeless.all():
         return pd.concat([select_unit(index[~homeless], **asked), index[homeless]])
