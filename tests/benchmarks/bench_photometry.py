@@ -1,0 +1,300 @@
+"""
+Speed and accuracy of the photometry, from frames on disk to light curves.
+
+Full simulated frames (2078×2136), 20,000 stars, two threads. What is compared is measured in turns,
+each time in a process of its own, and the medians of the turns are divided. The last line is one
+JSON object with a row for every claim.
+
+    python tests/benchmarks/bench_photometry.py [--frames 128] [--only ROW,ROW] [--scratch DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from bench_resume import kill_and_compare
+from fresh_process import Cost, fresh
+from k2p2_oracle import dbscan_mismatches, median_iou
+from noise_floor import noise_over_floor
+from pass_timing import background_cost, image_reading, sky_cost, whole_pass
+from photometry_plan import THREADS, make_plan, open_plan, steady_sector
+from sky_truth import sky_errors
+
+TURNS = 3
+LIT_SHARE, FEWEST_POINTS = 0.2, 600_000
+REAL_INDEX = "tess_ffi/tess-s0002-spoc-ffi-catalog.parquet"
+OPEN_INDEX = """
+import json, sys, time
+from pathlib import Path
+from tasoc_kit.sources.cube import open_cube
+start = time.perf_counter()
+cube = open_cube(sys.argv[1], camera=1, ccd=2)
+seconds = time.perf_counter() - start
+peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+print(json.dumps([seconds, int(peak) / 1024, cube.sizes["time"]]))
+"""
+
+
+class Claim(NamedTuple):
+    """One row: its unit and its bound."""
+
+    unit: str
+    sense: str
+    bound: float
+
+
+CLAIMS = {
+    "stream_over_read_cold": Claim("wall / wall", "<=", 1.6),
+    "stream_over_read_warm": Claim("wall / wall", "<=", 20),
+    "stars_100k_over_5k": Claim("CPU / CPU", "<=", 1.5),
+    "frames_2n_over_n": Claim("CPU / CPU", "<=", 2.1),
+    "rss_2n_over_n": Claim("MB / MB", "<=", 1.05),
+    "background2d_over_sky": Claim("CPU / CPU", ">=", 10),
+    "sky_rms_smooth": Claim("electron / s", "<=", 0.02),
+    "sky_ap3_straps": Claim("electron / s", "<=", 0.06),
+    "sky_ap3_grf300": Claim("electron / s", "<=", 0.10),
+    "dbscan_mismatches": Claim("pixels", "<=", 0),
+    "k2p2_iou": Claim("", ">=", 0.98),
+    "p2p_over_floor": Claim("", "<=", 1.2),
+    "open_index_seconds": Claim("s", "<=", 1),
+    "open_index_mb": Claim("MB", "<=", 300),
+    "simulate_cpu_per_frame": Claim("s", "<=", 0.6),
+    "kills_bit_equal": Claim("kills", ">=", 20),
+}
+
+
+def count_mismatches(folder: Path) -> tuple[int, int]:
+    """Return the pixels whose cluster is not scikit-learn's, and the number of lit pixels."""
+    image = open_plan(folder).reference["reference"].values
+    return dbscan_mismatches(image > np.quantile(image, 1 - LIT_SHARE))
+
+
+def mask_overlap(folder: Path) -> float:
+    """Return the median IoU of the masks with those made stamp by stamp."""
+    plan = open_plan(folder)
+    return median_iou(plan.reference, plan.stars, plan.apertures)[0]
+
+
+def median(costs: Iterable[Cost], kind: str) -> float:
+    """Return the median of one kind of cost."""
+    return statistics.median(getattr(cost, kind) for cost in costs)
+
+
+class Bench:
+    """The measurements; each takes the names of the rows that are wanted and returns their values."""
+
+    def __init__(self, scratch: Path, frames: int) -> None:
+        self.scratch, self.frames = scratch, frames
+        self.began = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print a line with the time that has passed."""
+        print(f"[{time.monotonic() - self.began:5.0f} s] {line}", flush=True)
+
+    @cached_property
+    def sector(self) -> tuple[Path, float]:
+        """The steady sector, and the CPU seconds each of its frames took."""
+        folder = self.scratch / "steady"
+        self.say(f"simulating {self.frames} consecutive full frames")
+        return folder, fresh(steady_sector, folder, self.frames)
+
+    @cached_property
+    def planned(self) -> Path:
+        """The steady sector with its plan."""
+        folder, _ = self.sector
+        self.say("making reference and apertures")
+        fresh(make_plan, folder)
+        os.sync()
+        return folder
+
+    def timing(self, wanted: set[str]) -> dict[str, float]:
+        """Measure the pass over the frames."""
+        folder, n, store = self.planned, self.frames // 2, self.scratch / "store"
+        work: dict[str, Callable[[], Cost]] = {
+            "pass, 2n": partial(fresh, whole_pass, folder, 2 * n, "usual", store),
+            "read, warm": partial(fresh, image_reading, folder, 2 * n, cold=False),
+            "pass, cold": partial(fresh, whole_pass, folder, 2 * n, "usual", store, cold=True),
+            "read, cold": partial(fresh, image_reading, folder, 2 * n, cold=True),
+            "pass, n": partial(fresh, whole_pass, folder, n, "usual", store),
+            "100k stars": partial(fresh, whole_pass, folder, n, "many", store),
+            "5k stars": partial(fresh, whole_pass, folder, n, "few", store),
+        }
+        ratios = {
+            "stream_over_read_warm": ("pass, 2n", "read, warm", "wall"),
+            "stream_over_read_cold": ("pass, cold", "read, cold", "wall"),
+            "stars_100k_over_5k": ("100k stars", "5k stars", "cpu"),
+            "frames_2n_over_n": ("pass, 2n", "pass, n", "cpu"),
+            "rss_2n_over_n": ("pass, 2n", "pass, n", "peak"),
+        }
+        needed = {name for row in wanted for name in ratios[row][:2]}
+        costs: dict[str, list[Cost]] = {name: [] for name in work if name in needed}
+        for turn in range(TURNS):
+            for name, found in costs.items():
+                found.append(work[name]())
+                cost = found[-1]
+                self.say(
+                    f"turn {turn + 1}, {name}: {cost.wall:.2f} s, CPU {cost.cpu:.2f} s, {cost.peak:.0f} MB"
+                )
+        return {
+            row: median(costs[over], kind) / median(costs[under], kind)
+            for row, (over, under, kind) in ratios.items()
+            if row in wanted
+        }
+
+    def background(self, wanted: set[str]) -> dict[str, float]:
+        """Compare the sky of a frame with Background2D."""
+        folder, n, ours, theirs = self.planned, min(16, self.frames), [], []
+        for turn in range(TURNS):
+            with_sky, without = fresh(sky_cost, folder, n)
+            ours.append(with_sky - without)
+            theirs.append(fresh(background_cost, folder, turn))
+            self.say(f"turn {turn + 1}, sky of a frame: {ours[-1] * 1e3:.1f} ms CPU (pass without sky "
+                     f"{without * 1e3:.1f}), Background2D {theirs[-1] * 1e3:.0f}")  # fmt: skip
+        return {"background2d_over_sky": statistics.median(theirs) / statistics.median(ours)}
+
+    def sky(self, wanted: set[str]) -> dict[str, float]:
+        """Compare the sky with what was simulated."""
+        made = {}
+        kinds = {"sky_rms_smooth": "rms", "sky_ap3_straps": "ap3", "sky_ap3_grf300": "ap3"}
+        for row in (row for row in kinds if row in wanted):
+            name = row.rsplit("_", 1)[1]
+            found = fresh(sky_errors, self.scratch / name, self.frames // 2, name)
+            self.say(
+                f"{name} sky: rms {found['rms']:.4f}, ap3 {found['ap3']:.4f}, constant offset "
+                f"{found['absolute']:+.3f} electron/s, frames by level {found['levels']}, simulated at "
+                f"{found['cpu']:.2f} s CPU a frame"
+            )
+            made[row] = found[kinds[row]]
+        return made
+
+    def masks(self, wanted: set[str]) -> dict[str, float]:
+        """Compare clusters and masks with scikit-learn and with K2P2 per stamp."""
+        made: dict[str, float] = {}
+        if "dbscan_mismatches" in wanted:
+            made["dbscan_mismatches"], points = fresh(count_mismatches, self.planned)
+            self.say(f"clusters of {points} points compared with scikit-learn's")
+            if points < FEWEST_POINTS:
+                raise RuntimeError(f"only {points} points; expected {FEWEST_POINTS} or more")
+        if "k2p2_iou" in wanted:
+            made["k2p2_iou"] = fresh(mask_overlap, self.planned)
+        return made
+
+    def noise(self, wanted: set[str]) -> dict[str, float]:
+        """Compare the noise of light curves with photons and reading."""
+        found = fresh(noise_over_floor, self.planned)
+        self.say("; ".join(f"{span}: {ratio:.3f} ({stars} stars)" for span, (ratio, stars) in found.items()))
+        return {"p2p_over_floor": max(ratio for ratio, _ in found.values())}
+
+    def index(self, wanted: set[str]) -> dict[str, float]:
+        """Open the real listing of sector 2; the import is not timed, but its memory counts."""
+        data = os.environ.get("TASOC_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data"
+        path = Path(data) / REAL_INDEX
+        if not path.exists():
+            self.say(f"no {REAL_INDEX} in {data}; set TASOC_TEST_DATA to the folder that holds it")
+            return {}
+        command = [sys.executable, "-c", OPEN_INDEX, str(path)]
+        runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+                for _ in range(TURNS)]  # fmt: skip
+        self.say(f"opened {runs[0][2]} cadences of camera 1, CCD 2")
+        seconds, peak, _ = (statistics.median(values) for values in zip(*runs, strict=True))
+        return {"open_index_seconds": seconds, "open_index_mb": peak}
+
+    def simulation(self, wanted: set[str]) -> dict[str, float]:
+        """Return what a simulated frame costs."""
+        return {"simulate_cpu_per_frame": self.sector[1]}
+
+    def kills(self, wanted: set[str]) -> dict[str, float]:
+        """Kill runs of the whole pipeline and compare what the resumed ones made."""
+        place = self.scratch / "kills"
+        place.mkdir()
+        tally = kill_and_compare(place, place / "cache", say=self.say)
+        self.say(f"{tally.kills} kills, {tally.in_write} of them inside a store write")
+        return {"kills_bit_equal": tally.equal}
+
+    @property
+    def groups(self) -> dict[Callable[[set[str]], dict[str, float]], set[str]]:
+        """Rows that are measured together; nothing else runs meanwhile."""
+        return {
+            self.simulation: {"simulate_cpu_per_frame"},
+            self.timing: {"stream_over_read_cold", "stream_over_read_warm", "stars_100k_over_5k",
+                          "frames_2n_over_n", "rss_2n_over_n"},
+            self.background: {"background2d_over_sky"},
+            self.masks: {"dbscan_mismatches", "k2p2_iou"},
+            self.noise: {"p2p_over_floor"},
+            self.index: {"open_index_seconds", "open_index_mb"},
+            self.sky: {"sky_rms_smooth", "sky_ap3_straps", "sky_ap3_grf300"},
+            self.kills: {"kills_bit_equal"},
+        }  # fmt: skip
+
+    def run(self, wanted: set[str]) -> list[dict[str, object]]:
+        """Measure the rows and return them in the order of the claims."""
+        values: dict[str, float] = {}
+        for measure, rows in self.groups.items():
+            if rows & wanted:
+                found = measure(rows & wanted)
+                for name in sorted(found.keys() & wanted):
+                    claim = CLAIMS[name]
+                    self.say(f"{name}: {found[name]:.4g} {claim.unit} ({claim.sense} {claim.bound:g})")
+                values |= found
+        return [self.row(name, values.get(name)) for name in CLAIMS if name in wanted]
+
+    def row(self, name: str, value: float | None) -> dict[str, object]:
+        """Return one row; what could not be measured is not kept."""
+        claim = CLAIMS[name]
+        kept = value is not None and (value <= claim.bound if claim.sense == "<=" else value >= claim.bound)
+        return {
+            "name": name,
+            "value": value if value is None else float(f"{value:.4g}"),
+            "unit": claim.unit,
+            "goal": f"{claim.sense} {claim.bound:g}",
+            "ok": bool(kept),
+        }
+
+
+def wanted_rows(text: str) -> set[str]:
+    """Return the rows asked for by name."""
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - CLAIMS.keys())
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {', '.join(CLAIMS)}")
+    return names
+
+
+def main() -> None:
+    """Measure what is asked for and print one JSON object last."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=128, help="frames of the longer pass, at least 32")
+    parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
+    parser.add_argument("--scratch", type=Path, help="folder for up to 10 GB, which are removed at the end")
+    given = parser.parse_args()
+    if given.frames < 32:
+        parser.error(f"--frames {given.frames}; expected at least 32")
+    with tempfile.TemporaryDirectory(prefix="tasoc-photometry-", dir=given.scratch) as folder:
+        scratch = Path(folder)
+        os.environ |= {
+            "TASOC_STORE": str(scratch / "products"),
+            "TASOC_DATABASE": "",
+            "TASOC_CACHE": str(scratch / "cache"),
+            "TASOC_THREADS": str(THREADS),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        rows = Bench(scratch, given.frames).run(given.only)
+    print(json.dumps({"bench": "photometry", "rows": rows}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

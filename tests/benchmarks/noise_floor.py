@@ -1,0 +1,72 @@
+"""How far the noise of light curves is above what photons and reading allow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dask
+import numpy as np
+import xarray as xr
+from photometry_plan import THREADS, open_plan
+
+from tasoc_kit.numerics.statistics import point_to_point
+from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.sky import fit_sky
+from tasoc_kit.photometry.stream import stream_frames
+from tasoc_kit.simulation import open_truth
+from tasoc_kit.simulation.ffi_cards import READ_NOISES, output_of_columns
+from tasoc_kit.simulation.sector import Sector
+from tasoc_kit.simulation.settings import SectorSettings
+
+__all__ = ["noise_over_floor"]
+
+MAGNITUDES = ((7, 9), (9, 11), (11, 13))
+CONTAMINATED = 0.1
+
+
+def noise_floor(
+    apertures: xr.Dataset, flux: np.ndarray, background: np.ndarray, sector: Sector, column: int
+) -> np.ndarray:
+    """
+    Return the photon and read noise of every star in every frame, electron/s.
+
+    It is that of the simulation, not of the fitted noise model: Poisson noise of all electrons in
+    the mask, sky of the frame included, and the read noise of the outputs that its columns belong to.
+    """
+    outputs = np.array(READ_NOISES)[output_of_columns(sector.settings.columns)]
+    star = np.repeat(np.arange(apertures.sizes["star"]), apertures["row_size"].values)
+    reads = round(sector.settings.cadence / 2 * 0.8)
+    square = outputs[apertures["pixel_column"].values - column] ** 2 * reads / sector.live**2
+    reading = np.bincount(star, square, minlength=apertures.sizes["star"])
+    return np.sqrt(reading[:, None] + (flux + background) / sector.live)
+
+
+def noise_over_floor(folder: Path) -> dict[str, tuple[float, int]]:
+    """
+    Return the median of point-to-point noise ÷ floor, and the number of stars, per range of magnitudes.
+
+    Only stars that do not vary, with contamination below 0.1, in cadences without a bad bit;
+    differences are between consecutive cadences.
+    """
+    plan = open_plan(folder)
+    apertures = plan.apertures
+    with dask.config.set(scheduler="threads", num_workers=THREADS):
+        stream = stream_frames(plan.cube, plan.reference, apertures, plan.quality).compute()
+        sky = fit_sky(stream, plan.reference, plan.quality)
+        curves = make_light_curves(stream, sky, apertures, plan.reference, plan.quality).compute()
+    truth = open_truth(folder)
+    sector = Sector(SectorSettings(**json.loads((folder / "settings.json").read_text())))
+    flux = np.where(good_cadences(plan.quality), curves["flux"].values.astype(float), np.nan)
+    column = int(plan.cube["column"].values[0])
+    floor = noise_floor(apertures, flux, curves["background"].values, sector, column)
+    usable = (curves["row_size"].values > 0) & (curves["contamination"].values < CONTAMINATED)
+    usable &= ~np.isin(curves["tic"].values, truth["tic"].values[truth["variable_star"].values])
+    ratio = np.full(usable.size, np.nan)
+    ratio[usable] = point_to_point(flux[usable]) / np.nanmedian(floor[usable], axis=1)
+    tmag, found = curves["tmag"].values, {}
+    for low, high in MAGNITUDES:
+        inside = usable & (tmag >= low) & (tmag < high)
+        found[f"T {low}-{high}"] = (float(np.nanmedian(ratio[inside])), int(inside.sum()))
+    return found
