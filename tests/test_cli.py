@@ -209,3 +209,32 @@ def test_an_interrupted_run_says_that_it_goes_on(
     code, _, told = tasoc("run", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 130
     assert "goes on from there" in told
+
+
+def test_a_field_without_stars_ends_in_a_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = tmp_path / "frames"
+    words = ("--frames", "4", "--size", "64", "--set", "star_density=0")
+    assert tasoc("simulate", str(frames), *words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    words = ("run", "--cube", str(frames), "--until", "apertures")
+    code, table, told = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 1
+    assert "13_stars" in table
+    assert "star" in told
+    assert "Traceback" not in told
+    assert "14_apertures, cell" in told
+    assert not told.startswith("14_apertures")
+
+
+def test_a_sector_of_no_frame_and_of_one_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for frames in ("0", "1"):
+        words = ("simulate", str(tmp_path / frames), "--frames", frames, "--size", "64")
+        assert tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    code, _, told = tasoc("run", "--cube", str(tmp_path / "0"), monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "no FFI there" in told) == (2, True)
+    words = ("run", "--cube", str(tmp_path / "1"))
+    assert tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    assert store.open_product("light_curves").sizes["time"] == 1

@@ -11,6 +11,7 @@ with the one of the untouched run, and starts the run again. The last line is on
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -83,11 +84,10 @@ def complete(store: Path) -> dict[str, str]:
 def newest(folder: Path) -> float:
     """Return when anything below a folder was last written."""
     times = [0.0]
-    for path in folder.rglob("*"):
-        try:
-            times.append(path.stat().st_mtime)
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):
+        for path in [place, *(os.path.join(place, name) for name in names)]:
+            with contextlib.suppress(FileNotFoundError):
+                times.append(os.stat(path).st_mtime)
     return max(times)
 
 
