@@ -47,6 +47,11 @@ def _plain(owner: str, name: str, value: Any) -> Any:
         ) from None
 
 
+def _view(buffer: Any) -> memoryview:
+    """Return the bytes of one of Zarr's buffers without a copy."""
+    return memoryview(buffer.as_numpy_array()).cast("B")
+
+
 def _tidy(dataset: xr.Dataset) -> xr.Dataset:
     """Return the Dataset without inherited encodings, its attributes sorted, its text as objects."""
     tidy = dataset.drop_encoding()
@@ -163,7 +168,7 @@ class Encoder:
             template[name] = (variable.dims, data, variable.attrs)
         return template.set_coords([name for name in self._blocked if name in self.dataset.coords])
 
-    def head(self) -> dict[str, bytes]:
+    def head(self) -> dict[str, memoryview]:
         """Return the metadata and all variables that do not come in blocks, by key."""
         template = self._template()
         files: dict[str, Any] = {}
@@ -179,9 +184,9 @@ class Encoder:
         chunks = tuple(f"{name}/c/" for name in self._blocked)
         kept = {key: files[key] for key in sorted(files) if not key.startswith(chunks)}
         self._metadata = {key: data for key, data in kept.items() if key.endswith("zarr.json")}
-        return {key: data.to_bytes() for key, data in kept.items()}
+        return {key: _view(data) for key, data in kept.items()}
 
-    def block(self, number: int) -> dict[str, bytes]:
+    def block(self, number: int) -> dict[str, memoryview]:
         """
         Return the chunks of one block of cadences, by key.
 
@@ -195,7 +200,7 @@ class Encoder:
         files = dict(self._metadata)
         computed.to_zarr(MemoryStore(files), region=region, consolidated=False, safe_chunks=False)
         del computed
-        encoded = {key: files.pop(key).to_bytes() for key in sorted(files.keys() - self._metadata.keys())}
+        encoded = {key: _view(files[key]) for key in sorted(files.keys() - self._metadata.keys())}
         # Zarr's store may live on in a reference cycle; an empty one holds no block in memory.
         files.clear()
         return encoded

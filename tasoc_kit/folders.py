@@ -73,7 +73,7 @@ class Folder:
         """Return the address of a key as the file system writes it."""
         return f"{self.root}/{key}" if key else self.root
 
-    def put(self, files: Mapping[str, bytes], *, scratch: str) -> None:
+    def put(self, files: Mapping[str, bytes | memoryview], *, scratch: str) -> None:
         """
         Write files, each whole or not at all; what was there before is replaced.
 
@@ -89,9 +89,9 @@ class Folder:
                 for key, data in files.items():
                     self._put_local(key, data, Path(self.path(scratch)))
             else:
-                self.fs.pipe({self.path(key): data for key, data in files.items()})
+                self.fs.pipe({self.path(key): bytes(data) for key, data in files.items()})
 
-    def _put_local(self, key: str, data: bytes, scratch: Path) -> None:
+    def _put_local(self, key: str, data: bytes | memoryview, scratch: Path) -> None:
         target = Path(self.path(key))
         part = scratch / f"{os.getpid()}-{next(_serial)}{PART}"
         scratch.mkdir(parents=True, exist_ok=True)

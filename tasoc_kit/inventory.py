@@ -23,7 +23,7 @@ Inventory = dict[str, list[Any]]
 """Size in bytes and CRC-32, by the name of the file in the folder of the product."""
 
 
-def take(files: Mapping[str, bytes]) -> Inventory:
+def take(files: Mapping[str, bytes | memoryview]) -> Inventory:
     """Return the inventory of files, named by their keys in the Zarr group."""
     return {f"{DATA}/{key}": [len(data), f"{zlib.crc32(data):08x}"] for key, data in files.items()}
 

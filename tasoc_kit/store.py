@@ -145,7 +145,7 @@ class _Journal:
         except ValueError:
             return {}
 
-    def put(self, part: str, files: Mapping[str, bytes]) -> Inventory:
+    def put(self, part: str, files: Mapping[str, bytes | memoryview]) -> Inventory:
         """Write the files of a part of the product, then say that they are whole."""
         inventory = take(files)
         self.folder.put(
