@@ -46,13 +46,10 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-# Products and their provenance --------------------------------------------------------------
-
-
 def record_product(
     product: str,
     unit: str,
-    id: str,  # noqa: A002
+    id: str,
     location: str,
     attrs: Mapping[str, Any],
     *,
@@ -74,7 +71,7 @@ def record_product(
         upsert(session, Product, [row])
 
 
-def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:  # noqa: A002
+def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:
     """Take a product out; its provenance stays, for others may descend from it."""
     if not exists(url):
         return
@@ -103,13 +100,10 @@ def products(*, url: str | None = None) -> pd.DataFrame:
     return frame(Product, sa.select(*Product.__table__.columns).order_by(Product.recorded.desc()), url)
 
 
-def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:  # noqa: A002
+def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:
     """Return the record of an id, or None."""
     found = rows(sa.select(*Provenance.__table__.columns).where(Provenance.id == id), url)
     return {name: value for name, value in found[0].items() if name != "id"} if found else None
-
-
-# Tags ----------------------------------------------------------------------------------------
 
 
 def check_tag(tag: str) -> str:
@@ -122,7 +116,7 @@ def check_tag(tag: str) -> str:
     return tag
 
 
-def set_tag(tag: str, product: str, unit: str, id: str, *, url: str | None = None) -> None:  # noqa: A002
+def set_tag(tag: str, product: str, unit: str, id: str, *, url: str | None = None) -> None:
     """Point a tag of one product and unit at an id; where it pointed before is forgotten."""
     row = {"tag": check_tag(tag), "product": product, "unit": unit, "id": id, "changed": _now()}
     with writing(url) as session:
@@ -144,15 +138,12 @@ def tags(*, url: str | None = None) -> dict[tuple[str, str, str], list[str]]:
     return found
 
 
-# Runs ----------------------------------------------------------------------------------------
-
-
 def start_run(
     pipeline: str,
     notebook: str,
     unit: str,
     *,
-    id: str = "",  # noqa: A002
+    id: str = "",
     parameters: Mapping[str, Any] | None = None,
     url: str | None = None,
 ) -> int:
@@ -202,12 +193,9 @@ def list_runs(
     return found if status is None else found[found["status"] == status].reset_index(drop=True)
 
 
-# Reviews -------------------------------------------------------------------------------------
-
-
 def save_review(
     unit: str,
-    id: str,  # noqa: A002
+    id: str,
     star: int,
     *,
     tic: int = 0,
@@ -256,7 +244,7 @@ def save_review(
 def reviews(
     unit: str | None = None,
     *,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
     history: bool = False,
     url: str | None = None,
 ) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 On a local disk a lock is a file lock of the kernel: it dies with its process, however that
 dies. Behind a URL it is a lease: an object that its holder renews, and that another run may
-supersede once it has expired or, on the same host, once its process is gone. Products have the same bytes whoever writes them, so a lease
-lost in a long pause costs work, never a product.
+supersede once it has expired or, on the same host, once its process is gone. Products have the
+same bytes whoever writes them, so a lease lost in a long pause costs work, never a product.
 """
 
 from __future__ import annotations
@@ -97,27 +97,34 @@ def _try_local(folder: Folder, name: str) -> _Attempt:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise StoreError(
-            f"store {folder.url}: not writable: {error}; expected a folder with the rights to write. "
-            "Correct the rights or TASOC_STORE, and run again."
-        ) from error
+        raise _not_writable(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _same_file(descriptor, path):
+            os.close(descriptor)
+            return None, "a run that has just ended"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(_me()).encode(), 0)
     except BlockingIOError:
         holder = _holder(os.pread(descriptor, 4096, 0))
         os.close(descriptor)
         return None, holder
-    if not _same_file(descriptor, path):
+    except OSError as error:
         os.close(descriptor)
-        return None, "a run that has just ended"
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(_me()).encode(), 0)
+        raise _not_writable(folder, error) from error
 
     def release() -> None:
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
     return release, ""
+
+
+def _not_writable(folder: Folder, error: OSError) -> StoreError:
+    return StoreError(
+        f"store {folder.url}: not writable: {error}; expected a folder with room and the rights to write. "
+        "Free space, or correct the rights or TASOC_STORE, and run again."
+    )
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

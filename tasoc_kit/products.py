@@ -116,9 +116,6 @@ def rebuild(store: str | None = None) -> int:
     )
 
 
-# Pruning -----------------------------------------------------------------------------------
-
-
 def prune(*, dry_run: bool = True, store: str | None = None) -> pd.DataFrame:
     """
     Return what may go, and with ``dry_run=False`` remove it.

@@ -62,9 +62,6 @@ def stores(store: str | None) -> Iterator[Folder]:
         yield Folder(url)
 
 
-# Writing ----------------------------------------------------------------------------------
-
-
 def write_product(
     dataset: xr.Dataset,
     *,
@@ -181,9 +178,6 @@ def _write(
     journal.forget()
 
 
-# Reading ----------------------------------------------------------------------------------
-
-
 def _find_complete(name: str, unit: str, id_: str, store: str | None) -> ProductRef | None:
     key = f"{check_name(name)}/{check_unit(unit)}/{check_id(id_)}"
     for folder in stores(store):
@@ -192,7 +186,7 @@ def _find_complete(name: str, unit: str, id_: str, store: str | None) -> Product
     return None
 
 
-def is_complete(name: str, unit: str, id: str, *, store: str | None = None) -> bool:  # noqa: A002
+def is_complete(name: str, unit: str, id: str, *, store: str | None = None) -> bool:
     """Tell whether a product is there with every file that it lists, here or in a shared store."""
     return _find_complete(name, unit, id, store) is not None
 
@@ -219,7 +213,7 @@ def find_product(
     ccd: int | None = None,
     field: str | None = None,
     tag: str | None = None,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
     store: str | None = None,
 ) -> ProductRef | None:
     """
@@ -251,6 +245,8 @@ def find_product(
         chosen = _with_id(name, unit, tagged, store) if tagged else None
         if chosen or tag:
             return chosen
+        if tagged:
+            _log.warning("%s %s: current is %s, which is not there; the newest is opened", name, unit, tagged)
     return max((ref for ref in found if ref.unit == unit), key=lambda ref: (ref.created, ref.id))
 
 
@@ -281,7 +277,7 @@ def open_product(
     ccd: int | None = None,
     field: str | None = None,
     tag: str | None = None,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
     store: str | None = None,
 ) -> xr.Dataset:
     """

@@ -52,9 +52,6 @@ def sqlite_file() -> Path:
     return Path(settings().store) / "tasoc.sqlite"
 
 
-# What is kept -------------------------------------------------------------------------------
-
-
 def test_a_product_is_recorded_with_its_ancestors_once(url):
     attrs = {"provenance": records(ID, {PARENT: {**json_record(PARENT), "step": "stream_frames"}}, clip=6.5)}
     for place in ("there", "here"):
@@ -139,9 +136,6 @@ def test_a_change_that_fails_half_way_is_undone(url):
     assert get_tag("current", "sky", UNIT) == ID
 
 
-# Making and upgrading -----------------------------------------------------------------------
-
-
 def test_reading_makes_no_database():
     assert tags() == {}
     assert get_tag("current", "sky", UNIT) is None
@@ -214,9 +208,6 @@ def test_many_processes_write_an_empty_database_at_once_and_nothing_is_lost(url)
     assert len(products()) == 18
 
 
-# SQLite -------------------------------------------------------------------------------------
-
-
 def test_sqlite_keeps_a_write_ahead_log():
     upgrade()
     assert sqlite3.connect(sqlite_file()).execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -278,9 +269,6 @@ def test_a_database_that_vanished_is_made_again():
     assert tags() == {}
     set_tag("current", "sky", UNIT, OTHER)
     assert get_tag("current", "sky", UNIT) == OTHER
-
-
-# Bad addresses ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

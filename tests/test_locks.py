@@ -97,9 +97,6 @@ def test_many_threads_take_turns(tmp_path):
     assert most == [1] * 8
 
 
-# Leases, on a file system that is not local -------------------------------------------------
-
-
 @pytest.fixture
 def remote():
     """An object store in memory."""

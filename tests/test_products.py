@@ -32,9 +32,6 @@ def record(id_: str, **keywords: object) -> dict:
     return json.loads(records(id_, **keywords))
 
 
-# Tracing ------------------------------------------------------------------------------------
-
-
 def test_a_product_is_shown_with_all_its_ancestors_itself_first():
     grandparent = record(OLD, step="make_reference")
     parent = record(PARENT, parents=grandparent, step="stream_frames")
@@ -73,9 +70,6 @@ def test_a_step_that_only_one_product_descends_from_is_named():
     assert rows == [{"step": "stream_frames", "name": "id", "first": PARENT, "second": None}]
 
 
-# Tags ---------------------------------------------------------------------------------------
-
-
 def test_a_tag_points_at_the_product_that_opens():
     write("sky", OLD)
     write("sky", NEW)
@@ -98,9 +92,6 @@ def test_tags_that_are_no_plain_words_are_refused(tag):
         open_product("sky", tag=tag or "..")
 
 
-# Damage -------------------------------------------------------------------------------------
-
-
 def test_a_changed_byte_is_found_by_reading_everything():
     write("sky", OLD)
     assert damaged_files(OLD) == []
@@ -109,9 +100,6 @@ def test_a_changed_byte_is_found_by_reading_everything():
     data[7] ^= 1
     victim.write_bytes(data)
     assert damaged_files(OLD) == ["data.zarr/flux/c/0/0"]
-
-
-# Pruning ------------------------------------------------------------------------------------
 
 
 def test_a_superseded_product_goes_and_the_newest_stays():
@@ -169,9 +157,6 @@ def test_pruning_leaves_shared_stores_alone(tmp_path, monkeypatch):
     before = contents(tmp_path / "shared")
     assert len(prune(dry_run=False)) == 0
     assert contents(tmp_path / "shared") == before
-
-
-# The database, made anew --------------------------------------------------------------------
 
 
 def test_the_database_is_rebuilt_from_the_products_and_keeps_what_people_said():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -35,9 +37,6 @@ FOLDER = f"stream/s0001-1-2/{ID}"
 
 def store_path() -> Path:
     return Path(settings().store)
-
-
-# What is written is what is read ------------------------------------------------------------
 
 
 def test_a_product_opens_as_it_was_written():
@@ -129,9 +128,6 @@ def test_an_opened_product_can_be_written_again():
     again = open_product("stream").assign_attrs(product="sky", provenance_id=OTHER)
     write_product(again)
     xr.testing.assert_identical(open_product("sky").compute(), again.compute())
-
-
-# Blocks -------------------------------------------------------------------------------------
 
 
 def counted(calls: list[int], cadences: int) -> xr.Dataset:
@@ -241,9 +237,6 @@ def test_block_images_of_another_number_are_refused():
         write_product(dataset)
 
 
-# Finding ------------------------------------------------------------------------------------
-
-
 def test_the_newest_product_is_opened_unless_one_is_current_or_asked_for():
     for id_ in (ID, OTHER):
         write_product(make_dataset(id_=id_))
@@ -260,6 +253,34 @@ def test_a_tag_that_points_at_nothing_is_an_error():
     write_product(make_dataset())
     with pytest.raises(StoreError, match="no 'stream' with tag='paper-1'"):
         open_product("stream", tag="paper-1")
+
+
+def test_a_current_product_that_is_gone_is_told_and_the_newest_opens(caplog):
+    write_product(make_dataset())
+    database.set_tag("current", "stream", "s0001-1-2", OTHER)
+    assert open_product("stream").attrs["provenance_id"] == ID
+    assert f"current is {OTHER}, which is not there" in caplog.text
+
+
+def test_two_runs_of_one_product_write_it_once():
+    calls: list[int] = []
+    writing, errors = threading.Event(), []
+
+    def slow(done, of):
+        writing.set()
+        time.sleep(0.1)
+
+    first = threading.Thread(target=write_product, args=(counted(calls, 70),), kwargs={"progress": slow})
+    first.start()
+    writing.wait(30)
+    with pytest.raises(
+        StoreError, match=f"is being written by process {os.getpid()} on .*Wait until it ends"
+    ):
+        write_product(counted(errors, 70))
+    write_product(counted(errors, 70), wait=60)
+    first.join()
+    assert len(calls) == 5
+    assert errors == []
 
 
 def test_one_of_several_units_must_be_named():
@@ -327,8 +348,6 @@ def test_shared_stores_are_read_and_never_written(tmp_path, monkeypatch):
     assert not (store_path() / FOLDER).exists()
 
 
-# Bad input ----------------------------------------------------------------------------------
-
 BAD_WORDS = ["../stream", "a/b", "", ".", "..", "a b", "%2e%2e", "stream\n", "/etc/passwd", "Ström"]
 
 
@@ -378,7 +397,7 @@ def test_an_attribute_that_is_no_json_is_refused():
 
 def test_a_store_under_a_file_is_not_writable(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="not writable: .*Correct the rights or TASOC_STORE"):
+    with pytest.raises(StoreError, match="not writable: .*correct the rights or TASOC_STORE"):
         write_product(make_dataset(), store=str(tmp_path / "file" / "store"))
 
 
@@ -435,6 +454,19 @@ def small_disk(tmp_path):
         pytest.skip(f"disk full: a small file system cannot be mounted here: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+
+
+def test_a_disk_without_a_byte_left_is_an_error(small_disk):
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk / "ballast")
+    with pytest.raises(StoreError, match="No space left on device.*Free space"):
+        write_product(make_dataset(), store=str(small_disk))
 
 
 def test_a_full_disk_is_an_error_nothing_is_half_visible_and_space_lets_it_end(small_disk):
