@@ -1,0 +1,273 @@
+"""The pages and the live notebooks as a person meets them: in a real browser, without a network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import dashboard_data as data
+import nbformat
+import pytest
+
+from tasoc_kit import database, store
+from tasoc_kit.config import settings
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+PATIENCE = 60_000
+
+# What the widget library itself does; each is one element that these pages do not make.
+UPSTREAM = {
+    "aria-progressbar-name": "the line that shows work in progress has no name",
+    "empty-heading": "the bar measures its height with an empty heading",
+    "heading-order": "that empty heading is of the fifth level",
+    "region": "the layer for pop-ups lies outside the landmarks",
+}
+
+
+@dataclass
+class Visit:
+    """One open page and what was heard while it was."""
+
+    page: Any
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def go(self, url: str, wait_for: str) -> None:
+        self.page.goto(url)
+        self.page.wait_for_selector(wait_for, timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """A page that cannot reach anything but this machine, and remembers each attempt."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    visit = Visit(page)
+
+    def local_only(route: Any) -> None:
+        if urlparse(route.request.url).hostname in ("127.0.0.1", None):
+            route.continue_()
+        else:
+            visit.outside.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", local_only)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.on("console", lambda said: visit.errors.append(said.text) if said.type == "error" else None)
+    yield visit
+    page.close()
+
+
+def start(command: list[str], place: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a server whose words go to a file."""
+    with (place / "server.log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment, cwd=place)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait(server: subprocess.Popen[bytes], port: int, place: Path) -> None:
+    """Return when something listens on the port; fail with the server's words when nothing does."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"the server did not start: {(place / 'server.log').read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[tuple[str, str]]:
+    """The address of the served pages, and the store they show."""
+    place = tmp_path_factory.mktemp("dashboard")
+    environment = {"TASOC_STORE": str(place / "store"), "TASOC_CACHE": str(session_cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        cube = data.make_cube(24, 128, 128)
+        reference = data.make_reference(cube, 40)
+        apertures = data.make_apertures(reference, 40)
+        for product in (reference, apertures, data.make_light_curves(apertures)):
+            store.write_product(product)
+    settings.cache_clear()
+    port = free_port()
+    code = f"from tasoc_kit.dashboards.app import serve; serve(port={port})"
+    server = start([sys.executable, "-c", code], place, **environment)
+    try:
+        wait(server, port, place)
+        yield f"http://127.0.0.1:{port}", environment["TASOC_STORE"]
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("address", "canvases"),
+    [("", 0), ("overview", 0), ("frames", 0), ("frames?cube=simulation.tiny", 2), ("light_curves", 3)],
+)
+def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard, address, canvases):
+    from axe_playwright_python.sync_playwright import Axe
+
+    visit.go(f"{dashboard[0]}/{address}", "h1")
+    if canvases:
+        visit.page.wait_for_function(
+            f"""() => {{ const count = (root) => [...root.querySelectorAll('*')].reduce(
+            (n, e) => n + (e.tagName === 'CANVAS') + (e.shadowRoot ? count(e.shadowRoot) : 0), 0);
+            return count(document) >= {canvases} }}""",
+            timeout=PATIENCE,
+        )
+    visit.page.wait_for_timeout(500)
+    found = {violation["id"] for violation in Axe().run(visit.page).response["violations"]}
+    assert visit.page.locator("h1").count() == 1
+    assert found <= set(UPSTREAM)
+    assert visit.outside == []
+    assert visit.errors == []
+
+
+def test_stars_are_walked_judged_and_found_by_hand(visit, dashboard):
+    address, place = dashboard
+    page = visit.page
+    visit.go(f"{address}/light_curves", "tbody tr")
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    second = f"TIC {data.FIRST_TIC + 1}"
+    page.get_by_role("heading", name=second).wait_for(timeout=PATIENCE)
+    page.keyboard.press("r")
+    page.get_by_role("heading", name=f"TIC {data.FIRST_TIC + 2}").wait_for(timeout=PATIENCE)
+    page.locator("tr[data-verdict=reject]").wait_for(timeout=PATIENCE)
+    said = database.reviews("s0001-1-2", url=f"sqlite:///{place}/tasoc.sqlite")
+    assert said[["tic", "verdict"]].values.tolist() == [[data.FIRST_TIC + 1, "reject"]]
+    page.get_by_label("TIC number").fill(str(data.FIRST_TIC + 30))
+    page.get_by_label("TIC number").press("Enter")
+    page.wait_for_function(
+        "() => { const dig = (r) => [...r.querySelectorAll('*')].reduce((n, e) =>"
+        " n + (e.matches('tbody tr') ? 1 : 0) + (e.shadowRoot ? dig(e.shadowRoot) : 0), 0);"
+        " return dig(document) === 1 }",
+        timeout=PATIENCE,
+    )
+    assert visit.errors == []
+
+
+def test_a_light_curve_can_be_downloaded(visit, dashboard):
+    visit.go(f"{dashboard[0]}/light_curves?tic={data.FIRST_TIC + 3}", "tbody tr")
+    visit.page.get_by_role("heading", name=f"TIC {data.FIRST_TIC + 3}").wait_for(timeout=PATIENCE)
+    with visit.page.expect_download(timeout=PATIENCE) as download:
+        visit.page.get_by_role("button", name="CSV").click()
+    text = Path(download.value.path()).read_text()
+    assert download.value.suggested_filename.startswith(f"tic{data.FIRST_TIC + 3}-s0001-1-2-")
+    assert "provenance_id" in text
+
+
+def test_the_next_frame_and_a_tapped_pixel_come_up(visit, dashboard):
+    page = visit.page
+    visit.go(f"{dashboard[0]}/frames?cube=simulation.tiny", "canvas")
+    page.get_by_text("1 of 32").wait_for(timeout=PATIENCE)
+    before = page.get_by_role("heading", name="Pixel at").inner_text()
+    page.get_by_role("button", name="Next").first.click()
+    page.get_by_text("2 of 32").wait_for(timeout=PATIENCE)
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_timeout(1500)
+    after = page.get_by_role("heading", level=2).first.inner_text()
+    assert after != before
+    assert visit.errors == []
+
+
+def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):
+    visit.go(f"{dashboard[0]}/frames?cube=simulation.tinny", "h1")
+    visit.page.get_by_text("did you mean 'simulation.tiny'").wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+# JupyterLab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a JupyterLab of its own, and the folder it shows."""
+    place = tmp_path_factory.mktemp("lab")
+    (place / "tasoc_kit").symlink_to(Path(store.__file__).parent)
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+        *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={place}"),
+        *("--IdentityProvider.token=", "--ServerApp.password="),
+        *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+    ]
+    places = {name: str(place / name) for name in ("config", "data", "runtime", "settings", "workspaces")}
+    server = start(
+        command,
+        place,
+        PANEL_INLINE="true",
+        TASOC_CACHE=str(session_cache),
+        TASOC_STORE=str(place / "store"),
+        JUPYTER_CONFIG_DIR=places["config"],
+        JUPYTER_RUNTIME_DIR=places["runtime"],
+        JUPYTERLAB_SETTINGS_DIR=places["settings"],
+        JUPYTERLAB_WORKSPACES_DIR=places["workspaces"],
+    )
+    try:
+        wait(server, port, place)
+        yield f"http://127.0.0.1:{port}", place
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_plots_are_live_in_jupyterlab(visit, lab):
+    address, place = lab
+    cells = (
+        "import tasoc_kit as tk\ncube = tk.open_cube('simulation.tiny')\ntk.explore(cube)",
+        "import panel as pn\npn.pane.HoloViews(tk.plots.frame(cube, 3))",
+    )
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernel}
+    )
+    nbformat.write(notebook, place / "live.ipynb")
+    page = visit.page
+    visit.go(f"{address}/lab/tree/live.ipynb?reset", ".jp-Notebook .jp-Cell")
+    page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).first.click()
+    page.locator(".jp-OutputArea canvas").nth(3).wait_for(state="attached", timeout=120_000)
+    page.get_by_text("cadence 4697").first.wait_for(timeout=PATIENCE)
+    page.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("cadence 4698").first.wait_for(timeout=PATIENCE)
+    assert visit.outside == []
+    assert visit.errors == []
+
+
+@pytest.mark.parametrize("name", ["frames", "light_curves"])
+def test_a_page_opens_inside_jupyter(visit, lab, name):
+    visit.go(f"{lab[0]}/panel-preview/render/tasoc_kit/dashboards/{name}.py", "h1")
+    visit.page.get_by_text("tasoc ").first.wait_for(timeout=PATIENCE)
+    assert visit.outside == []
+    assert visit.errors == []
