@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import dask
@@ -57,7 +56,7 @@ def noise_over_floor(folder: Path) -> dict[str, tuple[float, int]]:
         sky = fit_sky(stream, plan.reference, plan.quality)
         curves = make_light_curves(stream, sky, apertures, plan.reference, plan.quality).compute()
     truth = open_truth(folder)
-    sector = Sector(SectorSettings(**json.loads((folder / "settings.json").read_text())))
+    sector = Sector(SectorSettings.model_validate_json(truth.attrs["settings"]))
     flux = np.where(good_cadences(plan.quality), curves["flux"].values.astype(float), np.nan)
     column = int(plan.cube["column"].values[0])
     floor = noise_floor(apertures, flux, curves["background"].values, sector, column)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.sky import fit_sky, sky_image
 from tasoc_kit.photometry.stars import locate_stars
 from tasoc_kit.photometry.stream import stream_frames
+from tasoc_kit.simulation import open_truth
 from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.sources.star_catalog import read_stars
@@ -82,7 +82,7 @@ def sky_errors(folder: Path, frames: int, name: str) -> dict[str, float]:
     with dask.config.set(scheduler="threads", num_workers=THREADS):
         stream = stream_frames(cube, reference, apertures, quality).compute()
     sky = fit_sky(stream, reference, quality)
-    truth = Sector(SectorSettings(**json.loads((folder / "settings.json").read_text())))
+    truth = Sector(SectorSettings.model_validate_json(open_truth(folder).attrs["settings"]))
     pixels, boxes = TemporalScatter(), TemporalScatter()
     for i in np.flatnonzero(good_cadences(quality)):
         error = sky_image(sky, reference, int(i)) - truth.truth_sky(int(i))
