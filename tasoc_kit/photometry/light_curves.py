@@ -2,8 +2,9 @@
 
 ``flux = A·D − A·B − (A·Φ + scale · A·G·Φ)·c − N·κ`` with the aperture matrix A, the sky of the
 reference B, the surface Φ·c, the strap gains G, and the pixels N of each aperture in each
-column with its offset κ. Centroids are the first moments without those of the sky. Errors
-follow from the noise model and the raw sum, which holds the sky of its own frame:
+column with its offset κ. Centroids are the first moments without those of the sky; those of
+bright stars say how far each frame is displaced, and what that changes is taken out of the fluxes.
+Errors follow from the noise model and the raw sum, which holds the sky of its own frame:
 
 ``var = a·n + b·A·D + n²·(σ_sky² + σ_structure²) + Σ_column n²·σ_κ²``
 """
@@ -21,6 +22,7 @@ from scipy.sparse import csr_matrix
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.splines import star_matrix
+from tasoc_kit.photometry.motion import MotionTable, flux_change, make_motion_table, measure_motion
 from tasoc_kit.photometry.sky import sky_ladder
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality
@@ -37,6 +39,7 @@ SERIES = {
     "centroid_column_err": np.float32,
     "pixel_quality": np.int32,
 }
+MOTION = ("motion_row", "motion_column")
 _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
 
@@ -61,6 +64,7 @@ def make_light_curves(
     reference: xr.Dataset,
     quality: xr.Dataset,
     *,
+    steady: Annotated[bool, Parameter("take the motion of the stars out of the fluxes")] = True,
     systematic: Annotated[
         float, Parameter("error added in quadrature, as a share of the flux", unit="", ge=0)
     ] = 0.0,
@@ -80,13 +84,16 @@ def make_light_curves(
         Sky and noise model of the reference.
     quality
         Bits of the mission.
+    steady
+        Take the motion of the stars out of the fluxes; needs at least eight bright, lone stars.
     systematic
         Error added in quadrature, as a share of the flux.
 
     Returns
     -------
     Lazy (star, time) series with the star table of the apertures; a star without pixels and a
-    cadence without data are NaN.
+    cadence without data are NaN. ``motion_row`` and ``motion_column`` (time) are the measured
+    displacements at the middle of the stars, NaN where too few stars could tell.
 
     Raises
     ------
@@ -100,9 +107,10 @@ def make_light_curves(
         )
     matrices = _Matrices.of(sky, apertures, reference)
     noise = float(reference["noise_floor"]), float(reference["noise_slope"])
-    shared, finish = dask.delayed(matrices), dask.delayed(_finish)
+    motion = make_motion_table(apertures, reference) if steady else None
+    shared, finish = dask.delayed((matrices, motion)), dask.delayed(_finish)
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
-    pieces: dict[str, list[da.Array]] = {name: [] for name in SERIES}
+    pieces: dict[str, list[da.Array]] = {name: [] for name in (*SERIES, *MOTION)}
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
         tables = [
@@ -111,9 +119,11 @@ def make_light_curves(
         rows = {name: sky[name].isel(time=part).data for name in _SKY}
         made = finish(shared, tables, rows, noise, systematic)
         for name, dtype in SERIES.items():
-            piece = da.from_delayed(made[name], (stars, part.stop - part.start), dtype)
-            pieces[name].append(piece)
-    variables = {name: (("star", "time"), da.concatenate(p, axis=1)) for name, p in pieces.items()}
+            pieces[name].append(da.from_delayed(made[name], (stars, part.stop - part.start), dtype))
+        for name in MOTION:
+            pieces[name].append(da.from_delayed(made[name], (part.stop - part.start,), np.float64))
+    dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
+    variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
     parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
@@ -198,14 +208,15 @@ class _Matrices:
 
 
 def _finish(
-    m: _Matrices,
+    shared: tuple[_Matrices, MotionTable | None],
     tables: list[np.ndarray],
     sky: dict[str, Any],
     noise: tuple[float, float],
     systematic: float,
 ) -> dict[str, np.ndarray]:
     """Turn the sums of one block of frames into series; the task that Dask runs."""
-    sums, *moments = (table.astype(float).T for table in tables)
+    m, table = shared
+    sums, *moments = (sums_of.astype(float).T for sums_of in tables)
     over = np.stack([m.sky_of(sky, i) for i in range(sums.shape[1])], axis=-1)
     background = m.reference_sky[:, None] + over[0]
     flux = sums - background
@@ -217,11 +228,24 @@ def _finish(
     lost = ~np.isfinite(flux) | (count == 0)
     made = {"flux": flux, "flux_err": np.sqrt(variance), "background": background}
     made |= _centroids(m, moments, over, background, flux, noise)
+    motion = np.full((flux.shape[1], 2), np.nan)
+    if table is not None:
+        motion = _steady(table, made)
     made = {name: np.where(lost, np.nan, values) for name, values in made.items()}
     no_data = (sky["frame_quality"] & KitQuality.NO_DATA) != 0
     bits = np.where(lost & ~no_data & (count > 0), int(KitQuality.NONFINITE_PIXELS), 0)
     made["pixel_quality"] = bits
-    return {name: np.ascontiguousarray(made[name], dtype) for name, dtype in SERIES.items()}
+    series = {name: np.ascontiguousarray(made[name], dtype) for name, dtype in SERIES.items()}
+    return series | dict(zip(MOTION, motion.T, strict=True))
+
+
+def _steady(table: MotionTable, made: dict[str, np.ndarray]) -> np.ndarray:
+    """Take the motion of the stars out of the fluxes, in place; return it, (time, axis)."""
+    places = np.stack([made["centroid_row"], made["centroid_column"]])
+    errors = np.stack([made["centroid_row_err"], made["centroid_column_err"]])
+    motion = measure_motion(table, places, errors)
+    made["flux"] = made["flux"] - flux_change(table, motion)
+    return motion[:, :, 0]
 
 
 def _centroids(

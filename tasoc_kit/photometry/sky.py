@@ -185,7 +185,7 @@ class _Fitter:
         column, column_err = self._columns(tables, level, coefficients, gain)
         flat = cells - self._on_cells(column)
         level, coefficients, residual = self._climb(flat, weight, noise)
-        more, column_err = self._columns(tables, level, coefficients, gain, column)
+        more, _ = self._columns(tables, level, coefficients, gain, column)
         column = column + more
         surface = self.ladder.surfaces[level]
         white = float(np.median(noise[known]))

@@ -1,0 +1,105 @@
+"""Claims about the motion of the stars and what it does to the apertures."""
+
+import numpy as np
+import pytest
+from sector import make_sector
+
+from tasoc_kit.numerics.prf import add_stars, components, radius_for
+from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.motion import flux_change, make_motion_table, measure_motion
+from tasoc_kit.photometry.quality import good_cadences
+
+
+@pytest.fixture(scope="module")
+def drifting(tmp_path_factory):
+    """A sector whose frames are far apart, so that the stars drift by a fifth of a pixel."""
+    return make_sector(tmp_path_factory.mktemp("drift") / "sector", every=24, frames=48, seed=21)
+
+
+def test_the_motion_is_measured_to_a_thousandth_of_a_pixel(drifting):
+    made, curves = drifting, drifting.light_curves
+    middle = np.array([curves["star_row"].values.mean()]), np.array([curves["star_column"].values.mean()])
+    truth = np.array([made.truth.pose(i).move(*middle) for i in range(48)])[:, :, 0]
+    good = good_cadences(made.quality)
+    for axis, name in enumerate(("motion_row", "motion_column")):
+        found, true = curves[name].values[good], truth[good, axis]
+        error = (found - found.mean()) - (true - true.mean())
+        assert np.ptp(true) > 0.05
+        # A dozen guide stars know it to 0.0005 each; the headers' own error is 0.002.
+        assert error.std() < 0.0015
+
+
+def test_the_drift_leaves_the_fluxes_of_steady_stars(drifting):
+    made = drifting
+    parts = (made.stream, made.sky, made.apertures, made.reference, made.quality)
+    raw, steady = make_light_curves(*parts, steady=False).compute(), made.light_curves
+    variable = {int(v.star) for v in made.truth.variables}
+    constant = np.array([k not in variable for k in steady["tic"].values - 9_000_000_001])
+    bright = (
+        constant & (steady["status"].values == 1) & (steady["tmag"].values < 12) & (steady["tmag"].values > 7)
+    )
+    good = good_cadences(made.quality)
+    scatter = [
+        np.median(
+            np.std(curves["flux"].values[np.ix_(bright, good)], axis=1)
+            / curves["flux_err"].values[bright, 20]
+        )
+        for curves in (raw, steady)
+    ]
+    assert bright.sum() >= 5
+    assert scatter[1] < scatter[0]
+    assert scatter[1] < 1.6
+
+
+def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
+    table = make_motion_table(sector.apertures, sector.reference)
+    apertures = sector.apertures
+    row, column = (apertures[name].values - low for name, low in (("star_row", 0.0), ("star_column", 44.0)))
+    flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - 20.451))
+    parts = components(apertures["star_row"].values, apertures["star_column"].values, camera=1, ccd=2)
+    radius = radius_for(flux, parts, floor=0.5)
+    sums = []
+    for shift in ((0.0, 0.0), (0.15, -0.1)):
+        image = np.zeros((256, 256))
+        add_stars(image, flux, row + shift[0], column + shift[1], parts, radius)
+        sums.append(_sums(apertures, image))
+    motion = np.zeros((1, 2, 3))
+    motion[0, :, 0] = 0.15, -0.1
+    change = flux_change(table, motion)[:, 0]
+    guides = table.guides
+    variable = {int(v.star) for v in sector.truth.variables}
+    guides = np.array([g for g in guides if int(apertures["tic"][g]) - 9_000_000_001 not in variable])
+    true = (sums[1] - sums[0])[guides]
+    # The drawn light is scaled to what each aperture really holds, by up to a tenth for these stars.
+    np.testing.assert_allclose(change[guides], true, rtol=0.15, atol=0.3)
+    assert np.corrcoef(change[guides], true)[0, 1] > 0.995
+
+
+def _sums(apertures, image):
+    size = apertures["row_size"].values
+    star = np.repeat(np.arange(size.size), size)
+    pixels = image[apertures["pixel_row"].values, apertures["pixel_column"].values - 44]
+    return np.bincount(star, pixels, minlength=size.size)
+
+
+def test_a_frame_without_guides_keeps_its_fluxes(sector):
+    table = make_motion_table(sector.apertures, sector.reference)
+    blind = np.full((2, sector.apertures.sizes["star"], 1), np.nan)
+    motion = measure_motion(table, blind, blind)
+    assert np.isnan(motion).all()
+    assert (flux_change(table, motion) == 0).all()
+
+
+def test_a_variable_guide_does_not_move_the_field(sector):
+    table = make_motion_table(sector.apertures, sector.reference)
+    curves = sector.light_curves
+    places = np.stack([curves["centroid_row"].values[:, :4], curves["centroid_column"].values[:, :4]])
+    errors = np.stack([curves["centroid_row_err"].values[:, :4], curves["centroid_column_err"].values[:, :4]])
+    before = measure_motion(table, places, errors)
+    places[:, table.guides[0]] += 0.5
+    np.testing.assert_allclose(measure_motion(table, places, errors)[:, :, 0], before[:, :, 0], atol=2e-3)
+
+
+def test_too_few_stars_give_no_table(sector):
+    few = sector.apertures.assign(status=("star", np.full(sector.apertures.sizes["star"], 3, np.int8)))
+    assert make_motion_table(few, sector.reference) is None
