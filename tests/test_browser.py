@@ -18,7 +18,7 @@ import dashboard_data as data
 import nbformat
 import pytest
 
-from tasoc_kit import database, store
+from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
 
 pytestmark = pytest.mark.browser
@@ -212,7 +212,7 @@ def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):
 def lab(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[tuple[str, Path]]:
     """The address of a JupyterLab of its own, and the folder it shows."""
     place = tmp_path_factory.mktemp("lab")
-    (place / "tasoc_kit").symlink_to(Path(store.__file__).parent)
+    (place / "pages").symlink_to(Path(dashboards.__file__).parent)
     port = free_port()
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
@@ -267,7 +267,7 @@ def test_plots_are_live_in_jupyterlab(visit, lab):
 
 @pytest.mark.parametrize("name", ["frames", "light_curves"])
 def test_a_page_opens_inside_jupyter(visit, lab, name):
-    visit.go(f"{lab[0]}/panel-preview/render/tasoc_kit/dashboards/{name}.py", "h1")
+    visit.go(f"{lab[0]}/panel-preview/render/pages/{name}.py", "h1")
     visit.page.get_by_text("tasoc ").first.wait_for(timeout=PATIENCE)
     assert visit.outside == []
     assert visit.errors == []

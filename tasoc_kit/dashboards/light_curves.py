@@ -223,7 +223,7 @@ class LightCurves(pn.viewable.Viewer):
             return theme.empty(
                 "No stamp", "The reference or the apertures of this product were removed.", ["tasoc products"]
             )
-        figure = plots.stamp(self.reference, self.apertures, self.star, width=280, height=270)
+        figure = plots.stamp(self.reference, self.apertures, self.star, width=255, height=255)
         return pn.pane.HoloViews(figure, linked_axes=False)
 
     # Words
@@ -295,6 +295,7 @@ class LightCurves(pn.viewable.Viewer):
             self.pages,
             self.count,
             self.reviewer,
+            self.go_on,
         ]
 
     def _verdict_bar(self) -> pn.Row:
