@@ -132,7 +132,7 @@ def shared_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def places() -> Iterator[queue.Queue[Any]]:
     """The one process of this session that runs notebooks; it finds the modules of the tests."""
-    from tasoc_kit.pipeline.executors import start_places
+    from tasoc_kit.pipeline.places import start_places
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))

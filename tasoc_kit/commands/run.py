@@ -16,8 +16,9 @@ from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
 from tasoc_kit.errors import NotebookError, TasocKitError
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
-from tasoc_kit.pipeline.executors import Result, run_plans, start_places
+from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
+from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan, read_settings
 
 __all__ = ["Options", "find_pipeline", "run_pipeline"]

@@ -7,37 +7,39 @@ unit is held by one run at a time.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from doit.cmd_base import TaskLoader2
 from doit.doit_cmd import DoitMain
-from doit.exceptions import TaskFailed
+from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ZeroReporter
 from doit.task import Task, dict_to_task
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import NotebookError, StoreError, TasocKitError
+from tasoc_kit.errors import DatabaseError, StoreError, TasocKitError
 from tasoc_kit.folders import Folder
 from tasoc_kit.locks import hold
 from tasoc_kit.pipeline.notebook import run_notebook
+from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Run
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress
 from tasoc_kit.pipeline.report import Report
-from tasoc_kit.pipeline.worker import Outcome, Place, Request, Worker
+from tasoc_kit.pipeline.worker import Place
 
-__all__ = ["SCHEDULER", "Observer", "Result", "run_plans", "start_places"]
+__all__ = ["Observer", "Result", "Silent", "run_plans"]
 
-SCHEDULER = "TASOC_SCHEDULER"
-"""Variable that tells a notebook which Dask cluster its frame tasks go to."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,96 +80,17 @@ class Silent:
         """Do nothing."""
 
 
-class ClusterWorker:
-    """A place on a Dask cluster that runs notebooks as a local worker does."""
+class _Failures(ZeroReporter):  # type: ignore[misc]
+    """Keep what doit was told of tasks that failed in a way that no error of ours describes."""
 
-    def __init__(self, scheduler: str) -> None:
-        from distributed import Client
+    def __init__(self) -> None:
+        super().__init__(sys.stderr, {})
+        self.messages: dict[str, str] = {}
 
-        self.scheduler = scheduler
-        self.client: Any = Client(scheduler, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
-
-    def run(self, request: Request, tick: Callable[[], None] = lambda: None) -> Outcome:
-        """Run one notebook on the cluster and bring its executed copy back."""
-        source = Path(request.notebook)
-        asked = asdict(request) | {"environment": request.environment | {SCHEDULER: self.scheduler}}
-        future = self.client.submit(_run_there, asked, source.name, source.read_bytes(), pure=False)
-        while not future.done():
-            time.sleep(0.2)
-            tick()
-        outcome, executed = future.result()
-        if executed:
-            Path(request.output).write_bytes(executed)
-        return Outcome(**outcome)
-
-    def close(self) -> None:
-        """Leave the cluster to its other users."""
-        self.client.close()
-
-
-def _run_there(request: dict[str, Any], name: str, notebook: bytes) -> tuple[dict[str, Any], bytes]:
-    """Run one notebook on the machine of a cluster worker."""
-    with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
-        source, output = Path(scratch) / name, Path(scratch) / "executed.ipynb"
-        source.write_bytes(notebook)
-        folder = request["folder"] if Path(request["folder"]).is_dir() else scratch
-        here = request | {"notebook": str(source), "output": str(output), "folder": folder}
-        with Worker() as worker:
-            outcome = worker.run(Request(**here))
-        return asdict(outcome), output.read_bytes() if output.exists() else b""
-
-
-@contextmanager
-def start_places(
-    executor: str = "local", number: int = 1, scheduler: str | None = None
-) -> Iterator[queue.Queue[Place]]:
-    """
-    Yield a queue of places that run one notebook each at a time.
-
-    Local ones import in the background what notebooks need, so it pays to start them early.
-
-    Parameters
-    ----------
-    executor
-        ``local`` for processes on this machine, ``dask`` for a cluster.
-    number
-        Notebooks that run at the same time.
-    scheduler
-        Address of the Dask scheduler.
-
-    Raises
-    ------
-    NotebookError
-        If the executor is unknown or the scheduler does not answer.
-    """
-    with ExitStack() as stack:
-        places: queue.Queue[Place] = queue.Queue()
-        for place in _start(executor, max(1, number), scheduler):
-            stack.callback(place.close)
-            places.put(place)
-        yield places
-
-
-def _start(executor: str, number: int, scheduler: str | None) -> list[Place]:
-    if executor == "local":
-        return [Worker() for _ in range(number)]
-    if executor != "dask" or not scheduler:
-        raise NotebookError(
-            f"--executor {executor} --scheduler {scheduler}: expected 'local', or 'dask' with the address "
-            "of a running scheduler. Start one with 'dask scheduler', or leave the option out."
-        )
-    try:
-        return [ClusterWorker(scheduler) for _ in range(number)]
-    except ImportError:
-        raise NotebookError(
-            "--executor dask: the package distributed is not installed. Install the extra: "
-            "pip install 'tasoc-kit[cluster]'."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise NotebookError(
-            f"--scheduler {scheduler}: no Dask scheduler answers ({error}); expected a running one. "
-            "Start it with 'dask scheduler', or correct the address."
-        ) from None
+    def add_failure(self, task: Task, fail: Any) -> None:
+        """Keep the last line of the failure of a task; a task whose input is missing has none."""
+        if not isinstance(fail, UnmetDependency):
+            self.messages[task.name] = str(fail.get_msg()).strip().splitlines()[-1]
 
 
 class _Loader(TaskLoader2):  # type: ignore[misc]
@@ -176,6 +99,7 @@ class _Loader(TaskLoader2):  # type: ignore[misc]
     def __init__(self, tasks: list[Task], memory: Path, number: int) -> None:
         super().__init__()
         self.tasks, self.memory, self.number = tasks, memory, number
+        self.failures = _Failures()
 
     def load_doit_config(self) -> dict[str, Any]:
         """Return how doit is to walk the graph."""
@@ -184,7 +108,7 @@ class _Loader(TaskLoader2):  # type: ignore[misc]
             "continue": True,
             "dep_file": str(self.memory / "doit"),
             "backend": "json",
-            "reporter": ZeroReporter,
+            "reporter": self.failures,
             "verbosity": 0,
         }
 
@@ -223,16 +147,14 @@ class _Execution:
         """Run one notebook and keep how it ended, in the database too."""
         self.observer.started(run)
         started = time.monotonic()
-        number = database.start_run(
-            run.pipeline, run.stage.notebook, run.unit.name, id=run.id, parameters=run.parameters
-        )
+        number = _note_start(run)
         try:
             report = self._run(run)
         except TasocKitError as error:
-            database.finish_run(number, "failed", message=str(error))
+            _note_end(number, "failed", str(error))
             self.end(Result(run, "failed", time.monotonic() - started, str(error)))
             return TaskFailed(str(error))
-        database.finish_run(number, "done", message=f"{self.folder.url}/{run.log}.ipynb")
+        _note_end(number, "done", f"{self.folder.url}/{run.log}.ipynb")
         self.end(Result(run, "made", time.monotonic() - started, report=report))
         return None
 
@@ -261,6 +183,25 @@ class _Execution:
                 )
             finally:
                 self.places.put(place)
+
+
+def _note_start(run: Run) -> int | None:
+    """Note a run in the database; the store is the truth, so a database in trouble stops no run."""
+    try:
+        return database.start_run(
+            run.pipeline, run.stage.notebook, run.unit.name, id=run.id, parameters=run.parameters
+        )
+    except DatabaseError as error:
+        _log.warning("%s is not noted in the database: %s", run.name, error)
+        return None
+
+
+def _note_end(number: int | None, status: str, message: str) -> None:
+    if number is not None:
+        try:
+            database.finish_run(number, status, message=message)
+        except DatabaseError as error:
+            _log.warning("run %d is not noted as %s in the database: %s", number, status, error)
 
 
 def _tasks(execution: _Execution, plan: Sequence[Run]) -> list[Task]:
@@ -314,11 +255,14 @@ def run_plans(
         execution = _Execution(places, _environment(places.qsize()), timeout, observer)
         memory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasoc-")))
         tasks = [task for plan in held for task in _tasks(execution, plan)]
+        loader = _Loader(tasks, memory, places.qsize())
         if tasks:
-            DoitMain(_Loader(tasks, memory, places.qsize()), config_filenames=()).run(["run"])
+            DoitMain(loader, config_filenames=()).run(["run"])
     for run in (run for plan in held for run in plan):
         if run.name not in execution.results:
-            execution.end(Result(run, "not run", message="an input of it was not made"))
+            problem = loader.failures.messages.get(run.name, "")
+            status, message = ("failed", problem) if problem else ("not run", "an input of it was not made")
+            execution.end(Result(run, status, message=message))
     return refused + [execution.results[run.name] for plan in held for run in plan]
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import xarray as xr
 
 from tasoc_kit import catalog, store
+from tasoc_kit.pipeline.places import SCHEDULER
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.ffi import science
@@ -114,6 +117,7 @@ def open_inputs(
     pipeline
         Name of the pipeline in ``pipelines.yaml``.
     """
+    _join_cluster()
     found = load_pipelines()[pipeline]
     wanted = found.stage(stage)
     opened: dict[str, Any] = {}
@@ -127,6 +131,17 @@ def open_inputs(
     if "catalogue?" in wanted.inputs:
         opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
     return SimpleNamespace(**opened)
+
+
+@lru_cache(maxsize=1)
+def _join_cluster() -> Any:
+    """Send the frame tasks of this notebook to the Dask cluster that the runner named, if it named one."""
+    address = os.environ.get(SCHEDULER)
+    if not address:
+        return None
+    from distributed import Client
+
+    return Client(address)  # type: ignore[no-untyped-call]
 
 
 def _make_inputs(pipeline: Pipeline, stage: str, unit: Unit) -> Mapping[str, str]:
