@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import tomllib
 
 import pytest
+import typer
 import yaml
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/photometry.md")
@@ -32,6 +34,32 @@ def test_every_path_in_a_page_exists(repository, page):
         r"`((?:tasoc_kit|tests|notebooks|catalogs|docs|binder)/[\w/.-]+)`", (repository / page).read_text()
     )
     assert [path for path in named if not (repository / path).exists()] == []
+
+
+def tasoc_lines(text: str) -> list[list[str]]:
+    """Return the words of every ``tasoc`` command in the code blocks of a page."""
+    lines = re.findall(r"^tasoc (.+)$", text, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_in_a_page_is_one_that_tasoc_takes(repository, page):
+    from tasoc_kit.cli import app
+
+    for words in tasoc_lines((repository / page).read_text()):
+        command = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            verb, *words = words
+            command = command.commands[verb]
+        command.make_context("tasoc", words)
+
+
+def test_the_example_of_the_readme_prints_what_the_readme_says(repository, capsys):
+    text = (repository / "README.md").read_text()
+    code, printed = re.search(r"```python\n(.*?)```\s+```\n(.*?)```", text, re.DOTALL).groups()
+    exec(compile(code, "README.md", "exec"), {})
+    variable = re.compile(r"^    (\w+) +(\(.*?\)) (\w+)", re.MULTILINE)
+    assert variable.findall(capsys.readouterr().out) == variable.findall(printed) != []
 
 
 def test_the_readme_and_the_guide_are_short(repository):
