@@ -198,14 +198,15 @@ def _mean_image(
     surface = ladder.surfaces[level]
     rows, columns = reader.shape
     height = max(1, min(rows, BAND_BYTES // (4 * columns * plan.index.size)))
-    frame = np.empty(reader.shape, np.float32)
     mean = np.empty(reader.shape, np.float32)
     for start in range(0, rows, height):
         band = slice(start, min(start + height, rows))
         stack = np.empty((plan.index.size, band.stop - band.start, columns), np.float32)
+        # A reader of some rows asks the files for those rows alone.
+        rows_reader = open_frames(cube.isel(row=band))
         for k, i in enumerate(plan.index):
-            reader.read(int(i), frame)
+            rows_reader.read(int(i), stack[k])
             sky = surface.rows.pixels[band] @ coefficients[k] @ surface.columns.pixels.T
-            stack[k] = frame[band] - sky
+            stack[k] -= sky
         mean[band] = clipped_mean(stack, noise[0], noise[1], 0.0, clip)
     return mean
