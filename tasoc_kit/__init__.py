@@ -10,6 +10,7 @@ _PUBLIC = {
     "open_cube": "catalog",
     "open_product": "store",
     "write_product": "store",
+    "science": "sources.ffi",
     "where": "sources.pointings",
     "read_stars": "sources.star_catalog",
     "make_quality": "photometry.quality",
