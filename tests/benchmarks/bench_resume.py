@@ -30,8 +30,8 @@ RUN = ("run", "photometry", "--cube", "simulation.tiny")
 IN_BLOCKS = ("--set", "stream.block=8")
 PRODUCTS = ("quality", "pointing", "stars", "reference", "apertures", "stream", "sky", "light_curves")
 MARK = "TASOC_KILL_MARK"
-LONGEST = 25.0
-"""Seconds after its start at which a run is killed at the latest."""
+LONGEST = 30.0
+"""Seconds after its start at which a run is killed at the latest, where no whole run was timed."""
 PATIENCE = 300.0
 """Seconds after which a run that says nothing has failed."""
 
@@ -210,14 +210,15 @@ def kill_and_compare(
         If a process outlives the run that started it, a resumed run does not end well, or a
         product differs.
     """
-    chance, tally = random.Random(seed), Tally()
+    chance, tally, longest = random.Random(seed), Tally(), LONGEST
     if whole is None:
+        began = time.monotonic()
         finish(folder / "whole", cache, options)
-        whole = complete(folder / "whole")
+        whole, longest = complete(folder / "whole"), time.monotonic() - began
     pending, store = 0, folder / "killed-0"
     while tally.kills < kills:
         aimed = in_write - tally.in_write >= kills - tally.kills or chance.random() < 0.5
-        half = strike(store, cache, options, chance, None if aimed else chance.uniform(0.5, LONGEST))
+        half = strike(store, cache, options, chance, None if aimed else chance.uniform(0.5, longest))
         if half is not None:
             tally.kills, pending = tally.kills + 1, pending + 1
             tally.in_write += bool(half)
