@@ -9,7 +9,6 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database, store
-from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.noise import measure_noise
 from tasoc_kit.provenance import lineage
 
@@ -95,10 +94,7 @@ def describe(dataset: xr.Dataset) -> dict[str, str]:
         facts["notebook"] = (
             f"{html.escape(str(run['notebook']))}, run {run['run']}, {made:%Y-%m-%d %H:%M} UTC"
         )
+        if str(run["message"]).endswith(".ipynb"):
+            facts["executed as"] = f"<code>{html.escape(str(run['message']))}</code>"
     facts["records"] = f"<code>tasoc provenance show {identity}</code>"
     return facts
-
-
-def unit_title(dataset: xr.Dataset) -> str:
-    """Return how a unit is called on a page."""
-    return title_of(dataset)
