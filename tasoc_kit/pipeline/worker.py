@@ -8,6 +8,7 @@ on its standard output. It and all that it started die with the process that sta
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -233,6 +234,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _preload()
+    # What was imported stays shared with the forks: their garbage collector would touch every page of it.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         _serve(line, answers)
 
