@@ -13,6 +13,7 @@ import xarray as xr
 
 __all__ = [
     "DEFAULT_BAD_BITS",
+    "DEFAULT_BAD_KIT_BITS",
     "DIMENSIONS",
     "VARIABLES",
     "ApertureFlag",
@@ -227,6 +228,15 @@ DEFAULT_BAD_BITS = int(
     | TessQuality.SCATTERED_LIGHT
 )
 """The TESS bits that TASOC leaves out by default (Handberg+ 2021)."""
+
+DEFAULT_BAD_KIT_BITS = int(
+    KitQuality.FLAGGED_BAD_DATA
+    | KitQuality.MANUAL_EXCLUDE
+    | KitQuality.NO_DATA
+    | KitQuality.SKY_RESIDUAL
+    | KitQuality.NONFINITE_PIXELS
+)
+"""Our bits of a cadence that is set apart; a high sky or a moved frame is corrected, and only noisier."""
 
 
 def flag_names(value: int, flags: type[IntFlag]) -> list[str]:

@@ -15,7 +15,7 @@ from bokeh.models import HoverTool
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality, TessQuality, flag_names
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality, flag_names
 
 __all__ = ["find_star", "flag_spans", "light_curve", "one_star", "pixel_series", "quality_spans", "series"]
 
@@ -103,7 +103,11 @@ def _with_flags(table: pd.DataFrame, quantity: str, bad_bits: int) -> pd.DataFra
     names = [
         flag_names(t, TessQuality) + flag_names(k, KitQuality) for t, k in zip(mission, ours, strict=True)
     ]
-    good = ((mission & bad_bits) == 0) & (ours == 0) & np.isfinite(table[quantity].to_numpy())
+    good = (
+        ((mission & bad_bits) == 0)
+        & ((ours & DEFAULT_BAD_KIT_BITS) == 0)
+        & np.isfinite(table[quantity].to_numpy())
+    )
     return table.assign(flags=[", ".join(one) for one in names], good=good)
 
 

@@ -10,7 +10,7 @@ from bokeh.models import HoverTool
 from tasoc_kit.numerics.noise import expected_noise
 from tasoc_kit.numerics.statistics import point_to_point
 from tasoc_kit.plots.theme import GOOD, MODEL, series_options
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
 
 __all__ = ["measure_noise", "noise", "noise_model"]
 
@@ -35,7 +35,7 @@ def measure_noise(light_curves: xr.Dataset, *, bad_bits: int = DEFAULT_BAD_BITS)
     """
     good = (light_curves["quality"].values & bad_bits) == 0
     if "frame_quality" in light_curves.variables:
-        good &= light_curves["frame_quality"].values == 0
+        good &= (light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
     flux = light_curves["flux"].transpose("star", "time").isel(time=np.flatnonzero(good))
     stars = light_curves.sizes["star"]
     ptp, level = np.full(stars, np.nan), np.full(stars, np.nan)
