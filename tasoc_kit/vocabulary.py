@@ -235,6 +235,8 @@ DEFAULT_BAD_KIT_BITS = int(
     | KitQuality.NO_DATA
     | KitQuality.SKY_RESIDUAL
     | KitQuality.NONFINITE_PIXELS
+    | KitQuality.COSMIC_RAY
+    | KitQuality.SIGMA_CLIP
 )
 """Our bits of a cadence that is set apart; a high sky or a moved frame is corrected, and only noisier."""
 
