@@ -11,7 +11,7 @@ Errors follow from the noise model and the raw sum, which holds the sky of its o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import dask
@@ -136,6 +136,10 @@ _SKY = (
 )  # fmt: skip
 
 
+STARS_AT_ONCE = 1024
+"""Stars whose series are made together: few enough for their tables to stay in the cache."""
+
+
 @dataclass(frozen=True)
 class _Matrices:
     """What the sky brings into each aperture, as sparse matrices that are made once."""
@@ -178,6 +182,8 @@ class _Matrices:
             surface = ladder.surfaces[int(level)]
             plain = [star_matrix(surface, size, row, column, w) for w in weights]
             strapped = [star_matrix(surface, size, row, column, w * gain) for w in weights]
+            for matrix in strapped:
+                matrix.eliminate_zeros()
             surfaces[int(level)] = (*plain, *strapped)
         columns = per_column(weights[0])
         return cls(
@@ -193,18 +199,35 @@ class _Matrices:
             surfaces=surfaces,
         )
 
-    def sky_of(self, sky: dict[str, Any], frame: int) -> np.ndarray:
-        """Return sum and first moments (3, star) of the sky of one frame over that of the reference."""
-        matrices = self.surfaces[int(sky["sky_level"][frame])]
-        coefficients = sky["coefficient"][frame][: matrices[0].shape[1]].astype(float)
-        scale, columns = float(sky["strap_scale"][frame]), sky["column_noise"][frame].astype(float)
-        by_column = (self.columns, *self.column_moments)
-        return np.stack(
-            [
-                plain @ coefficients + scale * (strapped @ coefficients) + offset @ columns
-                for plain, strapped, offset in zip(matrices[:3], matrices[3:], by_column, strict=True)
-            ]
+    def part(self, stars: slice | np.ndarray) -> _Matrices:
+        """Return the matrices of some of the stars."""
+        return _Matrices(
+            self.count[stars],
+            self.column_square[stars],
+            self.reference_sky[stars],
+            self.reference_moments[:, stars],
+            self.second_moments[:, stars],
+            self.offset_sums[:, :, stars],
+            self.centre[:, stars],
+            self.columns[stars],
+            (self.column_moments[0][stars], self.column_moments[1][stars]),
+            {level: tuple(one[stars] for one in matrices) for level, matrices in self.surfaces.items()},
         )
+
+    def sky_of(self, sky: dict[str, Any]) -> np.ndarray:
+        """Return sum and first moments (3, star, time) of the skies over that of the reference."""
+        levels, by_column = sky["sky_level"], (self.columns, *self.column_moments)
+        over = np.empty((3, self.count.size, levels.size))
+        for level in np.unique(levels):
+            matrices, frames = self.surfaces[int(level)], np.flatnonzero(levels == level)
+            coefficients = sky["coefficient"][frames, : matrices[0].shape[1]].astype(float).T
+            columns = sky["column_noise"][frames].astype(float).T
+            scaled = coefficients * sky["strap_scale"][frames].astype(float)
+            for k, (plain, strapped, offset) in enumerate(
+                zip(matrices[:3], matrices[3:], by_column, strict=True)
+            ):
+                over[k][:, frames] = plain @ coefficients + strapped @ scaled + offset @ columns
+        return over
 
 
 def _finish(
@@ -216,8 +239,37 @@ def _finish(
 ) -> dict[str, np.ndarray]:
     """Turn the sums of one block of frames into series; the task that Dask runs."""
     m, table = shared
-    sums, *moments = (sums_of.astype(float).T for sums_of in tables)
-    over = np.stack([m.sky_of(sky, i) for i in range(sums.shape[1])], axis=-1)
+    stars, frames = m.count.size, len(sky["sky_level"])
+    motion = np.full((frames, 2, 3), np.nan)
+    if table is not None:
+        guides = replace(table, guides=np.arange(table.guides.size), field=table.field[table.guides])
+        seen = _series(m.part(table.guides), [t[:, table.guides] for t in tables], sky, noise, systematic)
+        places, errors = (
+            np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")
+        )
+        motion = measure_motion(guides, places, errors)
+    series = {name: np.empty((stars, frames), dtype) for name, dtype in SERIES.items()}
+    for start in range(0, stars, STARS_AT_ONCE):
+        some = slice(start, min(start + STARS_AT_ONCE, stars))
+        made = _series(m.part(some), [t[:, some] for t in tables], sky, noise, systematic)
+        if table is not None:
+            part = replace(table, flux=table.flux[some], field=table.field[some])
+            made["flux"] -= flux_change(part, motion)
+        for name, values in made.items():
+            series[name][some] = values
+    return series | dict(zip(MOTION, motion[:, :, 0].T, strict=True))
+
+
+def _series(
+    m: _Matrices,
+    tables: list[np.ndarray],
+    sky: dict[str, Any],
+    noise: tuple[float, float],
+    systematic: float,
+) -> dict[str, np.ndarray]:
+    """Return the series of some stars, their motion left in."""
+    sums, *moments = (sums_of.T.astype(float, order="C") for sums_of in tables)
+    over = m.sky_of(sky)
     background = m.reference_sky[:, None] + over[0]
     flux = sums - background
     count = m.count[:, None]
@@ -228,24 +280,11 @@ def _finish(
     lost = ~np.isfinite(flux) | (count == 0)
     made = {"flux": flux, "flux_err": np.sqrt(variance), "background": background}
     made |= _centroids(m, moments, over, background, flux, noise)
-    motion = np.full((flux.shape[1], 2), np.nan)
-    if table is not None:
-        motion = _steady(table, made)
-    made = {name: np.where(lost, np.nan, values) for name, values in made.items()}
+    for values in made.values():
+        values[lost] = np.nan
     no_data = (sky["frame_quality"] & KitQuality.NO_DATA) != 0
-    bits = np.where(lost & ~no_data & (count > 0), int(KitQuality.NONFINITE_PIXELS), 0)
-    made["pixel_quality"] = bits
-    series = {name: np.ascontiguousarray(made[name], dtype) for name, dtype in SERIES.items()}
-    return series | dict(zip(MOTION, motion.T, strict=True))
-
-
-def _steady(table: MotionTable, made: dict[str, np.ndarray]) -> np.ndarray:
-    """Take the motion of the stars out of the fluxes, in place; return it, (time, axis)."""
-    places = np.stack([made["centroid_row"], made["centroid_column"]])
-    errors = np.stack([made["centroid_row_err"], made["centroid_column_err"]])
-    motion = measure_motion(table, places, errors)
-    made["flux"] = made["flux"] - flux_change(table, motion)
-    return motion[:, :, 0]
+    made["pixel_quality"] = np.where(lost & ~no_data & (count > 0), int(KitQuality.NONFINITE_PIXELS), 0)
+    return made
 
 
 def _centroids(
