@@ -29,6 +29,7 @@ from tasoc_kit.step import Parameter, step
 __all__ = ["aperture_pixels", "stream_frames"]
 
 FRAMES_PER_TASK = 8
+ROWS_AT_ONCE = 32
 BRIGHT_OVER_SKY = 1.0
 """A pixel is no sky where the stars alone bring more variance than this times the sky's."""
 
@@ -213,16 +214,20 @@ def _forget(out: FrameTables) -> None:
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Put the tasks of one block together, in order."""
     count = sum(part["count"] for part in parts)
-    image = parts[0]["image"].astype(np.float64)
-    for part in parts[1:]:
-        image += part["image"]
+    mean = np.empty_like(parts[0]["image"])
+    # Some rows at a time, so that the sums in double precision stay in the cache.
+    for start in range(0, mean.shape[0], ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        total = parts[0]["image"][rows].astype(np.float64)
+        for part in parts[1:]:
+            total += part["image"][rows]
+        mean[rows] = total / count if count else np.nan
     joined = {
         name: np.concatenate([part[name] for part in parts])
         for name in (*FrameTables._fields, "finite_pixels", "zero_pixels")
     }
-    mean = image / count if count else np.full(image.shape, np.nan)
     return joined | {
-        "block_image": mean[None].astype(np.float32),
+        "block_image": mean[None],
         "block_frames": np.asarray([count], np.int32),
     }
 
