@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -283,6 +284,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.frames < 32:
         parser.error(f"--frames {given.frames}; expected at least 32")
+    # Ends as an exception, which lets the scratch folder go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="tasoc-photometry-", dir=given.scratch) as folder:
         scratch = Path(folder)
         os.environ |= {
