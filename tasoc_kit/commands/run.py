@@ -20,6 +20,7 @@ from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan, read_settings
+from tasoc_kit.pipeline.worker import compute_here
 
 __all__ = ["Options", "find_pipeline", "run_pipeline"]
 
@@ -118,6 +119,7 @@ def find_pipeline(name: str) -> Pipeline:
 def run_pipeline(options: Options) -> int:
     """Run a pipeline on its units and return the exit code: 0, or 1 where a run failed."""
     started = time.monotonic()
+    compute_here()
     pipeline = find_pipeline(options.pipeline)
     stages = {stage.name for stage in pipeline.between(options.first, options.last)}
     chosen = read_settings(pipeline, options.assignments, options.config)

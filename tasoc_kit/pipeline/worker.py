@@ -28,7 +28,7 @@ from typing import IO, Any, Protocol, Self
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.bound import die_with
 
-__all__ = ["Outcome", "Place", "Request", "Worker", "execute"]
+__all__ = ["Outcome", "Place", "Request", "Worker", "compute_here", "execute"]
 
 PRELOADED = (
     "papermill",
@@ -48,6 +48,12 @@ PRELOADED = (
 )
 """Modules that are imported before the fork; one that is absent is imported where it is missed."""
 
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+"""One BLAS thread, as threads are ours; few arenas, for each keeps memory; no word of debuggers."""
 _TICK = 0.2
 
 
@@ -97,7 +103,7 @@ class Worker:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tasoc_kit.pipeline.worker", str(os.getpid())]
-        environment = {"OPENBLAS_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | dict(os.environ)
+        environment = _ENVIRONMENT | dict(os.environ)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -183,11 +189,24 @@ def _cell(path: str) -> int:
     return sum(1 for cell in written if cell["metadata"].get("papermill", {}).get("start_time"))
 
 
+def compute_here() -> None:
+    """Let Dask compute in threads of this process, unless a notebook joins a cluster later."""
+    import dask
+    from dask.threaded import get
+
+    # Named by a word, or not at all, Dask imports distributed to ask for a cluster: 60 MB.
+    dask.config.set(scheduler=get)
+
+
 def _preload() -> None:
     warnings.simplefilter("ignore")
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    compute_here()
+    # What was imported is shared with every fork as long as nobody writes to it, and a collection would.
+    gc.collect()
+    gc.freeze()
 
 
 def _serve(line: str, answers: IO[str]) -> None:
