@@ -13,6 +13,7 @@ from tiny_pipeline import make_unit, write_pipeline
 from typer.testing import CliRunner
 
 from tasoc_kit import cli, database, store
+from tasoc_kit.catalog import open_cube
 from tasoc_kit.commands.run import Bars, Options, _cut
 from tasoc_kit.commands.status import read_status
 from tasoc_kit.config import settings
@@ -123,8 +124,8 @@ def test_a_dry_run_says_what_would_be_read_and_runs_nothing(
     )
     assert code == 0
     assert told.count("to do") >= 9
-    cube_bytes = 32 * 128 * 172 * 4
-    assert f"reads {(cube_bytes + cube_bytes) / 1e6:.1f} MB" in told
+    once = 4 * open_cube("simulation.tiny")["flux"].size
+    assert f"reads {2 * once / 1e6:.1f} MB" in told  # 32 frames: all for the reference, all for the stream
     assert len(store.list_products()) == 0
 
 
