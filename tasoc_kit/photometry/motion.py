@@ -64,8 +64,8 @@ def _fit_width(apertures: xr.Dataset, reference: xr.Dataset, guides: np.ndarray)
     image = reference["reference"].values
     origin = int(reference["row"].values[0]), int(reference["column"].values[0])
     observed, rows, columns = [], [], []
-    for star in guides:
-        row, column = float(apertures["star_row"][star]), float(apertures["star_column"][star])
+    places = zip(apertures["star_row"].values[guides], apertures["star_column"].values[guides], strict=True)
+    for row, column in places:
         i, j = round(row) - origin[0], round(column) - origin[1]
         box = image[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
         if box.shape == (3, 3) and np.isfinite(box).all() and box.sum() > 0:
@@ -75,17 +75,16 @@ def _fit_width(apertures: xr.Dataset, reference: xr.Dataset, guides: np.ndarray)
     if len(observed) < FEWEST_GUIDES:
         return 1.0
     camera, ccd = int(reference.attrs["camera"]), int(reference.attrs["ccd"])
+    row, column = np.asarray(rows), np.asarray(columns)
     steps = np.arange(-1, 2)
+    d_row = (np.rint(row) - row)[:, None, None] + steps[None, :, None]
+    d_column = (np.rint(column) - column)[:, None, None] + steps[None, None, :]
     median = []
     for width in WIDTHS:
-        parts = components(np.asarray(rows), np.asarray(columns), camera=camera, ccd=ccd, width=width)
-        share = []
-        for row, column, part in zip(rows, columns, parts, strict=True):
-            response = pixel_response(
-                (round(row) + steps - row)[:, None], (round(column) + steps - column)[None, :], part
-            )
-            share.append(response[1, 1] / response.sum())
-        median.append(np.median(np.asarray(share) - observed))
+        parts = components(row, column, camera=camera, ccd=ccd, width=width)
+        response = pixel_response(d_row, d_column, parts.transpose(1, 2, 0)[..., None, None])
+        share = response[:, 1, 1] / response.sum(axis=(1, 2))
+        median.append(np.median(share - observed))
     # A wider PRF has a lower peak, so the difference falls with the width.
     return float(np.interp(0.0, -np.asarray(median), WIDTHS))
 

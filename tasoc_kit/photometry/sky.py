@@ -11,8 +11,11 @@ surface.
 
 from __future__ import annotations
 
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -94,10 +97,11 @@ def fit_sky(
     fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)
     frames: list[_FrameSky] = []
     size = int(stream.attrs.get("block", 64))
-    names = ["cells", "cell_used", "cell_variance", "column_cells", "column_used"]
-    for start in range(0, stream.sizes["time"], size):
-        block = stream[names].isel(time=slice(start, start + size)).compute()
-        frames += [fitter.fit(block.isel(time=i), start + i) for i in range(block.sizes["time"])]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        for start in range(0, stream.sizes["time"], size):
+            block = stream[list(_Tables._fields)].isel(time=slice(start, start + size)).compute()
+            tables = zip(*(block[name].values for name in _Tables._fields), strict=True)
+            frames += threads.map(fitter.fit, (_Tables(*one) for one in tables), itertools.count(start))
     return _collect(stream, quality, straps, frames, high_sky)
 
 
@@ -130,6 +134,26 @@ def sky_image(sky: xr.Dataset, reference: xr.Dataset, frame: int) -> np.ndarray:
     smooth = surface.on_pixels(coefficients.reshape(surface.coefficient_shape))
     gain = 1 + float(one["strap_scale"]) * sky["strap_gain"].values
     return reference["reference_sky"].values + gain * smooth + one["column_noise"].values
+
+
+class _Tables(NamedTuple):
+    """What the stream keeps of the sky of one frame."""
+
+    cells: np.ndarray
+    cell_used: np.ndarray
+    cell_variance: np.ndarray
+    column_cells: np.ndarray
+    column_used: np.ndarray
+
+
+class _Fit(NamedTuple):
+    """One surface, and how well it describes the cells."""
+
+    level: int
+    coefficients: np.ndarray
+    residual: float
+    far: float
+    """Share of the cells that are far off the surface."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +191,10 @@ class _Fitter:
             for s in ladder.surfaces
         ]
 
-    def fit(self, tables: xr.Dataset, frame: int) -> _FrameSky:
+    def fit(self, tables: _Tables, frame: int) -> _FrameSky:
         """Fit one frame from its tables."""
-        cells = tables["cells"].values.astype(float)
-        used = tables["cell_used"].values.astype(float)
+        cells = tables.cells.astype(float)
+        used = tables.cell_used.astype(float)
         full = self.cell_rows[:, None] * self.cell_columns[None, :]
         known = np.isfinite(cells) & (used >= USED_SHARE * full)
         if not known.any():
@@ -178,13 +202,13 @@ class _Fitter:
         if not known.any():
             return self._nothing()
         weight = np.where(known, used / full, 0.0)
-        noise = np.sqrt(tables["cell_variance"].values / np.maximum(used, 1))
+        noise = np.sqrt(tables.cell_variance / np.maximum(used, 1))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         level = min(COLUMN_LEVEL, self.top)
         coefficients = self.ladder.fit(cells, weight, level)
         column, column_err = self._columns(tables, level, coefficients, gain)
         flat = cells - self._on_cells(column)
-        level, coefficients, residual = self._climb(flat, weight, noise)
+        level, coefficients, residual, far = self._climb(flat, weight, noise)
         more, _ = self._columns(tables, level, coefficients, gain, column)
         column = column + more
         surface = self.ladder.surfaces[level]
@@ -197,10 +221,10 @@ class _Fitter:
             float(np.median(surface.on_cells(coefficients))),
             residual,
             white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
-            white * float(np.sqrt(max(0.0, residual**2 - 1))) if np.isfinite(residual) else 0.0,
+            white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum()))
-            or level == len(self.ladder.surfaces) - 1 >= COLUMN_LEVEL
-            or self._torn(flat, weight, noise, level, coefficients),
+            or far > FAR_SHARE
+            or level == len(self.ladder.surfaces) - 1 >= COLUMN_LEVEL,
         )
 
     def _nothing(self) -> _FrameSky:
@@ -214,7 +238,7 @@ class _Fitter:
 
     def _columns(
         self,
-        tables: xr.Dataset,
+        tables: _Tables,
         level: int,
         coefficients: np.ndarray,
         gain: np.ndarray,
@@ -227,11 +251,11 @@ class _Fitter:
         """
         surface = self.ladder.surfaces[level]
         smooth = self.band_rows[level] @ coefficients @ surface.columns.pixels.T
-        used = tables["column_used"].values.astype(float)
-        left = np.where(used > 0, tables["column_cells"].values - gain * smooth - known, 0.0)
+        used = tables.column_used.astype(float)
+        left = np.where(used > 0, tables.column_cells - gain * smooth - known, 0.0)
         amount = used.sum(axis=0)
         offset = np.divide((used * left).sum(axis=0), amount, out=np.zeros(amount.size), where=amount > 0)
-        variance = float(np.nanmedian(tables["cell_variance"].values))
+        variance = float(np.nanmedian(tables.cell_variance))
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
         real = (
@@ -243,11 +267,9 @@ class _Fitter:
         typical = float(np.median(error))
         return offset * share, float(np.sqrt(real * typical**2 / (real + typical**2))) if real else 0.0
 
-    def _climb(
-        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray
-    ) -> tuple[int, np.ndarray, float]:
+    def _climb(self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray) -> _Fit:
         """
-        Climb the ladder until what is left is white; return level, coefficients, residual.
+        Climb the ladder until what is left is white.
 
         The level with the smallest expected error is kept: the structure that it leaves, plus
         the noise that its coefficients bring in.
@@ -255,24 +277,23 @@ class _Fitter:
         weight = weight.copy()
         known = max(1, int((weight > 0).sum()))
         coefficients = self.ladder.surfaces[0].fit(cells, weight, ridge=0.0)
-        residual = self._residual(cells, weight, noise, 0, coefficients)
-        best = (np.inf, 0, coefficients, residual)
+        best, least = _Fit(0, coefficients, 0.0, 0.0), np.inf
         for level in range(self.top + 1):
+            below = coefficients
             if level > 0:
-                below = coefficients
                 coefficients = self.ladder.climb(cells, weight, level, below)
-                if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
-                    coefficients = self.ladder.climb(cells, weight, level, below)
-                residual = self._residual(cells, weight, noise, level, coefficients)
-            score = max(0.0, residual**2 - 1) + self.ladder.surfaces[level].size / known
-            if score < best[0] or level <= COLUMN_LEVEL:
-                best = (score, level, coefficients, residual)
-            # A plane is too little for a full frame; after that, only what is not white is worth more.
-            if level >= COLUMN_LEVEL and (
-                residual <= self.white or self._noise_above(level, known) >= best[0]
-            ):
+            if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
+                coefficients = self.ladder.climb(cells, weight, level, below)
+            if level < min(COLUMN_LEVEL, self.top):
+                # A plane is too little for a full frame, but all that a cutout has.
+                continue
+            fit = self._judge(cells, weight, noise, level, coefficients)
+            score = max(0.0, fit.residual**2 - 1) + self.ladder.surfaces[level].size / known
+            if score < least:
+                best, least = fit, score
+            if fit.residual <= self._limit(known) or self._noise_above(level, known) >= least:
                 break
-        return best[1:]
+        return best
 
     def _limit(self, known: int) -> float:
         """Return the residual that is white enough; few cells cannot tell it better than this."""
@@ -298,28 +319,26 @@ class _Fitter:
     def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
         return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
 
-    def _residual(
+    def _judge(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
-    ) -> float:
-        """Return the scatter of the residuals over their white level: that of the inner 90 % of the cells."""
+    ) -> _Fit:
+        """
+        Judge a fit by its residuals over their white level.
+
+        Their scatter is that of the inner 90 % of the cells. Cells far off tell of something that
+        no surface describes, as on either side of a sharp edge.
+        """
         kept = weight > 0
         if kept.sum() < FEWEST_CELLS:
-            return 0.0
+            return _Fit(level, coefficients, 0.0, 0.0)
         left = self._left(cells, noise, level, coefficients)
-        scatter = (
-            float(np.quantile(np.abs(left[kept]), INNER)) / INNER_SIGMA / self._white_level(left, weight)
-        )
+        white, distance = self._white_level(left, weight), np.abs(left[kept])
+        residual = float(np.quantile(distance, INNER)) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
-        return scatter / np.sqrt(freedom) if freedom > FREEDOM else scatter
-
-    def _torn(
-        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
-    ) -> bool:
-        """Return True if many cells stand far off the surface, as on either side of a sharp edge."""
-        left = self._left(cells, noise, level, coefficients)
-        far = np.abs(left[weight > 0]) > FAR * self._white_level(left, weight)
-        return bool(far.mean() > FAR_SHARE)
+        if freedom > FREEDOM:
+            residual /= np.sqrt(freedom)
+        return _Fit(level, coefficients, residual, float(np.mean(distance > FAR * white)))
 
     def _drop_outliers(
         self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray

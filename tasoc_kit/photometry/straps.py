@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from scipy.sparse import csr_array
 
 from tasoc_kit.numerics.detector import is_strap
 
@@ -37,17 +38,23 @@ class Straps:
     """(time) how strongly the straps answer to the light of this frame."""
 
 
-def _neighbours(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _neighbours(columns: np.ndarray) -> tuple[np.ndarray, csr_array]:
     """Return the strap columns (indices) and, for each, the weights of its neighbours."""
     strap = is_strap(columns)
     index = np.flatnonzero(strap)
     near = np.abs(columns[None, :] - columns[index][:, None]) <= REACH
     weight = (near & ~strap[None, :]).astype(float)
     kept = weight.sum(axis=1) >= FEWEST_COLUMNS
-    return index[kept], weight[kept]
+    return index[kept], csr_array(weight[kept])
 
 
-def _compare(stream: xr.Dataset, index: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+def _beside(values: np.ndarray, weight: csr_array) -> np.ndarray:
+    """Return the weighted sum over the neighbours of each strap, (time, band, strap)."""
+    total = weight @ values.reshape(-1, values.shape[-1]).T
+    return np.ascontiguousarray(total.T).reshape(*values.shape[:-1], weight.shape[0])
+
+
+def _compare(stream: xr.Dataset, index: np.ndarray, weight: csr_array) -> tuple[np.ndarray, ...]:
     """Return sky beside each strap, difference to it, and weight of both, (time, band, strap)."""
     sky, difference, amount = [], [], []
     step = int(stream.attrs.get("block", 64))
@@ -55,8 +62,7 @@ def _compare(stream: xr.Dataset, index: np.ndarray, weight: np.ndarray) -> tuple
         part = stream[["column_cells", "column_used"]].isel(time=slice(start, start + step)).compute()
         used = part["column_used"].values.astype(np.float64)
         cells = np.where(used > 0, part["column_cells"].values, 0.0)
-        beside = (used * cells) @ weight.T
-        count = used @ weight.T
+        beside, count = (_beside(values, weight) for values in (used * cells, used))
         level = np.divide(beside, count, out=np.zeros_like(beside), where=count > 0)
         sky.append(level.astype(np.float32))
         difference.append((cells[:, :, index] - level).astype(np.float32))
