@@ -13,7 +13,6 @@ from tiny_pipeline import make_unit, write_pipeline
 from typer.testing import CliRunner
 
 from tasoc_kit import cli, database, store
-from tasoc_kit.catalog import open_cube
 from tasoc_kit.commands.run import Bars, Options, _cut
 from tasoc_kit.commands.status import read_status
 from tasoc_kit.config import settings
@@ -21,6 +20,7 @@ from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import run_plans
+from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan
 from tasoc_kit.pipeline.worker import Place
 
@@ -124,7 +124,7 @@ def test_a_dry_run_says_what_would_be_read_and_runs_nothing(
     )
     assert code == 0
     assert told.count("to do") >= 9
-    once = 4 * open_cube("simulation.tiny")["flux"].size
+    once = 4 * open_unit("simulation.tiny").cube["flux"].size
     assert f"reads {2 * once / 1e6:.1f} MB" in told  # 32 frames: all for the reference, all for the stream
     assert len(store.list_products()) == 0
 
