@@ -42,6 +42,13 @@ def _shipped(name: str) -> Path:
     return checkout if (package.parent / "pyproject.toml").exists() else package / "share" / name
 
 
+def _near(name: str) -> str:
+    """Return a folder beside the checkout's files from anywhere inside it, else here."""
+    checkout = Path(__file__).parent.parent
+    inside = (checkout / "pyproject.toml").exists() and checkout in Path.cwd().parents
+    return str(checkout / name) if inside else f"./{name}"
+
+
 def _database(store: str) -> str:
     local = "://" not in store
     folder = Path(store).absolute() if local else Path.cwd()
@@ -57,14 +64,14 @@ def _threads() -> int:
 def settings() -> Settings:
     """Return the settings of this process; ``settings.cache_clear()`` reads them anew."""
     get = os.environ.get
-    store = get("TASOC_STORE", "./store")
+    store = get("TASOC_STORE") or _near("store")
     shared = get("TASOC_SHARED_STORES", "")
     return Settings(
         store=store,
         shared_stores=tuple(url.strip() for url in shared.split(",") if url.strip()),
         database=get("TASOC_DATABASE") or _database(store),
-        data=get("TASOC_DATA", "./data"),
-        cache=Path(get("TASOC_CACHE", "./cache")),
+        data=get("TASOC_DATA") or _near("data"),
+        cache=Path(get("TASOC_CACHE") or _near("cache")),
         catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
         notebooks=Path(get("TASOC_NOTEBOOKS") or _shipped("notebooks")),
         threads=_threads(),

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest choice, or ``"."`` where none is near."""
+    """Return ``"; did you mean 'x'?"`` for the nearest choice, or a full stop; both end a sentence."""
     near = get_close_matches(name, [str(choice) for choice in choices], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else "."
 

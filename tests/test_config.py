@@ -71,3 +71,8 @@ def test_settings_are_read_once(environment):
     assert settings() is first
     settings.cache_clear()
     assert settings().store == "elsewhere"
+
+
+def test_a_notebook_finds_the_store_of_its_checkout(environment, repository, monkeypatch):
+    monkeypatch.chdir(repository / "notebooks")
+    assert settings().store == str(repository / "store")
