@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from tasoc_kit.engine import connect, exists, frame, rows, upgrade, upsert, writing
 from tasoc_kit.errors import DatabaseError
-from tasoc_kit.tables import Product, Provenance, Review, Run, Tag
+from tasoc_kit.records.engine import connect, exists, frame, rows, upgrade, upsert, writing
+from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
 __all__ = [
     "connect",

@@ -166,7 +166,7 @@ def _local_store(path: Path) -> str:
 
 
 def _remote_store(url: str) -> str:
-    from tasoc_kit.folders import Folder
+    from tasoc_kit.storage.folders import Folder
 
     key = f".doctor-{uuid4().hex}"
     try:
@@ -188,7 +188,7 @@ def _store() -> Finding:
 def _database() -> Finding:
     import sqlalchemy as sa
 
-    from tasoc_kit import engine
+    from tasoc_kit.records import engine
 
     told, present = settings().database, True
     action = "correct TASOC_DATABASE, or start its server"

@@ -10,12 +10,12 @@ import pandas as pd
 
 from tasoc_kit import database
 from tasoc_kit.errors import StoreError
-from tasoc_kit.folders import SCRATCH, Folder
-from tasoc_kit.inventory import DATA, MARKER, read_marker, verify
-from tasoc_kit.locks import hold
 from tasoc_kit.provenance import diff
+from tasoc_kit.storage.folders import SCRATCH, Folder
+from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
+from tasoc_kit.storage.locks import hold
+from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit
 from tasoc_kit.store import own, refs, stores
-from tasoc_kit.units import ProductRef, is_id, is_name, parse_unit
 
 __all__ = ["compare", "damaged_files", "find_id", "prune", "rebuild", "show", "tag_product"]
 

@@ -19,12 +19,12 @@ import xarray as xr
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.encoding import Encoder
 from tasoc_kit.errors import DatabaseError, StoreError
-from tasoc_kit.folders import PART, SCRATCH, Folder
-from tasoc_kit.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
-from tasoc_kit.locks import hold
-from tasoc_kit.units import (
+from tasoc_kit.storage.encoding import Encoder
+from tasoc_kit.storage.folders import PART, SCRATCH, Folder
+from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
+from tasoc_kit.storage.locks import hold
+from tasoc_kit.storage.units import (
     ProductRef,
     check_id,
     check_name,

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from stored_dataset import ID, PARENT, processes_with_imports, records
 
-from tasoc_kit import database, engine
+from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.database import (
     connect,
@@ -31,9 +31,10 @@ from tasoc_kit.database import (
     tags,
     upgrade,
 )
-from tasoc_kit.engine import revision
 from tasoc_kit.errors import DatabaseError
-from tasoc_kit.tables import Table
+from tasoc_kit.records import engine
+from tasoc_kit.records.engine import revision
+from tasoc_kit.records.tables import Table
 
 UNIT = "s0001-1-2"
 OTHER = "a" * 12

@@ -14,11 +14,11 @@ from tiny_pipeline import make_unit, write_notebook, write_pipeline
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
-from tasoc_kit.locks import hold
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan
 from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.storage.locks import hold
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ LAYERS = (
     {"errors", "vocabulary", "config"},
     {"provenance"},
     {"step", "numerics"},
-    {"store", "products", "units", "encoding", "folders", "inventory", "locks"}
-    | {"database", "engine", "tables", "migrations"},
+    {"store", "products", "storage", "database", "records"},
     {"sources"},
     {"catalog", "simulation", "plots"},
     {"photometry", "corrections", "seismology", "transits", "difference", "imaging"},

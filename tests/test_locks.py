@@ -11,10 +11,10 @@ import fsspec
 import pytest
 from stored_dataset import processes_with_imports
 
-from tasoc_kit import locks
 from tasoc_kit.errors import StoreError
-from tasoc_kit.folders import Folder
-from tasoc_kit.locks import hold
+from tasoc_kit.storage import locks
+from tasoc_kit.storage.folders import Folder
+from tasoc_kit.storage.locks import hold
 
 
 def hold_until_told(store: str, line: object) -> None:

@@ -16,10 +16,10 @@ import pytest
 from tiny_pipeline import make_doubled, write_notebook
 
 from tasoc_kit.errors import NotebookError, StepParameterError
-from tasoc_kit.folders import Folder
 from tasoc_kit.pipeline.notebook import check_notebook, run_notebook
 from tasoc_kit.pipeline.parameters import read_parameters
 from tasoc_kit.pipeline.worker import Outcome, Place, Request
+from tasoc_kit.storage.folders import Folder
 
 DECLARE = (
     "from tasoc_kit.pipeline.report import Report\nReport('tiny', 's0001-1-2', '0123456789ab', {'stars': 3})"

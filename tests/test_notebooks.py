@@ -14,13 +14,13 @@ from benchmarks.bench_resume import PRODUCTS, complete, kill_and_compare
 from tasoc_kit import store, vocabulary
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
-from tasoc_kit.folders import Folder
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.notebook import run_notebook
 from tasoc_kit.pipeline.parameters import PLACE, check_against_step, read_parameters
 from tasoc_kit.pipeline.plan import Run, Stage, load_pipelines, make_plan
 from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.storage.folders import Folder
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

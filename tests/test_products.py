@@ -12,9 +12,9 @@ from stored_dataset import ID, PARENT, contents, make_dataset, records
 from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError, StoreError
-from tasoc_kit.folders import Folder
-from tasoc_kit.locks import hold
 from tasoc_kit.products import compare, damaged_files, find_id, prune, rebuild, show, tag_product
+from tasoc_kit.storage.folders import Folder
+from tasoc_kit.storage.locks import hold
 from tasoc_kit.store import is_complete, open_product, write_product
 
 OLD, MIDDLE, NEW = "0" * 12, "1" * 12, "2" * 12

@@ -13,9 +13,9 @@ from stored_dataset import ID, contents, processes_with_imports, small_dataset, 
 from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
-from tasoc_kit.folders import Folder
-from tasoc_kit.locks import hold
 from tasoc_kit.products import prune
+from tasoc_kit.storage.folders import Folder
+from tasoc_kit.storage.locks import hold
 from tasoc_kit.store import is_complete, list_products, open_product, write_product
 
 PRODUCT = f"stream/s0001-1-2/{ID}"

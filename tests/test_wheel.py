@@ -55,7 +55,7 @@ def test_the_wheel_holds_what_a_user_opens_and_no_tests(wheel, repository):
     catalogs = {f"tasoc_kit/share/catalogs/{path.name}" for path in repository.glob("catalogs/*.yaml")}
     notebooks = {f"tasoc_kit/share/notebooks/{path.name}" for path in repository.glob("notebooks/*.ipynb")}
     assert catalogs | notebooks | {"tasoc_kit/share/notebooks/pipelines.yaml"} <= names
-    assert any(name.startswith("tasoc_kit/migrations/versions/") for name in names)
+    assert any(name.startswith("tasoc_kit/records/migrations/versions/") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not {name for name in names if name.startswith(("tests/", "binder/")) or name.endswith(".pyc")}
 

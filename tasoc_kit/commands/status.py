@@ -10,7 +10,7 @@ import pandas as pd
 from tasoc_kit import database
 from tasoc_kit.commands.look import as_time, console, table
 from tasoc_kit.config import settings
-from tasoc_kit.folders import Folder
+from tasoc_kit.storage.folders import Folder
 
 __all__ = ["read_status", "show_status"]
 

@@ -28,14 +28,14 @@ from doit.task import Task, dict_to_task
 from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError, StoreError, TasocKitError
-from tasoc_kit.folders import Folder
-from tasoc_kit.locks import hold
 from tasoc_kit.pipeline.notebook import run_notebook
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Run
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress
 from tasoc_kit.pipeline.report import Report
 from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.storage.folders import Folder
+from tasoc_kit.storage.locks import hold
 
 __all__ = ["Observer", "Result", "Silent", "run_plans"]
 

@@ -21,11 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
-from tasoc_kit.folders import Folder
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.parameters import PLACE, read_parameters
 from tasoc_kit.provenance import Record
 from tasoc_kit.step import Step
+from tasoc_kit.storage.folders import Folder
 
 __all__ = ["Cost", "Pipeline", "Run", "Stage", "Unit", "load_pipelines", "make_plan", "read_settings"]
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from tasoc_kit.tables import Table
+from tasoc_kit.records.tables import Table
 
 connection = context.config.attributes["connection"]
 context.configure(

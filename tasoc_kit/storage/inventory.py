@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasoc_kit.errors import StoreError
-from tasoc_kit.folders import SCRATCH, Folder
+from tasoc_kit.storage.folders import SCRATCH, Folder
 
 __all__ = ["DATA", "MARKER", "Inventory", "commit", "lost", "problem", "read_marker", "take", "verify"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tasoc_kit.errors import StoreError
-from tasoc_kit.folders import SCRATCH, Folder
+from tasoc_kit.storage.folders import SCRATCH, Folder
 
 __all__ = ["LEASE_SECONDS", "hold"]
 

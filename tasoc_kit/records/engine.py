@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError
-from tasoc_kit.tables import Table
+from tasoc_kit.records.tables import Table
 
 __all__ = ["BUSY_SECONDS", "connect", "exists", "frame", "revision", "rows", "upgrade", "upsert", "writing"]
 
@@ -152,14 +152,16 @@ def _alembic() -> Any:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(files("tasoc_kit") / "migrations").replace("%", "%%"))
+    config.set_main_option(
+        "script_location", str(files("tasoc_kit.records") / "migrations").replace("%", "%%")
+    )
     return config
 
 
 @lru_cache(maxsize=1)
 def _head() -> str:
     """Return the version that this package expects: its newest migration, by file name."""
-    versions = (files("tasoc_kit") / "migrations" / "versions").iterdir()
+    versions = (files("tasoc_kit.records") / "migrations" / "versions").iterdir()
     return max(path.name.split("_")[0] for path in versions if path.name[0].isdigit())
 
 

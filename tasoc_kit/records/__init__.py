@@ -1,0 +1,1 @@
+"""The tables of the database, the connection to it, and its migrations."""
