@@ -26,7 +26,7 @@ SPARSE_FROM = 128
 
 
 class AperturePixels(NamedTuple):
-    """Pixels of all apertures in the order in which a frame is stored."""
+    """Pixels of all apertures, row after row of the frame, and star after star within a row."""
 
     row_start: np.ndarray
     """(rows + 1) first entry of each frame row."""
@@ -212,12 +212,18 @@ def _fill_cells(level, total, square, count, strap, cell, cells, used, variance)
 def _aperture_sums(frame, r0, r1, row_start, column, star, row_offset, column_offset, sums):
     """Add the aperture pixels of some rows to the sums and first moments (star, 3) of their stars."""
     for r in range(r0, r1):
-        for p in range(row_start[r], row_start[r + 1]):
-            value = frame[r, column[p]]
-            s = star[p]
-            sums[s, 0] += value
-            sums[s, 1] += value * row_offset[p]
-            sums[s, 2] += value * column_offset[p]
+        p, last = row_start[r], row_start[r + 1]
+        while p < last:
+            s, offset = star[p], row_offset[p]
+            total, moment = 0.0, 0.0
+            while p < last and star[p] == s:
+                value = frame[r, column[p]]
+                total += value
+                moment += value * column_offset[p]
+                p += 1
+            sums[s, 0] += total
+            sums[s, 1] += total * offset
+            sums[s, 2] += moment
 
 
 @njit(nogil=True, cache=True)

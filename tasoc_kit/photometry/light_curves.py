@@ -11,6 +11,7 @@ Errors follow from the noise model and the raw sum, which holds the sky of its o
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -105,10 +106,12 @@ def make_light_curves(
             f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
         )
-    matrices = _Matrices.of(sky, apertures, reference)
+    with ThreadPoolExecutor(2) as threads:
+        matrices = threads.submit(_Matrices.of, sky, apertures, reference)
+        table = make_motion_table(apertures, reference) if steady else None
+        shared = dask.delayed((matrices.result(), table))
     noise = float(reference["noise_floor"]), float(reference["noise_slope"])
-    motion = make_motion_table(apertures, reference) if steady else None
-    shared, finish = dask.delayed((matrices, motion)), dask.delayed(_finish)
+    measure, finish = dask.delayed(_measure_block), dask.delayed(_finish)
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
     pieces: dict[str, list[da.Array]] = {name: [] for name in (*SERIES, *MOTION)}
     for start in range(0, stream.sizes["time"], size):
@@ -117,11 +120,16 @@ def make_light_curves(
             stream[name].isel(time=part).data for name in ("aperture_sum", "moment_row", "moment_column")
         ]
         rows = {name: sky[name].isel(time=part).data for name in _SKY}
-        made = finish(shared, tables, rows, noise, systematic)
+        frames = part.stop - part.start
+        motion = measure(shared, tables, rows, noise, systematic)
+        some = [slice(i, min(i + STARS_PER_TASK, stars)) for i in range(0, max(stars, 1), STARS_PER_TASK)]
+        made = [finish(shared, tables, rows, noise, systematic, motion, s) for s in some]
         for name, dtype in SERIES.items():
-            pieces[name].append(da.from_delayed(made[name], (stars, part.stop - part.start), dtype))
-        for name in MOTION:
-            pieces[name].append(da.from_delayed(made[name], (part.stop - part.start,), np.float64))
+            shapes = [(s.stop - s.start, frames) for s in some]
+            parts = [da.from_delayed(m[name], shape, dtype) for m, shape in zip(made, shapes, strict=True)]
+            pieces[name].append(da.concatenate(parts, axis=0))
+        for axis, name in enumerate(MOTION):
+            pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), np.float64))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
     parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
@@ -136,6 +144,7 @@ _SKY = (
 )  # fmt: skip
 
 
+STARS_PER_TASK = 8192
 STARS_AT_ONCE = 1024
 """Stars whose series are made together: few enough for their tables to stay in the cache."""
 
@@ -230,34 +239,47 @@ class _Matrices:
         return over
 
 
+def _measure_block(
+    shared: tuple[_Matrices, MotionTable | None],
+    tables: list[np.ndarray],
+    sky: dict[str, Any],
+    noise: tuple[float, float],
+    systematic: float,
+) -> np.ndarray:
+    """Return the motion of one block of frames, (time, axis, 3); NaN where no guides tell it."""
+    m, table = shared
+    if table is None:
+        return np.full((len(sky["sky_level"]), 2, 3), np.nan)
+    guides = replace(table, guides=np.arange(table.guides.size), field=table.field[table.guides])
+    seen = _series(m.part(table.guides), [t[:, table.guides] for t in tables], sky, noise, systematic)
+    places, errors = (
+        np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")
+    )
+    return measure_motion(guides, places, errors)
+
+
 def _finish(
     shared: tuple[_Matrices, MotionTable | None],
     tables: list[np.ndarray],
     sky: dict[str, Any],
     noise: tuple[float, float],
     systematic: float,
+    motion: np.ndarray,
+    stars: slice,
 ) -> dict[str, np.ndarray]:
-    """Turn the sums of one block of frames into series; the task that Dask runs."""
+    """Turn the sums of some stars in one block of frames into series; the task that Dask runs."""
     m, table = shared
-    stars, frames = m.count.size, len(sky["sky_level"])
-    motion = np.full((frames, 2, 3), np.nan)
-    if table is not None:
-        guides = replace(table, guides=np.arange(table.guides.size), field=table.field[table.guides])
-        seen = _series(m.part(table.guides), [t[:, table.guides] for t in tables], sky, noise, systematic)
-        places, errors = (
-            np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")
-        )
-        motion = measure_motion(guides, places, errors)
-    series = {name: np.empty((stars, frames), dtype) for name, dtype in SERIES.items()}
-    for start in range(0, stars, STARS_AT_ONCE):
-        some = slice(start, min(start + STARS_AT_ONCE, stars))
+    shape = (stars.stop - stars.start, len(sky["sky_level"]))
+    series = {name: np.empty(shape, dtype) for name, dtype in SERIES.items()}
+    for start in range(stars.start, stars.stop, STARS_AT_ONCE):
+        some = slice(start, min(start + STARS_AT_ONCE, stars.stop))
         made = _series(m.part(some), [t[:, some] for t in tables], sky, noise, systematic)
         if table is not None:
             part = replace(table, flux=table.flux[some], field=table.field[some])
             made["flux"] -= flux_change(part, motion)
         for name, values in made.items():
-            series[name][some] = values
-    return series | dict(zip(MOTION, motion[:, :, 0].T, strict=True))
+            series[name][start - stars.start : some.stop - stars.start] = values
+    return series
 
 
 def _series(

@@ -149,7 +149,7 @@ def aperture_pixels(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray
         np.rint(apertures[name].values).astype(np.int64)[star] - int(labels[0])
         for name, labels in (("star_row", rows), ("star_column", columns))
     ]
-    order = np.lexsort((star, column, row))
+    order = np.lexsort((column, star, row))
     return AperturePixels(
         np.searchsorted(row[order], np.arange(rows.size + 1)).astype(np.int64),
         column[order].astype(np.int32),
