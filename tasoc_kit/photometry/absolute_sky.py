@@ -92,12 +92,15 @@ def _lift_columns(image: np.ndarray, sky: np.ndarray, lifted: np.ndarray) -> np.
     no mask is needed, which would hold a bright column for one long star.
     """
     places = np.arange(lifted.size)
-    dark = np.nanquantile(image / np.where(sky > 0, sky, np.nan), DARK, axis=0)
+    share = np.where(sky > 0, image / np.where(sky > 0, sky, 1.0), np.nan)
+    seen = np.isfinite(share).any(axis=0)
+    dark = np.full(lifted.size, np.nan)
+    dark[seen] = np.nanquantile(share[:, seen], DARK, axis=0)
     ratio = np.ones(lifted.size)
     for column in np.flatnonzero(lifted):
-        around = dark[(np.abs(places - column) <= REACH) & ~lifted]
-        if around.size and np.isfinite(dark[column]):
-            ratio[column] = dark[column] / np.nanmedian(around)
+        around = dark[(np.abs(places - column) <= REACH) & ~lifted & seen]
+        if around.size and seen[column]:
+            ratio[column] = dark[column] / np.median(around)
     return sky * ratio[None, :]
 
 
