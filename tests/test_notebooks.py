@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from benchmarks.bench_resume import PRODUCTS, complete, kill_and_compare
+from benchmarks.kill_and_resume import PRODUCTS, complete, kill_and_compare
 
 from tasoc_kit import store, vocabulary
 from tasoc_kit.config import settings

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bench_resume import kill_and_compare
 from fresh_process import Cost, fresh
 from k2p2_oracle import dbscan_mismatches, median_iou
+from kill_and_resume import kill_and_compare
 from noise_floor import noise_over_floor
 from pass_timing import background_cost, image_reading, sky_cost, whole_pass
 from photometry_plan import THREADS, make_plan, open_plan, steady_sector

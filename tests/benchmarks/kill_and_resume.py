@@ -5,7 +5,7 @@ Each round kills ``tasoc run photometry`` with SIGKILL at a random moment, or wh
 being written, sees that everything it started dies with it, compares every product that is complete
 with the one of the untouched run, and starts the run again. The last line is one JSON object.
 
-    python tests/benchmarks/bench_resume.py [--kills 20] [--in-write 6] [--seed 1]
+    python tests/benchmarks/kill_and_resume.py [--kills 20] [--in-write 6] [--seed 1]
 """
 
 from __future__ import annotations
@@ -248,12 +248,13 @@ def main() -> None:
     row = {
         "name": "kills_bit_equal",
         "value": tally.equal,
+        "unit": "kills",
         "goal": f">= {given.kills}, of them >= 5 inside a store write",
         "inside_a_write": tally.in_write,
         "moments": tally.moments,
         "ok": ok,
     }
-    print(json.dumps({"benchmark": "resume", "rows": [row]}))
+    print(json.dumps({"bench": "resume", "rows": [row]}))
     sys.exit(0 if ok else 1)
 
 
