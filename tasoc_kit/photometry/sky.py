@@ -37,8 +37,8 @@ OUTLIER, OUTLIER_SHARE = 8.0, 0.02
 INNER, INNER_SIGMA = 0.9, 1.6449
 """The scatter is read off at the 90 % of the cells nearest to the surface, at 1.645 sigma if white."""
 FREEDOM, SAMPLING = 0.2, 2.0
-FAR, FAR_SHARE = 5.0, 0.02
-"""A frame is flagged if more than 2 % of its cells are 5 white levels off its surface."""
+FAR, FAR_SHARE, LOST_SHARE = 5.0, 0.02, 0.05
+"""A frame is flagged if more than 2 % of its cells are 5 white levels off its surface, or 5 % are lost."""
 FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
 
 
@@ -180,6 +180,7 @@ class _Fitter:
         self.top = min(finest, len(ladder.surfaces) - 1)
         self.cell, self.band = int(stream.attrs["cell"]), int(stream.attrs["band"])
         self.sky_column = ladder.sky_columns
+        self.most_used = stream["cell_used"].max("time").values.astype(float)
         starts = np.arange(0, self.sky_column.size, self.cell)
         self.cell_columns = np.maximum(np.add.reduceat(self.sky_column.astype(float), starts), 1.0)
         self.column_starts = starts
@@ -224,8 +225,14 @@ class _Fitter:
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum()))
             or far > FAR_SHARE
+            or self._lost(used) > LOST_SHARE
             or level == len(self.ladder.surfaces) - 1 >= COLUMN_LEVEL,
         )
+
+    def _lost(self, used: np.ndarray) -> float:
+        """Return the share of the cells that hold far fewer pixels than they do in other frames."""
+        held = self.most_used > 0
+        return float(np.mean(used[held] < USED_SHARE * self.most_used[held]))
 
     def _nothing(self) -> _FrameSky:
         columns = np.full(self.ladder.shape[1], np.nan)
