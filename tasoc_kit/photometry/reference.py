@@ -36,7 +36,7 @@ SATURATION = 7.0e4
 
 
 @step(
-    version=1,
+    version=2,
     product="reference",
     needs={"cube": ("flux",), "quality": ("quality", "frame_quality"), "pointing": ("motion_row",)},
     gives=("reference", "reference_sky", "star_mask", "saturated", "noise_floor", "noise_slope"),
@@ -140,7 +140,8 @@ def _noise_model(cube: xr.Dataset, reader: FrameReader, plan: PlanFrames) -> tup
     for i in plan.index[:: max(1, plan.index.size // NOISE_FRAMES)]:
         reader.read(int(i), frame)
         reader.read_err(int(i), error)
-        flux.append(frame[::stride, ::stride].ravel())
+        # A flat view of the buffer would be overwritten by the next frame.
+        flux.append(frame[::stride, ::stride].flatten())
         variance.append(error[::stride, ::stride].ravel().astype(float) ** 2)
     x, y = np.concatenate(flux).astype(float), np.concatenate(variance)
     kept = np.isfinite(x) & np.isfinite(y) & (y > 0) & (x > 0) & (x < SATURATION)
