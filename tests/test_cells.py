@@ -4,25 +4,34 @@ import numpy as np
 import pytest
 
 from tasoc_kit.numerics import cells as cells_module
-from tasoc_kit.numerics.cells import AperturePixels, empty_tables, measure_frame, measure_frame_numpy
+from tasoc_kit.numerics.cells import (
+    NO_APERTURES,
+    OrderedApertures,
+    empty_tables,
+    measure_frame,
+    measure_frame_numpy,
+)
+from tasoc_kit.numerics.runs import find_runs
 
 NOISE = (0.0215, 7.46e-4)
 
 
-def measure(frame, template, strap=None, pixels=None, stars=0, clip=6.5, cell=16, band=128, noise=NOISE):
-    rows, columns = frame.shape
-    strap = np.zeros(columns, bool) if strap is None else strap
-    if pixels is None:
-        none, offsets = np.empty(0, np.int32), np.empty(0, np.float32)
-        pixels = AperturePixels(np.zeros(rows + 1, np.int64), none, none, offsets, offsets)
+def ordered(size, row, column, centre):
+    """Return apertures whose stars are already in the order of their last rows."""
+    runs = find_runs(np.asarray(size), np.asarray(row), np.asarray(column), centre)
+    return OrderedApertures(runs, np.arange(len(size)), runs.row[runs.start[1:] - 1])
+
+
+def measure(frame, template, strap=None, apertures=None, stars=0, clip=6.5, cell=16, band=128, noise=NOISE):
+    strap = np.zeros(frame.shape[1], bool) if strap is None else strap
     tables = empty_tables(1, frame.shape, stars, cell, band)
     image = np.zeros(frame.shape, np.float32)
-    out = [table[0] for table in tables]
+    out = tables._make(table[0] for table in tables)
     census = measure_frame(
         frame.astype(np.float32), template.astype(np.float32), strap, noise, clip, cell, band,
-        *pixels, *out, image, True, True,
+        apertures or NO_APERTURES, out, image, True, True,
     )  # fmt: skip
-    return tables._make(out), image, census
+    return out, image, census
 
 
 def noisy_frame(shape, sky, seed=1):
@@ -130,16 +139,12 @@ def test_column_cells_are_means_of_their_band(field):
 def test_aperture_sums_and_moments_are_plain_sums(field):
     template, frame, _ = field
     rows, columns = np.array([10, 10, 11, 60]), np.array([20, 21, 20, 70])
-    star = np.array([1, 1, 1, 0], np.int32)
-    pixels = AperturePixels(
-        np.searchsorted(rows, np.arange(101)).astype(np.int64), columns.astype(np.int32), star,
-        np.array([0, 0, 1, 0], np.float32), np.array([-1, 0, -1, 0], np.float32),
-    )  # fmt: skip
-    tables, image, _ = measure(frame, template, pixels=pixels, stars=2)
+    apertures = ordered([3, 1], rows, columns, (np.array([10, 60]), np.array([21, 70])))
+    tables, image, _ = measure(frame, template, apertures=apertures, stars=3)
     values = frame.astype(np.float32)[rows, columns]
-    np.testing.assert_allclose(tables.aperture_sum, [values[3], values[:3].sum()], rtol=1e-6)
-    np.testing.assert_allclose(tables.moment_row[1], values[2], rtol=1e-6)
-    np.testing.assert_allclose(tables.moment_column[1], -values[0] - values[2], rtol=1e-6)
+    np.testing.assert_allclose(tables.aperture_sum, [values[:3].sum(), values[3], np.nan], rtol=1e-6)
+    np.testing.assert_allclose(tables.moment_row[0], values[2], rtol=1e-6)
+    np.testing.assert_allclose(tables.moment_column[0], -values[0] - values[2], rtol=1e-6)
     np.testing.assert_array_equal(image, frame.astype(np.float32))
 
 

@@ -8,6 +8,13 @@ from tasoc_kit.numerics.prf import add_stars, components, radius_for
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.motion import flux_change, make_motion_table, measure_motion
 from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.stream import aperture_runs
+
+
+def table_of(made, apertures=None):
+    apertures = made.apertures if apertures is None else apertures
+    runs = aperture_runs(apertures, made.reference["row"].values, made.reference["column"].values)
+    return make_motion_table(apertures, made.reference, runs)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def test_the_drift_leaves_the_fluxes_of_steady_stars(drifting):
 
 
 def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
-    table = make_motion_table(sector.apertures, sector.reference)
+    table = table_of(sector)
     apertures = sector.apertures
     row, column = (apertures[name].values - low for name, low in (("star_row", 0.0), ("star_column", 44.0)))
     flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - 20.451))
@@ -63,9 +70,11 @@ def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
         image = np.zeros((256, 256))
         add_stars(image, flux, row + shift[0], column + shift[1], parts, radius)
         sums.append(_sums(apertures, image))
-    motion = np.zeros((1, 2, 3))
-    motion[0, :, 0] = 0.15, -0.1
-    change = flux_change(table, motion)[:, 0]
+    motion = np.zeros((2, 3))
+    motion[:, 0] = 0.15, -0.1
+    change = np.array(
+        [flux_change(table.steadiness, s, motion) for s in range(sector.apertures.sizes["star"])]
+    )
     guides = table.guides
     variable = {int(v.star) for v in sector.truth.variables}
     guides = np.array([g for g in guides if int(apertures["tic"][g]) - 9_000_000_001 not in variable])
@@ -83,23 +92,32 @@ def _sums(apertures, image):
 
 
 def test_a_frame_without_guides_keeps_its_fluxes(sector):
-    table = make_motion_table(sector.apertures, sector.reference)
-    blind = np.full((2, sector.apertures.sizes["star"], 1), np.nan)
+    table = table_of(sector)
+    blind = np.full((2, table.guides.size, 1), np.nan)
     motion = measure_motion(table, blind, blind)
     assert np.isnan(motion).all()
-    assert (flux_change(table, motion) == 0).all()
+
+
+def test_a_motion_too_large_for_the_expansion_changes_nothing(sector):
+    table = table_of(sector)
+    guide, motion = int(table.guides[0]), np.zeros((2, 3))
+    for shift, changed in ((0.3, True), (0.5, False)):
+        motion[0, 0] = shift
+        assert (flux_change(table.steadiness, guide, motion) != 0) is changed
 
 
 def test_a_variable_guide_does_not_move_the_field(sector):
-    table = make_motion_table(sector.apertures, sector.reference)
+    table = table_of(sector)
     curves = sector.light_curves
-    places = np.stack([curves["centroid_row"].values[:, :4], curves["centroid_column"].values[:, :4]])
-    errors = np.stack([curves["centroid_row_err"].values[:, :4], curves["centroid_column_err"].values[:, :4]])
+    places, errors = (
+        np.stack([curves[f"centroid_{axis}{end}"].values[table.guides, :4] for axis in ("row", "column")])
+        for end in ("", "_err")
+    )
     before = measure_motion(table, places, errors)
-    places[:, table.guides[0]] += 0.5
+    places[:, 0] += 0.5
     np.testing.assert_allclose(measure_motion(table, places, errors)[:, :, 0], before[:, :, 0], atol=2e-3)
 
 
 def test_too_few_stars_give_no_table(sector):
     few = sector.apertures.assign(status=("star", np.full(sector.apertures.sizes["star"], 3, np.int8)))
-    assert make_motion_table(few, sector.reference) is None
+    assert table_of(sector, few) is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasoc_kit.numerics.splines import Ladder, Surface, spline_matrix, star_matrix
+from tasoc_kit.numerics.splines import Ladder, Surface, spline_matrix
 
 
 @pytest.fixture
@@ -86,15 +86,3 @@ def test_a_cell_stands_for_the_columns_it_uses():
     )
     found = surface.on_pixels(surface.fit(cells, np.ones_like(cells), ridge=0.0))
     np.testing.assert_allclose(found, image, atol=1e-3)
-
-
-def test_the_star_matrix_sums_the_surface_over_apertures(ladder):
-    random = np.random.default_rng(5)
-    surface = ladder.surfaces[3]
-    coefficients = random.normal(size=surface.coefficient_shape)
-    size = np.array([5, 0, 40])
-    rows, columns = random.integers(0, 256, 45), random.integers(0, 192, 45)
-    weight = random.normal(size=45)
-    found = star_matrix(surface, size, rows, columns, weight) @ coefficients.ravel()
-    image = surface.on_pixels(coefficients)[rows, columns] * weight
-    np.testing.assert_allclose(found, [image[:5].sum(), 0.0, image[5:].sum()], atol=1e-10)

@@ -18,26 +18,38 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["AperturePixels", "FrameTables", "empty_tables", "measure_frame", "measure_frame_numpy"]
+from tasoc_kit.numerics.runs import Runs, find_runs
+
+__all__ = [
+    "NO_APERTURES",
+    "FrameTables",
+    "OrderedApertures",
+    "empty_tables",
+    "measure_frame",
+    "measure_frame_numpy",
+]
 
 SAMPLE_STRIDE = 8
 SPARSE_FROM = 128
 """Every pixel of a row of cells is sampled if one of its cells has fewer pixels than this."""
 
 
-class AperturePixels(NamedTuple):
-    """Pixels of all apertures, row after row of the frame, and star after star within a row."""
+class OrderedApertures(NamedTuple):
+    """Apertures in the order in which a frame that is read row by row completes them."""
 
-    row_start: np.ndarray
-    """(rows + 1) first entry of each frame row."""
-    column: np.ndarray
-    """(pixels) column index in the frame."""
+    runs: Runs
     star: np.ndarray
-    """(pixels) star index."""
-    row_offset: np.ndarray
-    """(pixels) row minus the star's own pixel row, float32."""
-    column_offset: np.ndarray
-    """(pixels) column minus the star's own pixel column, float32."""
+    """(aperture) which star of the tables it belongs to."""
+    last_row: np.ndarray
+    """(aperture) row index of its last pixels, ascending."""
+
+
+NO_APERTURES = OrderedApertures(
+    find_runs(np.empty(0, int), np.empty(0, int), np.empty(0, int), (np.empty(0), np.empty(0))),
+    np.empty(0, np.int64),
+    np.empty(0, np.int32),
+)
+"""For a pass that only measures the sky."""
 
 
 class FrameTables(NamedTuple):
@@ -209,21 +221,29 @@ def _fill_cells(level, total, square, count, strap, cell, cells, used, variance)
 
 
 @njit(nogil=True, cache=True)
-def _aperture_sums(frame, r0, r1, row_start, column, star, row_offset, column_offset, sums):
-    """Add the aperture pixels of some rows to the sums and first moments (star, 3) of their stars."""
-    for r in range(r0, r1):
-        p, last = row_start[r], row_start[r + 1]
-        while p < last:
-            s, offset = star[p], row_offset[p]
-            total, moment = 0.0, 0.0
-            while p < last and star[p] == s:
-                value = frame[r, column[p]]
-                total += value
-                moment += value * column_offset[p]
-                p += 1
-            sums[s, 0] += total
-            sums[s, 1] += total * offset
-            sums[s, 2] += moment
+def _aperture_sums(frame, apertures, k, stop_row, sums, m_row, m_column):
+    """Sum the apertures from the k-th on that end above ``stop_row``; return the next one."""
+    # Taken out of their tuples once: a loop that does so again pays for it in every turn.
+    start, rows, firsts, stops, centre_row, centre_column = apertures.runs
+    _, star, last_row = apertures
+    while k < star.size and last_row[k] < stop_row:
+        # In double precision, for a bright star's pixels differ by five orders of magnitude.
+        total, total_y, total_x = 0.0, 0.0, 0.0
+        for i in range(start[k], start[k + 1]):
+            r, first = rows[i], firsts[i]
+            part, moment, x = 0.0, 0.0, float(first - centre_column[k])
+            for c in range(first, stops[i]):
+                value = float(frame[r, c])
+                part += value
+                moment += value * x
+                x += 1.0
+            total += part
+            total_y += part * (r - centre_row[k])
+            total_x += moment
+        s = star[k]
+        sums[s], m_row[s], m_column[s] = total, total_y, total_x
+        k += 1
+    return k
 
 
 @njit(nogil=True, cache=True)
@@ -246,10 +266,7 @@ def _census(frame):
 
 
 @njit(nogil=True, cache=True)
-def measure_frame(
-    frame, template, strap, noise, clip, cell, band, row_start, column, star, row_offset, column_offset,
-    cells, used, variance, column_cells, column_used, sums, m_row, m_column, image, add_image, sky
-):  # fmt: skip
+def measure_frame(frame, template, strap, noise, clip, cell, band, apertures, out, image, add_image, sky):
     """
     Measure one frame in one pass over its pixels.
 
@@ -267,10 +284,10 @@ def measure_frame(
         Pixels farther than this many sigma from the level of their cell are left out.
     cell, band
         Size of a cell, and rows in a band of column cells (a multiple of ``cell``).
-    row_start, column, star, row_offset, column_offset
-        The apertures, as :class:`AperturePixels`.
-    cells, used, variance, column_cells, column_used, sums, m_row, m_column
-        The outputs, one frame of :class:`FrameTables`.
+    apertures
+        :class:`OrderedApertures`; stars without one are not written.
+    out
+        One frame of :class:`FrameTables`.
     image
         float32 (rows, columns) the frame is added to if ``add_image``.
     sky
@@ -287,24 +304,24 @@ def measure_frame(
     count = np.empty(columns, np.float32)
     band_total, band_count = np.zeros(columns), np.zeros(columns)
     straps = np.flatnonzero(strap)
-    # Summed in double precision, for a bright star's pixels differ by five orders of magnitude.
-    star_sums = np.zeros((sums.size, 3))
-    for i in range(cells.shape[0]):
+    star = 0
+    for i in range(out.cells.shape[0]):
         r0, r1 = i * cell, min((i + 1) * cell, rows)
         if sky:
             _cell_levels(frame, template, strap, r0, r1, cell, level)
             _strap_levels(frame, template, straps, r0, r1, level)
             _accumulate(frame, template, level, floor2, slope2, r0, r1, total, square, count)
-            _fill_cells(level, total, square, count, strap, cell, cells[i], used[i], variance[i])
+            _fill_cells(
+                level, total, square, count, strap, cell,
+                out.cells[i], out.cell_used[i], out.cell_variance[i],
+            )  # fmt: skip
             k = r0 // band
             last = r1 == rows or r1 % band == 0
-            _fill_band(level, total, count, band_total, band_count, last, column_cells[k], column_used[k])
-        _aperture_sums(frame, r0, r1, row_start, column, star, row_offset, column_offset, star_sums)
+            used = out.column_used[k]
+            _fill_band(level, total, count, band_total, band_count, last, out.column_cells[k], used)
+        star = _aperture_sums(frame, apertures, star, r1, out.aperture_sum, out.moment_row, out.moment_column)
         if add_image:
             _add_image(frame, image, r0, r1)
-    sums[:] = star_sums[:, 0]
-    m_row[:] = star_sums[:, 1]
-    m_column[:] = star_sums[:, 2]
     return _census(frame)
 
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import BSpline
-from scipy.sparse import csr_matrix
 
-__all__ = ["Axis", "Ladder", "Surface", "spline_matrix", "star_matrix"]
+__all__ = ["Axis", "Ladder", "Surface", "spline_matrix"]
 
 # Pulls coefficients that no cell decides towards the coarser surface; on what that surface leaves, 0.1 %
 RIDGE = 1e-3
@@ -230,72 +228,3 @@ class Ladder:
         start = self.refine(level - 1, below)
         ridge = 0.0 if self.segments[level] <= 0 else RIDGE
         return start + surface.fit(cells - surface.on_cells(start), weight, ridge)
-
-
-@njit(cache=True)
-def _spans(values, low, high):
-    """Return the first and last non-zero spline of the pixels low … high."""
-    first, last = values.shape[1], -1
-    for r in (low, high):
-        for i in range(values.shape[1]):
-            if values[r, i] != 0.0:
-                first = min(first, i)
-                last = max(last, i)
-    return first, last
-
-
-@njit(cache=True)
-def _star_entries(starts, rows, columns, weight, row_splines, column_splines, data, indices, pointers):
-    """Fill (or, with empty arrays, only count) the entries of the star × coefficient matrix."""
-    fill = data.size > 0
-    width = column_splines.shape[1]
-    entry = 0
-    for s in range(starts.size - 1):
-        pointers[s] = entry
-        p0, p1 = starts[s], starts[s + 1]
-        if p1 > p0:
-            i0, i1 = _spans(row_splines, rows[p0:p1].min(), rows[p0:p1].max())
-            j0, j1 = _spans(column_splines, columns[p0:p1].min(), columns[p0:p1].max())
-            height, span = i1 - i0 + 1, j1 - j0 + 1
-            if fill:
-                for k in range(height * span):
-                    indices[entry + k] = (i0 + k // span) * width + j0 + k % span
-                for p in range(p0, p1):
-                    for i in range(height):
-                        a = weight[p] * row_splines[rows[p], i0 + i]
-                        if a != 0.0:
-                            for j in range(span):
-                                data[entry + i * span + j] += a * column_splines[columns[p], j0 + j]
-            entry += height * span
-    pointers[starts.size - 1] = entry
-    return entry
-
-
-def star_matrix(
-    surface: Surface, row_size: np.ndarray, rows: np.ndarray, columns: np.ndarray, weight: np.ndarray
-) -> csr_matrix:
-    """
-    Return the matrix that turns the coefficients of a surface into sums over apertures.
-
-    Parameters
-    ----------
-    row_size
-        (star) pixels in each aperture.
-    rows, columns
-        (aperture pixel) pixel indices in the frame, star after star.
-    weight
-        (aperture pixel) weights.
-
-    Returns
-    -------
-    sparse (star, coefficient), the coefficients in C order
-    """
-    starts = np.concatenate([[0], np.cumsum(row_size)]).astype(np.int64)
-    splines = (surface.rows.pixels, surface.columns.pixels)
-    pixels = (starts, rows.astype(np.int64), columns.astype(np.int64), weight.astype(float))
-    pointers = np.empty(starts.size, np.int64)
-    none = np.empty(0)
-    entries = _star_entries(*pixels, *splines, none, none.astype(np.int64), pointers)
-    data, indices = np.zeros(entries), np.zeros(entries, np.int64)
-    _star_entries(*pixels, *splines, data, indices, pointers)
-    return csr_matrix((data, indices, pointers), shape=(row_size.size, surface.size))

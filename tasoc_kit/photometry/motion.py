@@ -9,16 +9,22 @@ pixel, where the plate solution of a header knows a few thousandths. No pixel is
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from numba import njit
 
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.prf import TERMS, add_expansion, components, pixel_response, radius_for
+from tasoc_kit.numerics.runs import Runs, image_moments
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.vocabulary import ApertureFlag, Status
 
-__all__ = ["MotionTable", "flux_change", "make_motion_table", "measure_motion"]
+__all__ = ["MotionTable", "Steadiness", "flux_change", "make_motion_table", "measure_motion"]
 
 HALF = 1024.0
 """Pixels that one unit of the linear terms of the displacement stands for."""
@@ -31,22 +37,29 @@ SYSTEMATIC = 1e-3
 """Pixels that a centroid may be off for other reasons than motion and noise."""
 LARGEST = 0.4
 """Pixels of motion beyond which the second-order expansion is not trusted."""
+ROWS_AT_ONCE = 128
+
+
+class Steadiness(NamedTuple):
+    """How the fluxes answer to the motion of the stars."""
+
+    flux: np.ndarray
+    """(star, 5) change of the flux with each of the derivatives, electron/s per pixel or pixel²."""
+    field: np.ndarray
+    """(star, 3) constant and linear terms of the displacement at every star."""
 
 
 @dataclass(frozen=True)
 class MotionTable:
     """What the motion of the stars does to every aperture."""
 
-    flux: np.ndarray
-    """(star, 5) change of the flux with each of the derivatives, electron/s per pixel or pixel²."""
+    steadiness: Steadiness
     guides: np.ndarray
     """Indices of the stars whose centroids measure the motion."""
     centroid: np.ndarray
     """(guide, axis, axis) change of a guide's centroid with its position."""
     place: np.ndarray
     """(guide, axis) centroid on the reference."""
-    field: np.ndarray
-    """(star, 3) constant and linear terms of the displacement at every star."""
 
 
 def _guides(apertures: xr.Dataset) -> np.ndarray:
@@ -55,6 +68,7 @@ def _guides(apertures: xr.Dataset) -> np.ndarray:
     fit = (apertures["status"].values == Status.OK) & (tmag > BRIGHTEST_GUIDE) & (tmag < FAINTEST_GUIDE)
     fit &= (apertures["aperture_flags"].values & (ApertureFlag.SATURATED | ApertureFlag.EDGE)) == 0
     fit &= ~(apertures["contamination"].values > GUIDE_CONTAMINATION)
+    fit &= apertures["row_size"].values > 0
     chosen = np.flatnonzero(fit)
     return chosen[np.argsort(tmag[chosen], kind="stable")][:MOST_GUIDES]
 
@@ -89,16 +103,18 @@ def _fit_width(apertures: xr.Dataset, reference: xr.Dataset, guides: np.ndarray)
     return float(np.interp(0.0, -np.asarray(median), WIDTHS))
 
 
-def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset) -> MotionTable | None:
+def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) -> MotionTable | None:
     """
     Draw the stars and their derivatives, and sum them over the apertures.
 
     Parameters
     ----------
     apertures
-        Pixels and stars; stars without an aperture lend their light to those of others.
+        Stars; those without an aperture lend their light to those of others.
     reference
         Star image.
+    runs
+        Pixels of the apertures in the frame of the reference.
 
     Returns
     -------
@@ -109,49 +125,45 @@ def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset) -> MotionTab
     if guides.size < FEWEST_GUIDES or not known:
         return None
     images = _expand(apertures, reference, _fit_width(apertures, reference, guides))
-    size = apertures["row_size"].values.astype(np.int64)
-    star = np.repeat(np.arange(size.size), size)
-    row = apertures["pixel_row"].values.astype(np.int64) - int(reference["row"].values[0])
-    column = apertures["pixel_column"].values.astype(np.int64) - int(reference["column"].values[0])
-    centre = np.stack([np.rint(apertures[name].values) for name in ("star_row", "star_column")])
-    offsets = (
-        apertures["pixel_row"].values - centre[0][star],
-        apertures["pixel_column"].values - centre[1][star],
-    )
-
-    def sums(values: np.ndarray) -> np.ndarray:
-        return np.bincount(star, values, minlength=size.size)
-
-    seen = np.nan_to_num(reference["reference"].values[row, column].astype(float))
-    light, modelled = sums(seen), sums(images[0][row, column])
+    seen = np.nan_to_num(reference["reference"].values)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        light, value, *steep = threads.map(lambda image: image_moments(image, runs), (seen, *images))
     # The magnitude sets the scale only roughly; what the aperture holds sets it exactly.
-    scale = np.divide(light, modelled, out=np.ones(size.size), where=modelled > 0)
-    steep = np.stack([sums(image[row, column]) for image in images[1:]], axis=1)
-    flux = steep * np.clip(scale, 0.3, 3.0)[:, None]
+    scale = np.divide(light[0], value[0], out=np.ones_like(light[0]), where=value[0] > 0)
+    flux = np.stack([term[0] for term in steep], axis=1) * np.clip(scale, 0.3, 3.0)[:, None]
     flux[(apertures["aperture_flags"].values & ApertureFlag.SATURATED) != 0] = 0.0
-    place = np.stack([sums(seen * offset)[guides] / light[guides] for offset in offsets], axis=1)
+    centre = np.stack([runs.centre_row, runs.centre_column]).astype(float)
     response = np.empty((guides.size, 2, 2))
-    for axis, offset in enumerate(offsets):
-        model_place = sums(images[0][row, column] * offset)[guides] / modelled[guides]
+    for axis in range(2):
+        place = value[1 + axis] / np.maximum(value[0], 1e-9)
         for term in range(2):
-            moment = sums(images[1 + term][row, column] * offset)[guides]
-            response[:, axis, term] = (moment - model_place * steep[guides, term]) / modelled[guides]
-    field = np.stack(
-        [np.ones(size.size), *((centre[k] - np.mean(centre[k])) / HALF for k in range(2))], axis=1
-    )
-    return MotionTable(flux, guides, response, place + centre[:, guides].T, field)
+            moved = (steep[term][1 + axis] - place * steep[term][0]) / np.maximum(value[0], 1e-9)
+            response[:, axis, term] = moved[guides]
+    origin = np.array([reference[name].values[0] for name in ("row", "column")], float)
+    seen_at = (light[1:3, guides] / light[0, guides] + centre[:, guides]).T + origin
+    field = np.stack([np.ones(len(scale)), *((c - c.mean()) / HALF for c in centre)], axis=1)
+    return MotionTable(Steadiness(flux, field), guides, response, seen_at)
 
 
 def _expand(apertures: xr.Dataset, reference: xr.Dataset, width: float) -> np.ndarray:
     """Return the images of the catalogue stars and their derivatives, in the order of TERMS."""
-    shape = reference["reference"].shape
+    rows = len(reference["row"])
     row, column = apertures["star_row"].values, apertures["star_column"].values
     flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - ZERO_POINT))
     camera, ccd = int(reference.attrs["camera"]), int(reference.attrs["ccd"])
     parts = components(row, column, camera=camera, ccd=ccd, width=width)
-    images = np.zeros((len(TERMS), *shape), np.float32)
-    place = row - float(reference["row"].values[0]), column - float(reference["column"].values[0])
-    add_expansion(images, flux, *place, parts, radius_for(flux, parts, floor=0.5))
+    radius = radius_for(flux, parts, floor=0.5)
+    y, x = row - float(reference["row"].values[0]), column - float(reference["column"].values[0])
+    images = np.zeros((len(TERMS), *reference["reference"].shape), np.float32)
+
+    def draw(start: int) -> None:
+        band = images[:, start : start + ROWS_AT_ONCE]
+        stars = np.flatnonzero((y + radius + 1 >= start) & (y - radius - 1 < start + band.shape[1]))
+        add_expansion(band, flux[stars], y[stars] - start, x[stars], parts[stars], radius[stars])
+
+    # Band by band, so that what is drawn on stays in the cache and threads do not meet.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        list(threads.map(draw, range(0, rows, ROWS_AT_ONCE)))
     return images
 
 
@@ -159,52 +171,55 @@ def measure_motion(table: MotionTable, centroids: np.ndarray, errors: np.ndarray
     """
     Measure the displacement of some frames from the centroids of the guide stars.
 
+    A least-squares solution in which far-off values count little (Cauchy weights).
+
     Parameters
     ----------
     table
         The guide stars and their response.
     centroids, errors
-        (axis, star, time) centroids and their errors, pixels.
+        (axis, guide, time) centroids and their errors, pixels.
 
     Returns
     -------
     (time, axis, 3): displacement from the reference, as a constant and two linear terms; NaN
     for a frame in which too few guides were seen.
     """
-    moved = centroids[:, table.guides] - table.place.T[:, :, None]
-    field = table.field[table.guides]
-    # Unknowns: three terms of the row displacement, then three of the column displacement.
-    design = np.einsum("gat,gk->agtk", table.centroid, field).reshape(2 * len(table.guides), 6)
-    found = np.full((centroids.shape[2], 2, 3), np.nan)
-    for frame in range(centroids.shape[2]):
-        value, error = moved[:, :, frame].ravel(), errors[:, table.guides, frame].ravel()
-        seen = np.isfinite(value) & (error > 0)
-        if seen.sum() >= 2 * FEWEST_GUIDES:
-            found[frame] = _fit_robustly(design[seen], value[seen], error[seen]).reshape(2, 3)
-    return found
-
-
-def _fit_robustly(design: np.ndarray, value: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return the least-squares solution in which far-off values count little (Cauchy weights)."""
+    frames = centroids.shape[2]
+    moved = (centroids - table.place.T[:, :, None]).reshape(-1, frames).T
+    seen = np.isfinite(moved) & (errors.reshape(-1, frames).T > 0)
+    moved = np.where(seen, moved, 0.0)
     # No centroid is believed better than this: neighbours that vary move it without any motion.
-    error = np.hypot(error, SYSTEMATIC)
-    weight = 1.0 / error
-    solution = np.zeros(design.shape[1])
+    trust = np.where(seen, 1 / np.hypot(errors.reshape(-1, frames).T, SYSTEMATIC), 0.0)
+    count = seen.sum(axis=1)
+    enough = count >= 2 * FEWEST_GUIDES
+    # Unknowns: three terms of the row displacement, then three of the column displacement.
+    field = table.steadiness.field[table.guides]
+    design = np.einsum("gat,gk->agtk", table.centroid, field).reshape(moved.shape[1], 6)
+    squares = np.einsum("gi,gj->gij", design, design).reshape(-1, 36)
+    weight = trust**2
+    solution = np.zeros((frames, 6))
     for _ in range(ROUNDS):
-        solution = np.linalg.lstsq(design * weight[:, None], value * weight, rcond=None)[0]
-        left = np.abs(value - design @ solution) / error
-        scale = max(1.0, 1.4826 * float(np.median(left)))
-        weight = 1.0 / np.sqrt(1.0 + (left / (CAUCHY * scale)) ** 2) / error
-    return solution
+        normal = (weight @ squares).reshape(frames, 6, 6)
+        normal[~enough] = np.eye(6)
+        solution = np.linalg.solve(normal, ((weight * moved) @ design)[:, :, None])[:, :, 0]
+        left = np.abs(moved - solution @ design.T) * trust
+        ordered = np.sort(np.where(seen, left, np.inf), axis=1)
+        middle = ordered[np.arange(frames), np.maximum(count - 1, 0) // 2]
+        scale = np.where(enough, np.maximum(1.0, MAD_TO_SIGMA * middle), 1.0)
+        weight = trust**2 / (1 + (left / (CAUCHY * scale[:, None])) ** 2)
+    solution[~enough] = np.nan
+    return solution.reshape(frames, 2, 3)
 
 
-def flux_change(table: MotionTable, motion: np.ndarray) -> np.ndarray:
-    """
-    Return the change of every flux that the motion of some frames brings, (star, time).
-
-    Frames whose motion is unknown, or too large for the expansion, are left as they are.
-    """
-    row, column = (table.field @ np.nan_to_num(motion[:, axis]).T for axis in range(2))
-    terms = (row, column, row**2 / 2, column**2 / 2, row * column)
-    change = sum(table.flux[:, k][:, None] * term for k, term in enumerate(terms))
-    return np.where((np.abs(row) < LARGEST) & (np.abs(column) < LARGEST), change, 0.0)
+@njit(nogil=True, cache=True)
+def flux_change(steadiness, star, motion):
+    """Return the change of a star's flux that the motion (axis, 3) of one frame brings."""
+    y, x = 0.0, 0.0
+    for k in range(3):
+        y += steadiness.field[star, k] * motion[0, k]
+        x += steadiness.field[star, k] * motion[1, k]
+    if max(abs(y), abs(x)) >= LARGEST:
+        return 0.0
+    flux = steadiness.flux[star]
+    return flux[0] * y + flux[1] * x + (flux[2] * y * y + flux[3] * x * x) / 2 + flux[4] * x * y

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.cells import empty_tables, measure_frame
+from tasoc_kit.numerics.cells import NO_APERTURES, empty_tables, measure_frame
 from tasoc_kit.numerics.detector import is_strap, nominal_noise
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import clipped_mean
@@ -173,21 +173,17 @@ def _sky_differences(
     ladder = Ladder(shape, CELL, ~strap)
     level = min(PLAN_LEVEL, len(ladder.surfaces) - 1)
     tables = empty_tables(1, shape, 0, CELL, 8 * CELL)
-    none = np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32)
-    offsets = np.empty(0, np.float32), np.empty(0, np.float32)
     image = np.empty((0, 0), np.float32)
     # The pivot has the noise of one frame, as the frame that is compared with it has.
     double = (2 * noise[0], 2 * noise[1])
     coefficients = []
     for i in plan.index:
         reader.read(int(i), frame)
-        out = [table[0] for table in tables]
-        out[0][:] = np.nan
-        measure_frame(
-            frame, pivot, strap, double, 6.5, CELL, 8 * CELL, *none, *offsets, *out, image, False, True
-        )
-        weight = (out[1] >= 0.3 * out[1].max()).astype(float) * np.isfinite(out[0])
-        coefficients.append(ladder.fit(out[0], weight, level))
+        out = tables._make(table[0] for table in tables)
+        out.cells[:] = np.nan
+        measure_frame(frame, pivot, strap, double, 6.5, CELL, 8 * CELL, NO_APERTURES, out, image, False, True)
+        weight = (out.cell_used >= 0.3 * out.cell_used.max()).astype(float) * np.isfinite(out.cells)
+        coefficients.append(ladder.fit(out.cells, weight, level))
     return ladder, coefficients, level
 
 

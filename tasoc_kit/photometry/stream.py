@@ -20,13 +20,14 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.cells import AperturePixels, FrameTables, empty_tables, measure_frame
+from tasoc_kit.numerics.cells import FrameTables, OrderedApertures, empty_tables, measure_frame
 from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.numerics.runs import Runs, find_runs, some_stars
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
 
-__all__ = ["aperture_pixels", "stream_frames"]
+__all__ = ["aperture_runs", "stream_frames"]
 
 FRAMES_PER_TASK = 8
 ROWS_AT_ONCE = 32
@@ -52,9 +53,8 @@ class _Plan:
     template: np.ndarray
     strap: np.ndarray
     noise: tuple[float, float]
-    pixels: AperturePixels
-    lit: np.ndarray
-    """(star) True for stars with at least one pixel; the others have no sum, not a sum of zero."""
+    apertures: OrderedApertures
+    stars: int
     clip: float
     cell: int
     band: int
@@ -122,7 +122,7 @@ def stream_frames(
             "expected the same rows and columns. Make the reference from this cube."
         )
     plan = _make_plan(cube, reference, apertures, clip, cell, band)
-    variables = _blocks(reader, dask.delayed(plan), plan, good_cadences(quality), block)
+    variables = _blocks(reader, dask.delayed(plan, traverse=False), plan, good_cadences(quality), block)
     return xr.Dataset(
         variables,
         coords={name: cube[name].variable for name in ("time", "cadenceno", "row", "column")}
@@ -131,9 +131,9 @@ def stream_frames(
     )
 
 
-def aperture_pixels(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> AperturePixels:
+def aperture_runs(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> Runs:
     """
-    Return the pixels of all apertures in the order in which a frame is stored.
+    Return the pixels of all apertures as runs in a frame.
 
     Parameters
     ----------
@@ -142,21 +142,18 @@ def aperture_pixels(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray
     rows, columns
         Labels of the frame; apertures must lie inside.
     """
-    row = apertures["pixel_row"].values.astype(np.int64) - int(rows[0])
-    column = apertures["pixel_column"].values.astype(np.int64) - int(columns[0])
-    star = np.repeat(np.arange(apertures.sizes["star"]), apertures["row_size"].values)
-    centre = [
-        np.rint(apertures[name].values).astype(np.int64)[star] - int(labels[0])
-        for name, labels in (("star_row", rows), ("star_column", columns))
-    ]
-    order = np.lexsort((column, star, row))
-    return AperturePixels(
-        np.searchsorted(row[order], np.arange(rows.size + 1)).astype(np.int64),
-        column[order].astype(np.int32),
-        star[order].astype(np.int32),
-        (row - centre[0])[order].astype(np.float32),
-        (column - centre[1])[order].astype(np.float32),
-    )
+    origin = {"row": int(rows[0]), "column": int(columns[0])}
+    pixels = (apertures[f"pixel_{axis}"].values.astype(np.int64) - low for axis, low in origin.items())
+    centre = [np.rint(apertures[f"star_{axis}"].values) - low for axis, low in origin.items()]
+    return find_runs(apertures["row_size"].values, *pixels, (centre[0], centre[1]))
+
+
+def _ordered(runs: Runs) -> OrderedApertures:
+    """Return the apertures that have pixels in the order of their last rows."""
+    (lit,) = np.nonzero(np.diff(runs.start))
+    last = runs.row[runs.start[lit + 1] - 1]
+    order = np.argsort(last, kind="stable")
+    return OrderedApertures(some_stars(runs, lit[order]), lit[order], last[order])
 
 
 def _make_plan(
@@ -173,14 +170,13 @@ def _make_plan(
     strap = is_strap(columns)
     if strap.all():
         strap[:] = False
-    pixels = aperture_pixels(apertures, rows, columns)
-    lit = apertures["row_size"].values > 0
-    return _Plan(template, strap, noise, pixels, lit, clip, cell, band * cell, True)
+    ordered = _ordered(aperture_runs(apertures, rows, columns))
+    return _Plan(template, strap, noise, ordered, apertures.sizes["star"], clip, cell, band * cell, True)
 
 
 def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
     """Read and measure some frames in order; the task that Dask runs."""
-    tables = empty_tables(len(frames), reader.shape, plan.lit.size, plan.cell, plan.band)
+    tables = empty_tables(len(frames), reader.shape, plan.stars, plan.cell, plan.band)
     census = np.zeros((len(frames), 2), np.int32)
     frame, image = np.empty(reader.shape, np.float32), np.zeros(reader.shape, np.float32)
     for k, i in enumerate(frames):
@@ -190,11 +186,9 @@ def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.nd
         out = FrameTables(*(table[k] for table in tables))
         finite, zeros = measure_frame(
             frame, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
-            *plan.pixels, *out, image, bool(good[k]), plan.sky,
+            plan.apertures, out, image, bool(good[k]), plan.sky,
         )  # fmt: skip
         census[k] = finite, zeros
-        for table in (out.aperture_sum, out.moment_row, out.moment_column):
-            table[~plan.lit] = np.nan
         if finite == 0 or zeros == finite:
             _forget(out)
     return tables._asdict() | {
@@ -238,7 +232,7 @@ def _blocks(
     """Return every table as a lazy array with one chunk a block of frames."""
     measure, join = dask.delayed(_measure_frames), dask.delayed(_join)
     frames = good.size
-    one = empty_tables(1, reader.shape, plan.lit.size, plan.cell, plan.band)
+    one = empty_tables(1, reader.shape, plan.stars, plan.cell, plan.band)
     kinds = {name: (table.shape[1:], table.dtype) for name, table in one._asdict().items()}
     kinds |= {"finite_pixels": ((), np.dtype(np.int32)), "zero_pixels": ((), np.dtype(np.int32))}
     pieces: dict[str, list[da.Array]] = {name: [] for name in (*kinds, "block_image", "block_frames")}
