@@ -11,7 +11,7 @@ Errors follow from the noise model and the raw sum, which holds the sky of its o
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import dask
 import dask.array as da
@@ -44,7 +44,7 @@ _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "conta
         "quality": ("quality",),
     },
     gives=tuple(SERIES),
-    libraries=("numpy", "scipy"),
+    libraries=("numpy", "scipy", "numba"),
 )
 def make_light_curves(
     stream: xr.Dataset,
@@ -94,37 +94,20 @@ def make_light_curves(
             f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
         )
-    runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
-    motion_table = make_motion_table(apertures, reference, runs) if steady else None
-    lit = np.ones(apertures.sizes["star"])
-    noise = float(reference["noise_floor"]) * lit, float(reference["noise_slope"]) * lit
-    steadiness = motion_table.steadiness if motion_table else None
-    tables = dask.delayed(star_tables(sky, reference, runs, noise, steadiness), traverse=False)
-    guides = None
-    if motion_table:
-        some = star_tables(sky, reference, runs, noise, None, motion_table.guides)
-        guides = dask.delayed((motion_table, some), traverse=False)
-    measure, finish, prepare = (
-        dask.delayed(_measure_motion),
-        dask.delayed(make_series),
-        dask.delayed(sky_series),
-    )
+    tables, guides = _tables(apertures, reference, sky, steady)
+    measure, make, join, prepare = map(dask.delayed, (_measure_motion, make_series, _join, sky_series))
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
-    pieces: dict[str, list[da.Array]] = {name: [] for name in (*SERIES, *MOTION)}
+    tasks = [slice(i, min(i + STARS_PER_TASK, stars)) for i in range(0, stars, STARS_PER_TASK)]
+    kinds = {name: ((stars,), dtype) for name, dtype in SERIES.items()} | dict.fromkeys(MOTION, ((), float))
+    pieces: dict[str, list[da.Array]] = {name: [] for name in kinds}
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
         sums = dask.delayed(tuple)([stream[name].isel(time=part).data for name in _SUMS])
         below = prepare({name: sky[name].isel(time=part).data for name in _SKY})
         motion = measure(guides, sums, below, systematic)
-        some = [slice(i, min(i + STARS_PER_TASK, stars)) for i in range(0, max(stars, 1), STARS_PER_TASK)]
-        made = [finish(tables, s, sums, below, systematic, motion) for s in some]
-        frames = part.stop - part.start
-        for name, dtype in SERIES.items():
-            shapes = [(s.stop - s.start, frames) for s in some]
-            parts = [da.from_delayed(m[name], shape, dtype) for m, shape in zip(made, shapes, strict=True)]
-            pieces[name].append(da.concatenate(parts, axis=0))
-        for axis, name in enumerate(MOTION):
-            pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), np.float64))
+        made = join([make(tables, task, sums, below, systematic, motion) for task in tasks], motion)
+        for name, (shape, dtype) in kinds.items():
+            pieces[name].append(da.from_delayed(made[name], (*shape, part.stop - start), dtype))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
     parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
@@ -137,6 +120,23 @@ _SKY = (
     "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
     "sky_systematic", "frame_quality",
 )  # fmt: skip
+
+
+def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, steady: bool) -> tuple[Any, Any]:
+    """Return the tables of all stars, then motion and tables of the guides or None, for every task."""
+    runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
+    motion = make_motion_table(apertures, reference, runs) if steady else None
+    every = np.ones(apertures.sizes["star"])
+    noise = float(reference["noise_floor"]) * every, float(reference["noise_slope"]) * every
+    tables = star_tables(sky, reference, runs, noise, motion.steadiness if motion else None)
+    guides = (motion, star_tables(sky, reference, runs, noise, None, motion.guides)) if motion else None
+    return dask.delayed(tables, traverse=False), dask.delayed(guides, traverse=False)
+
+
+def _join(parts: list[dict[str, np.ndarray]], motion: np.ndarray) -> dict[str, np.ndarray]:
+    """Put the stars of one block of frames together."""
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in SERIES}
+    return joined | {name: motion[:, axis, 0] for axis, name in enumerate(MOTION)}
 
 
 def _measure_motion(
