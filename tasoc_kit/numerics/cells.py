@@ -29,9 +29,11 @@ __all__ = [
     "measure_frame_numpy",
 ]
 
-SAMPLE_STRIDE = 8
+SAMPLE_STRIDE = 16
 SPARSE_FROM = 128
 """Every pixel of a row of cells is sampled if one of its cells has fewer pixels than this."""
+FEW_ROWS = 16
+"""Every second pixel of a strap is sampled in cells of so many rows or more."""
 
 
 class OrderedApertures(NamedTuple):
@@ -154,15 +156,18 @@ def _cell_levels(frame, template, strap, r0, r1, cell, level):
 @njit(nogil=True, cache=True)
 def _strap_levels(frame, template, straps, r0, r1, level):
     """Give every column with a strap its own median in a row of cells."""
-    sample = np.empty((_power_of_two(r1 - r0), straps.size), np.float32)
+    step = 2 if r1 - r0 >= FEW_ROWS else 1
+    sample = np.empty((_power_of_two((r1 - r0 - 1) // step + 1), straps.size), np.float32)
     count = np.zeros(straps.size, np.int32)
-    for r in range(r0, r1):
+    k = 0
+    for r in range(r0, r1, step):
         for j in range(straps.size):
             d = frame[r, straps[j]] - template[r, straps[j]]
             usable = d == d
-            sample[r - r0, j] = d if usable else np.float32(np.inf)
+            sample[k, j] = d if usable else np.float32(np.inf)
             count[j] += usable
-    medians = _lower_medians(sample, r1 - r0, count)
+        k += 1
+    medians = _lower_medians(sample, k, count)
     for j in range(straps.size):
         level[straps[j]] = medians[j]
 
@@ -254,10 +259,10 @@ def _add_image(frame, image, r0, r1):
 
 
 @njit(nogil=True, cache=True)
-def _census(frame):
-    """Return how many pixels are finite, and how many of them are exactly zero."""
+def _census(frame, r0, r1):
+    """Return how many pixels of some rows are finite, and how many of them are exactly zero."""
     finite, zeros = 0, 0
-    for r in range(frame.shape[0]):
+    for r in range(r0, r1):
         for c in range(frame.shape[1]):
             value = frame[r, c]
             finite += np.isfinite(value)
@@ -304,7 +309,7 @@ def measure_frame(frame, template, strap, noise, clip, cell, band, apertures, ou
     count = np.empty(columns, np.float32)
     band_total, band_count = np.zeros(columns), np.zeros(columns)
     straps = np.flatnonzero(strap)
-    star = 0
+    star, finite, zeros = 0, 0, 0
     for i in range(out.cells.shape[0]):
         r0, r1 = i * cell, min((i + 1) * cell, rows)
         if sky:
@@ -322,7 +327,9 @@ def measure_frame(frame, template, strap, noise, clip, cell, band, apertures, ou
         star = _aperture_sums(frame, apertures, star, r1, out.aperture_sum, out.moment_row, out.moment_column)
         if add_image:
             _add_image(frame, image, r0, r1)
-    return _census(frame)
+        some, none = _census(frame, r0, r1)
+        finite, zeros = finite + some, zeros + none
+    return finite, zeros
 
 
 def _clipped_mean(values: np.ndarray, level: float, limit: np.ndarray) -> tuple[float, int, float]:

@@ -8,10 +8,12 @@ for what is left, so that where there is no data the surface stays the coarser o
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from scipy.interpolate import BSpline
 
 __all__ = ["Axis", "Ladder", "Surface", "spline_matrix"]
@@ -87,6 +89,13 @@ class Axis:
         scale = np.trace(normal) / len(normal)
         return np.asarray(np.linalg.inv(normal + 1e-4 * scale * np.eye(len(normal))))
 
+    def change_from(self, coarse: Axis) -> np.ndarray:
+        """Return the matrix that puts coefficients of a coarser axis on these knots."""
+        # A few points a segment decide a spline; all pixels would give the same more slowly.
+        points = np.linspace(0, self.size - 1, min(self.size, 4 * self.pixels.shape[1]))
+        fine, rough = (spline_matrix(points, self.size, axis.segments) for axis in (self, coarse))
+        return np.linalg.lstsq(fine, rough, rcond=None)[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
@@ -141,32 +150,34 @@ class Surface:
             Pull of every coefficient towards 0.
         """
         rows, columns = self.rows, self.columns
+        known = np.where(weight > 0, weight * cells, 0.0)
+        return np.asarray(
+            _conjugate_gradients(
+                rows.cells, columns.cells, rows.inverse, columns.inverse, known, weight.astype(float), ridge
+            )
+        )
 
-        def normal(x: np.ndarray) -> np.ndarray:
-            model = (rows.cells @ x) @ columns.cells.T
-            return rows.cells.T @ (weight * model) @ columns.cells + ridge * x
 
-        def precondition(x: np.ndarray) -> np.ndarray:
-            return rows.inverse @ x @ columns.inverse
-
-        right = rows.cells.T @ np.where(weight > 0, weight * cells, 0.0) @ columns.cells
-        solution = np.zeros_like(right)
-        residual = right.copy()
-        direction = precondition(residual)
-        power = float((residual * direction).sum())
-        start = power
-        search = direction
-        for _ in range(MAX_ITERATIONS):
-            if power <= TOLERANCE**2 * start or power == 0.0:
-                break
-            image = normal(search)
-            step = power / float((search * image).sum())
-            solution += step * search
-            residual -= step * image
-            direction = precondition(residual)
-            previous, power = power, float((residual * direction).sum())
-            search = direction + (power / previous) * search
-        return solution
+@njit(nogil=True, cache=True)
+def _conjugate_gradients(rows, columns, rows_inverse, columns_inverse, known, weight, ridge):
+    """Solve the normal equations; see :meth:`Surface.fit`."""
+    rows_t, columns_t = np.ascontiguousarray(rows.T), np.ascontiguousarray(columns.T)
+    residual = rows_t @ known @ columns
+    solution = np.zeros_like(residual)
+    search = rows_inverse @ residual @ columns_inverse
+    power = (residual * search).sum()
+    start = power
+    for _ in range(MAX_ITERATIONS):
+        if power <= TOLERANCE**2 * start or power == 0.0:
+            break
+        image = rows_t @ (weight * (rows @ search @ columns_t)) @ columns + ridge * search
+        step = power / (search * image).sum()
+        solution += step * search
+        residual -= step * image
+        direction = rows_inverse @ residual @ columns_inverse
+        previous, power = power, (residual * direction).sum()
+        search = direction + (power / previous) * search
+    return solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,13 +212,9 @@ class Ladder:
 
     @cached_property
     def _changes(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        pairs = zip(self.surfaces[1:], self.surfaces[:-1], strict=True)
         return [
-            tuple(
-                np.linalg.lstsq(fine.pixels, coarse.pixels, rcond=None)[0]
-                for fine, coarse in ((new.rows, old.rows), (new.columns, old.columns))
-            )
-            for new, old in pairs
+            (fine.rows.change_from(coarse.rows), fine.columns.change_from(coarse.columns))
+            for coarse, fine in itertools.pairwise(self.surfaces)
         ]
 
     def refine(self, level: int, coefficients: np.ndarray) -> np.ndarray:
@@ -224,7 +231,10 @@ class Ladder:
 
     def climb(self, cells: np.ndarray, weight: np.ndarray, level: int, below: np.ndarray) -> np.ndarray:
         """Return the coefficients of a level, given those of the level below it."""
+        return self.improve(cells, weight, level, self.refine(level - 1, below))
+
+    def improve(self, cells: np.ndarray, weight: np.ndarray, level: int, start: np.ndarray) -> np.ndarray:
+        """Return the coefficients of a level; where no cell decides they stay those of ``start``."""
         surface = self.surfaces[level]
-        start = self.refine(level - 1, below)
         ridge = 0.0 if self.segments[level] <= 0 else RIDGE
         return start + surface.fit(cells - surface.on_cells(start), weight, ridge)

@@ -34,7 +34,7 @@ _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "conta
 
 
 @step(
-    version=1,
+    version=2,
     product="light_curves",
     needs={
         "stream": ("aperture_sum", "moment_row", "moment_column"),

@@ -22,7 +22,7 @@ import xarray as xr
 
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
-from tasoc_kit.numerics.statistics import mad_sigma
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, mad_sigma
 from tasoc_kit.photometry.straps import Straps, fit_straps
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality
@@ -43,7 +43,7 @@ FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
 
 
 @step(
-    version=1,
+    version=2,
     product="sky",
     needs={
         "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),
@@ -51,7 +51,7 @@ FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
         "quality": ("frame_quality",),
     },
     gives=("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "frame_quality"),
-    libraries=("numpy", "scipy"),
+    libraries=("numpy", "scipy", "numba"),
 )
 def fit_sky(
     stream: xr.Dataset,
@@ -178,6 +178,7 @@ class _Fitter:
     def __init__(self, stream: xr.Dataset, ladder: Ladder, straps: Straps, white: float, finest: int) -> None:
         self.ladder, self.straps, self.white = ladder, straps, white
         self.top = min(finest, len(ladder.surfaces) - 1)
+        self.first = min(COLUMN_LEVEL, self.top)
         self.cell, self.band = int(stream.attrs["cell"]), int(stream.attrs["band"])
         self.sky_column = ladder.sky_columns
         self.most_used = stream["cell_used"].max("time").values.astype(float)
@@ -204,13 +205,13 @@ class _Fitter:
             return self._nothing()
         weight = np.where(known, used / full, 0.0)
         noise = np.sqrt(tables.cell_variance / np.maximum(used, 1))
+        variance = float(np.median(tables.cell_variance[known]))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
-        level = min(COLUMN_LEVEL, self.top)
-        coefficients = self.ladder.fit(cells, weight, level)
-        column, column_err = self._columns(tables, level, coefficients, gain)
+        first = self.ladder.fit(cells, weight, self.first)
+        column, column_err = self._columns(tables, self.first, first, gain, variance)
         flat = cells - self._on_cells(column)
-        level, coefficients, residual, far = self._climb(flat, weight, noise)
-        more, _ = self._columns(tables, level, coefficients, gain, column)
+        level, coefficients, residual, far = self._climb(flat, weight, noise, first)
+        more, _ = self._columns(tables, level, coefficients, gain, variance, column)
         column = column + more
         surface = self.ladder.surfaces[level]
         white = float(np.median(noise[known]))
@@ -249,12 +250,14 @@ class _Fitter:
         level: int,
         coefficients: np.ndarray,
         gain: np.ndarray,
+        variance: float,
         known: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, float]:
         """
         Return the offset of every column that the surface and known offsets leave.
 
-        Offsets are drawn towards zero as far as their own noise explains their scatter.
+        ``variance`` is that of a pixel. Offsets are drawn towards zero as far as their own noise
+        explains their scatter.
         """
         surface = self.ladder.surfaces[level]
         smooth = self.band_rows[level] @ coefficients @ surface.columns.pixels.T
@@ -262,7 +265,6 @@ class _Fitter:
         left = np.where(used > 0, tables.column_cells - gain * smooth - known, 0.0)
         amount = used.sum(axis=0)
         offset = np.divide((used * left).sum(axis=0), amount, out=np.zeros(amount.size), where=amount > 0)
-        variance = float(np.nanmedian(tables.cell_variance))
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
         real = (
@@ -274,27 +276,24 @@ class _Fitter:
         typical = float(np.median(error))
         return offset * share, float(np.sqrt(real * typical**2 / (real + typical**2))) if real else 0.0
 
-    def _climb(self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray) -> _Fit:
+    def _climb(self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, first: np.ndarray) -> _Fit:
         """
-        Climb the ladder until what is left is white.
+        Climb the ladder, from the level of ``first`` on, until what is left is white.
 
         The level with the smallest expected error is kept: the structure that it leaves, plus
         the noise that its coefficients bring in.
         """
         weight = weight.copy()
         known = max(1, int((weight > 0).sum()))
-        coefficients = self.ladder.surfaces[0].fit(cells, weight, ridge=0.0)
-        best, least = _Fit(0, coefficients, 0.0, 0.0), np.inf
-        for level in range(self.top + 1):
-            below = coefficients
-            if level > 0:
-                coefficients = self.ladder.climb(cells, weight, level, below)
-            if level >= COLUMN_LEVEL and self._drop_outliers(cells, weight, noise, level, coefficients):
-                coefficients = self.ladder.climb(cells, weight, level, below)
-            if level < min(COLUMN_LEVEL, self.top):
-                # A plane is too little for a full frame, but all that a cutout has.
-                continue
-            fit = self._judge(cells, weight, noise, level, coefficients)
+        best, least, coefficients = _Fit(self.first, first, 0.0, 0.0), np.inf, first
+        for level in range(self.first, self.top + 1):
+            below = coefficients if level == self.first else self.ladder.refine(level - 1, coefficients)
+            coefficients = self.ladder.improve(cells, weight, level, below)
+            left = self._left(cells, noise, level, coefficients)
+            if level >= COLUMN_LEVEL and self._drop_outliers(left, weight):
+                coefficients = self.ladder.improve(cells, weight, level, below)
+                left = self._left(cells, noise, level, coefficients)
+            fit = self._judge(left, weight, level, coefficients)
             score = max(0.0, fit.residual**2 - 1) + self.ladder.surfaces[level].size / known
             if score < least:
                 best, least = fit, score
@@ -321,14 +320,13 @@ class _Fitter:
         if middle.sum() < FEWEST_DIFFERENCES:
             return 1.0
         mean = sum(values[place] for place in around) / len(around)
-        return max(1.0, float(mad_sigma((left - mean)[middle])) * np.sqrt(4 / 5))
+        scatter = MAD_TO_SIGMA * float(np.median(np.abs((left - mean)[middle])))
+        return max(1.0, scatter * np.sqrt(4 / 5))
 
     def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
         return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
 
-    def _judge(
-        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
-    ) -> _Fit:
+    def _judge(self, left: np.ndarray, weight: np.ndarray, level: int, coefficients: np.ndarray) -> _Fit:
         """
         Judge a fit by its residuals over their white level.
 
@@ -338,7 +336,6 @@ class _Fitter:
         kept = weight > 0
         if kept.sum() < FEWEST_CELLS:
             return _Fit(level, coefficients, 0.0, 0.0)
-        left = self._left(cells, noise, level, coefficients)
         white, distance = self._white_level(left, weight), np.abs(left[kept])
         residual = float(np.quantile(distance, INNER)) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
@@ -347,16 +344,14 @@ class _Fitter:
             residual /= np.sqrt(freedom)
         return _Fit(level, coefficients, residual, float(np.mean(distance > FAR * white)))
 
-    def _drop_outliers(
-        self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray
-    ) -> bool:
+    def _drop_outliers(self, left: np.ndarray, weight: np.ndarray) -> bool:
         """Take weight from a few cells far off the surface (an asteroid, a variable star)."""
-        left = np.abs(self._left(cells, noise, level, coefficients))
         kept = weight > 0
-        far = kept & (left > OUTLIER * max(1.0, float(mad_sigma(left[kept]))))
-        if not far.any() or far.sum() > OUTLIER_SHARE * kept.sum():
+        distance = np.abs(left[kept])
+        far = distance > OUTLIER * max(1.0, MAD_TO_SIGMA * float(np.median(distance)))
+        if not far.any() or far.sum() > OUTLIER_SHARE * far.size:
             return False
-        weight[far] = 0.0
+        weight[kept] = np.where(far, 0.0, weight[kept])
         return True
 
 

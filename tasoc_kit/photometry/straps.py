@@ -43,7 +43,7 @@ def _neighbours(columns: np.ndarray) -> tuple[np.ndarray, csr_array]:
     strap = is_strap(columns)
     index = np.flatnonzero(strap)
     near = np.abs(columns[None, :] - columns[index][:, None]) <= REACH
-    weight = (near & ~strap[None, :]).astype(float)
+    weight = (near & ~strap[None, :]).astype(np.float32)
     kept = weight.sum(axis=1) >= FEWEST_COLUMNS
     return index[kept], csr_array(weight[kept])
 
@@ -60,13 +60,13 @@ def _compare(stream: xr.Dataset, index: np.ndarray, weight: csr_array) -> tuple[
     step = int(stream.attrs.get("block", 64))
     for start in range(0, stream.sizes["time"], step):
         part = stream[["column_cells", "column_used"]].isel(time=slice(start, start + step)).compute()
-        used = part["column_used"].values.astype(np.float64)
-        cells = np.where(used > 0, part["column_cells"].values, 0.0)
+        used = part["column_used"].values.astype(np.float32)
+        cells = np.where(used > 0, part["column_cells"].values, np.float32(0))
         beside, count = (_beside(values, weight) for values in (used * cells, used))
         level = np.divide(beside, count, out=np.zeros_like(beside), where=count > 0)
-        sky.append(level.astype(np.float32))
-        difference.append((cells[:, :, index] - level).astype(np.float32))
-        amount.append((used[:, :, index] * (count > 0)).astype(np.float32))
+        sky.append(level)
+        difference.append(cells[:, :, index] - level)
+        amount.append(used[:, :, index] * (count > 0))
     return np.concatenate(sky), np.concatenate(difference), np.concatenate(amount)
 
 

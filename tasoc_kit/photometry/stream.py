@@ -29,7 +29,7 @@ from tasoc_kit.step import Parameter, step
 
 __all__ = ["aperture_runs", "stream_frames"]
 
-FRAMES_PER_TASK = 8
+FRAMES_PER_TASK = 16
 ROWS_AT_ONCE = 32
 BRIGHT_OVER_SKY = 1.0
 """A pixel is no sky where the stars alone bring more variance than this times the sky's."""
@@ -62,7 +62,7 @@ class _Plan:
 
 
 @step(
-    version=1,
+    version=2,
     product="stream",
     needs={
         "cube": ("flux",),
