@@ -223,9 +223,10 @@ class Ladder:
         return np.asarray(rows @ coefficients @ columns.T)
 
     def fit(self, cells: np.ndarray, weight: np.ndarray, level: int) -> np.ndarray:
-        """Return the coefficients of one level, fitted level by level up to it."""
-        coefficients = self.surfaces[0].fit(cells, weight, ridge=0.0)
-        for step in range(1, level + 1):
+        """Return the coefficients of one level, fitted level by level from a plane up to it."""
+        lowest = min(1, level)
+        coefficients = self.surfaces[lowest].fit(cells, weight, ridge=0.0)
+        for step in range(lowest + 1, level + 1):
             coefficients = self.climb(cells, weight, step, coefficients)
         return coefficients
 

@@ -19,10 +19,11 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numba import njit
 
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, mad_sigma
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.straps import Straps, fit_straps
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality
@@ -205,7 +206,8 @@ class _Fitter:
             return self._nothing()
         weight = np.where(known, used / full, 0.0)
         noise = np.sqrt(tables.cell_variance / np.maximum(used, 1))
-        variance = float(np.median(tables.cell_variance[known]))
+        # A quarter of the cells tells these medians as well.
+        variance, white = (float(np.median(x[known][::4])) for x in (tables.cell_variance, noise))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         first = self.ladder.fit(cells, weight, self.first)
         column, column_err = self._columns(tables, self.first, first, gain, variance)
@@ -214,7 +216,6 @@ class _Fitter:
         more, _ = self._columns(tables, level, coefficients, gain, variance, column)
         column = column + more
         surface = self.ladder.surfaces[level]
-        white = float(np.median(noise[known]))
         return _FrameSky(
             level,
             coefficients,
@@ -267,13 +268,14 @@ class _Fitter:
         offset = np.divide((used * left).sum(axis=0), amount, out=np.zeros(amount.size), where=amount > 0)
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
-        real = (
-            max(0.0, float(mad_sigma(sample)) ** 2 - float(np.median(error)) ** 2) if sample.size > 2 else 0.0
-        )
+        typical = float(np.median(error))
+        real = 0.0
+        if sample.size > 2:
+            scatter = MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample))))
+            real = max(0.0, scatter**2 - typical**2)
         share = np.where(self.sky_column, real / (real + error**2), 1.0) if real else (~self.sky_column) * 1.0
         if amount.max(initial=0) < 2 * self.cell:
             share = np.zeros(amount.size)
-        typical = float(np.median(error))
         return offset * share, float(np.sqrt(real * typical**2 / (real + typical**2))) if real else 0.0
 
     def _climb(self, cells: np.ndarray, weight: np.ndarray, noise: np.ndarray, first: np.ndarray) -> _Fit:
@@ -309,20 +311,6 @@ class _Fitter:
         """Return the noise that the next level would bring in, over that of a cell."""
         return self.ladder.surfaces[level + 1].size / known if level < self.top else np.inf
 
-    def _white_level(self, left: np.ndarray, weight: np.ndarray) -> float:
-        """Return by how much neighbouring cells differ, over the noise of their pixels; at least 1."""
-        known = np.pad(weight > 0, 1)
-        values = np.where(known, np.pad(left, 1), 0.0)
-        around = [(slice(0, -2), slice(1, -1)), (slice(2, None), slice(1, -1))]
-        around += [place[::-1] for place in around]
-        count = sum(known[place].astype(float) for place in around)
-        middle = (weight > 0) & (count == len(around))
-        if middle.sum() < FEWEST_DIFFERENCES:
-            return 1.0
-        mean = sum(values[place] for place in around) / len(around)
-        scatter = MAD_TO_SIGMA * float(np.median(np.abs((left - mean)[middle])))
-        return max(1.0, scatter * np.sqrt(4 / 5))
-
     def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
         return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
 
@@ -336,7 +324,7 @@ class _Fitter:
         kept = weight > 0
         if kept.sum() < FEWEST_CELLS:
             return _Fit(level, coefficients, 0.0, 0.0)
-        white, distance = self._white_level(left, weight), np.abs(left[kept])
+        white, distance = _white_level(left, kept), np.abs(left[kept])
         residual = float(np.quantile(distance, INNER)) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
@@ -353,6 +341,24 @@ class _Fitter:
             return False
         weight[kept] = np.where(far, 0.0, weight[kept])
         return True
+
+
+@njit(nogil=True, cache=True)
+def _white_level(left, kept):
+    """Return by how much neighbouring cells differ, over the noise of their pixels; at least 1."""
+    rows, columns = left.shape
+    differences = np.empty(left.size)
+    count = 0
+    for i in range(1, rows - 1):
+        for j in range(1, columns - 1):
+            around = kept[i - 1, j] and kept[i + 1, j] and kept[i, j - 1] and kept[i, j + 1]
+            if around and kept[i, j]:
+                mean = (left[i - 1, j] + left[i + 1, j] + left[i, j - 1] + left[i, j + 1]) / 4
+                differences[count] = abs(left[i, j] - mean)
+                count += 1
+    if count < FEWEST_DIFFERENCES:
+        return 1.0
+    return max(1.0, MAD_TO_SIGMA * np.median(differences[:count]) * np.sqrt(4 / 5))
 
 
 def _collect(
