@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
@@ -166,16 +167,34 @@ def _write(
         folder.remove(key)
         present = {}
         journal.put("head", head)
-    for number in range(encoder.blocks):
-        part = f"block-{number:06d}"
-        written = journal.read(part)
-        if not written or lost(written, present):
-            written = journal.put(part, encoder.block(number))
-        inventory |= written
+    parts = [f"block-{number:06d}" for number in range(encoder.blocks)]
+    written = {part: journal.read(part) for part in parts}
+    absent = [n for n, part in enumerate(parts) if not written[part] or lost(written[part], present)]
+    done = encoder.blocks - len(absent)
+    if progress and done:
+        progress(done, encoder.blocks)
+    for number, computed in _computed(encoder, absent):
+        written[parts[number]] = journal.put(parts[number], encoder.block(number, computed))
+        del computed
+        done += 1
         if progress:
-            progress(number + 1, encoder.blocks)
+            progress(done, encoder.blocks)
+    for files in written.values():
+        inventory |= files
     commit(folder, key, inventory)
     journal.forget()
+
+
+def _computed(encoder: Encoder, numbers: list[int]) -> Iterator[tuple[int, xr.Dataset]]:
+    """Yield blocks in memory, computing the next one while this one is being written."""
+    with ThreadPoolExecutor(1, "next-block") as thread:
+        ahead = [thread.submit(encoder.compute, number) for number in numbers[:1]]
+        for number, following in zip(numbers, [*numbers, None][1:], strict=True):
+            computed = ahead.pop().result()
+            if following is not None:
+                ahead.append(thread.submit(encoder.compute, following))
+            yield number, computed
+            del computed
 
 
 def _find_complete(name: str, unit: str, id_: str, store: str | None) -> ProductRef | None:

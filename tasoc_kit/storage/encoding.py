@@ -92,7 +92,7 @@ class Encoder:
     Parameters
     ----------
     dataset
-        What is to be stored. Nothing is computed until ``head`` or ``block`` is called.
+        What is to be stored. Nothing is computed until ``head`` or ``compute`` is called.
 
     Raises
     ------
@@ -186,21 +186,22 @@ class Encoder:
         self._metadata = {key: data for key, data in kept.items() if key.endswith("zarr.json")}
         return {key: _view(data) for key, data in kept.items()}
 
-    def block(self, number: int) -> dict[str, memoryview]:
-        """
-        Return the chunks of one block of cadences, by key.
-
-        All variables are computed at once, so tasks that they share run once. ``head`` must have
-        been called.
-        """
+    def compute(self, number: int) -> xr.Dataset:
+        """Return one block of cadences in memory; all variables at once, so shared tasks run once."""
         lazy = xr.Dataset({name: self.dataset.variables[name] for name in self._blocked})
-        region = {"time": self.slices[number], "block": slice(number, number + 1)}
-        region = {dim: part for dim, part in region.items() if dim in lazy.dims}
-        (computed,) = dask.compute(lazy.isel(region))
+        (computed,) = dask.compute(lazy.isel(self._region(lazy, number)))
+        return computed
+
+    def block(self, number: int, computed: xr.Dataset) -> dict[str, memoryview]:
+        """Return the chunks of one computed block, by key. ``head`` must have been called."""
         files = dict(self._metadata)
+        region = self._region(computed, number)
         computed.to_zarr(MemoryStore(files), region=region, consolidated=False, safe_chunks=False)
-        del computed
         encoded = {key: _view(files[key]) for key in sorted(files.keys() - self._metadata.keys())}
         # Zarr's store may live on in a reference cycle; an empty one holds no block in memory.
         files.clear()
         return encoded
+
+    def _region(self, part: xr.Dataset, number: int) -> dict[Hashable, slice]:
+        region = {"time": self.slices[number], "block": slice(number, number + 1)}
+        return {dim: place for dim, place in region.items() if dim in part.dims}
