@@ -6,7 +6,6 @@ from sector import make_sector
 
 from tasoc_kit.errors import StepInputError, StepParameterError
 from tasoc_kit.numerics.detector import is_strap
-from tasoc_kit.photometry.absolute_sky import absolute_sky
 from tasoc_kit.photometry.sky import fit_sky, sky_image
 from tasoc_kit.photometry.straps import fit_straps
 from tasoc_kit.vocabulary import KitQuality
@@ -118,26 +117,3 @@ def test_bad_settings_and_inputs_are_told_plainly(sector):
         fit_sky(sector.stream, sector.reference, sector.quality, finest=9)
     with pytest.raises(StepInputError, match=r"stream has no \['cells'\]"):
         fit_sky(sector.stream.drop_vars("cells"), sector.reference, sector.quality)
-
-
-def test_the_sky_under_stars_includes_a_steep_glow():
-    row, column = np.mgrid[:512, :512]
-    random = np.random.default_rng(7)
-    distance = np.hypot(row - 511, column - 511)
-    sky = 100 + 60 * np.exp(-distance / 120)
-    stars = np.zeros((512, 512))
-    for r, c, flux in zip(*random.integers(4, 508, (2, 1500)), 10 ** random.uniform(1, 4, 1500), strict=True):
-        stars[r - 3 : r + 4, c - 3 : c + 4] += (
-            flux * np.outer(*[np.exp(-(np.arange(-3, 4) ** 2) / 2)] * 2) / 6.3
-        )
-    image = (sky + stars + random.normal(0, 0.3, sky.shape)).astype(np.float32)
-    found, mask = absolute_sky(image)
-    error = found - sky
-    assert abs(np.median(error)) < 0.5
-    assert np.abs(error[distance < 150]).mean() < 4
-    assert 0.1 < mask.mean() < 0.9
-
-
-def test_an_image_without_values_has_no_sky():
-    found, _ = absolute_sky(np.full((20, 20), np.nan, np.float32))
-    assert np.isnan(found).all()

@@ -16,11 +16,13 @@ from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode, mad_si
 
 __all__ = ["absolute_sky", "star_light"]
 
-TILE = 64
+TILE = 32
 SMALLEST_TILE = 16
 ROUNDS = 3
 STAR_SIGMA = 3.0
 LEVEL = 3
+STRUCTURE, TILES_PER_SPLINE = 0.5, 1.5
+"""A finer surface is taken if it halves the scatter of the tiles, and has tiles enough."""
 ROBUST_ROUNDS = 5
 MINIMUM_PIXELS = 40
 DARK, REACH = 0.3, 16
@@ -61,11 +63,27 @@ def _tiles(image: np.ndarray, tile: int, masked: np.ndarray | None) -> tuple[np.
 
 
 def _fit_tiles(ladder: Ladder, level: np.ndarray) -> np.ndarray:
-    """Fit the tiles with little weight for those above the surface, where stars crowd a tile."""
+    """Return the sky at each pixel: a smooth surface through the tiles, a finer one where that has edges."""
     top = min(LEVEL, len(ladder.surfaces) - 1)
-    known = np.isfinite(level)
-    if not known.any():
+    if not np.isfinite(level).any():
         return np.zeros(ladder.shape)
+    coefficients, scatter = _fit_surface(ladder, level, top)
+    for surface in ladder.surfaces[top + 1 : top + 2]:
+        splines = TILES_PER_SPLINE * np.array(surface.coefficient_shape)
+        if np.all(splines <= level.shape):
+            finer, left = _fit_surface(ladder, level, top + 1)
+            if left < STRUCTURE * scatter:
+                return surface.on_pixels(finer)
+    return ladder.surfaces[top].on_pixels(coefficients)
+
+
+def _fit_surface(ladder: Ladder, level: np.ndarray, top: int) -> tuple[np.ndarray, float]:
+    """
+    Fit the tiles with little weight for those above the surface, where stars crowd a tile.
+
+    Returns the coefficients, and the scatter of the tiles about the surface.
+    """
+    known = np.isfinite(level)
     weight = known.astype(float)
     values = np.where(known, level, 0.0)
     for _ in range(ROBUST_ROUNDS):
@@ -74,7 +92,7 @@ def _fit_tiles(ladder: Ladder, level: np.ndarray) -> np.ndarray:
         scale = max(float(mad_sigma(residual[known])), 1e-6)
         excess = residual / (2.0 * scale)
         weight = known / np.maximum(1.0, np.where(excess > 0, excess, -excess / 2)) ** 2
-    return ladder.surfaces[top].on_pixels(coefficients)
+    return coefficients, scale
 
 
 def star_light(image: np.ndarray, sky: np.ndarray, scatter: np.ndarray, tile: int) -> np.ndarray:
@@ -129,13 +147,14 @@ def absolute_sky(image: np.ndarray, lifted: np.ndarray | None = None) -> tuple[n
         sky = np.full(image.shape, level, np.float32)
         spread = MAD_TO_SIGMA * np.median(np.abs(ordered[ordered <= level] - level)) if ordered.size else 0
         return sky, image - sky > STAR_SIGMA * max(float(spread), 1e-6)
-    tile = TILE if smallest >= 8 * TILE else SMALLEST_TILE
+    tile = TILE if smallest >= 16 * TILE else SMALLEST_TILE
     ladder = Ladder(image.shape, tile)
     masked: np.ndarray | None = None
     sky = np.zeros(image.shape)
     for _ in range(ROUNDS):
-        level, scatter = _tiles(image, tile, masked)
-        sky = _fit_tiles(ladder, level)
+        # Over the sky known so far, for in a tile across a steep sky faint stars would hide in its slope.
+        level, scatter = _tiles(image - sky, tile, masked)
+        sky = sky + _fit_tiles(ladder, level)
         if lifted is not None and lifted.any() and not lifted.all():
             sky = _lift_columns(image, sky, lifted)
         masked = star_light(image, sky, scatter, tile)
