@@ -14,12 +14,11 @@ from tasoc_kit.vocabulary import KitQuality, TessQuality
 
 
 class Frames:
-    """Frames of one value each, read as a reader reads them."""
-
-    shape = (8, 8)
+    """Frames of one value, or of one image, each, read as a reader reads them."""
 
     def __init__(self, levels):
         self.levels = levels
+        self.shape = np.shape(levels)[1:] or (8, 8)
 
     def read(self, i, out):
         out[:] = self.levels[i]
@@ -68,6 +67,15 @@ def test_neither_half_of_the_sector_counts_twice_the_other():
     assert (plan.index < 20).sum() == 8
 
 
+def test_frames_count_by_their_dark_places():
+    levels = np.full((24, 256, 256), 100.0)
+    levels[::2, :160] = 300.0
+    levels[1::2, 96:] = 250.0
+    levels[6] = 250.0
+    plan = choose_frames(Frames(levels), np.ones(24, bool), np.ones(24, bool), 24, 10.0)
+    assert set(plan.index) == set(range(24)) - {6}
+
+
 def test_frames_without_data_are_never_chosen():
     levels = np.full(12, 100.0)
     levels[[2, 7]] = np.nan
@@ -86,6 +94,23 @@ def test_an_asteroid_leaves_no_trail_in_the_reference(sector):
     with_trail, without = make_reference(moved, *tables), make_reference(cube, *tables)
     change = (with_trail["reference"] - without["reference"]).values[98:105, 15:215]
     assert np.abs(change).max() < 3.0
+
+
+def test_edges_of_light_at_differing_places_in_every_frame_leave_no_trace(sector):
+    cube = sector.cube.isel(time=slice(20, 44))
+    tables = (sector.quality.isel(time=slice(20, 44)), sector.pointing.isel(time=slice(20, 44)))
+    random = np.random.default_rng(1)
+    row, column = np.mgrid[:256, :256] - 127.5
+    flux = cube["flux"].values.copy()
+    for i, turn in enumerate(2 * np.pi * random.random(24)):
+        along = row * np.cos(turn) + column * np.sin(turn) - random.uniform(-40, 60)
+        flux[i] += (100 * (1 + np.tanh(along / 20))).astype(np.float32)
+    lit = cube.drop_vars(["flux", "file", "file_offset"]).assign(flux=(cube["flux"].dims, flux))
+    crossed, dark = make_reference(lit, *tables), make_reference(cube, *tables)
+    # Nearly all of a step of 200 electron/s is left out, of the stars and of the sky below them.
+    change = (crossed["reference"] - dark["reference"]).values[dark["reference"].values < 20]
+    assert np.percentile(np.abs(change), 98) < 1.0
+    assert float((crossed["reference_sky"] - dark["reference_sky"]).std()) < 1.5
 
 
 def test_a_sector_without_a_single_good_pixel_is_told_plainly(sector):

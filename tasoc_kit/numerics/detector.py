@@ -20,11 +20,13 @@ __all__ = [
     "camera_centre",
     "is_strap",
     "nominal_noise",
+    "output_of_columns",
 ]
 
 ROWS, COLUMNS = 2078, 2136
 SCIENCE_ROWS = slice(0, 2048)
 SCIENCE_COLUMNS = slice(44, 2092)
+OUTPUTS = 4
 
 ZERO_POINT = 20.451
 """TESS magnitude of 1 electron/s (median of sectors 1–5, Handberg+ 2021)."""
@@ -80,6 +82,20 @@ def is_strap(columns: np.ndarray, reach: int = 1) -> np.ndarray:
     """Return True for column labels within ``reach`` columns of a strap, whose light spreads that far."""
     near = STRAP_COLUMNS[:, None] + np.arange(-reach, reach + 1)[None, :]
     return np.isin(columns, near)
+
+
+def output_of_columns(columns: np.ndarray) -> np.ndarray:
+    """
+    Return which output (0 to 3) reads each column label: 512 columns of the science area each.
+
+    Of the columns without sky before it and behind it each output has 11, in the same order
+    (slices A to D of the CCID-80, TESS Instrument Handbook).
+    """
+    first, last = SCIENCE_COLUMNS.start, SCIENCE_COLUMNS.stop
+    columns = np.asarray(columns)
+    science = (columns - first) * OUTPUTS // (last - first)
+    border = np.where(columns < first, columns, columns - last) * OUTPUTS // first
+    return np.where((columns >= first) & (columns < last), science, border)
 
 
 def nominal_noise(exposure: float) -> tuple[float, float]:
