@@ -80,7 +80,7 @@ def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
     guides = np.array([g for g in guides if int(apertures["tic"][g]) - 9_000_000_001 not in variable])
     true = (sums[1] - sums[0])[guides]
     # The drawn light is scaled to what each aperture really holds, by up to a tenth for these stars.
-    np.testing.assert_allclose(change[guides], true, rtol=0.15, atol=0.3)
+    np.testing.assert_allclose(change[guides], true, rtol=0.15, atol=0.8)
     assert np.corrcoef(change[guides], true)[0, 1] > 0.995
 
 
