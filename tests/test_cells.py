@@ -4,32 +4,22 @@ import numpy as np
 import pytest
 
 from tasoc_kit.numerics import cells as cells_module
-from tasoc_kit.numerics.cells import (
-    NO_APERTURES,
-    OrderedApertures,
-    empty_tables,
-    measure_frame,
-    measure_frame_numpy,
-)
-from tasoc_kit.numerics.runs import find_runs
+from tasoc_kit.numerics.cells import banded_runs, empty_tables, measure_frame, measure_frame_numpy
+from tasoc_kit.numerics.runs import NO_RUNS, find_runs
 
 NOISE = (0.0215, 7.46e-4)
 
 
-def ordered(size, row, column, centre):
-    """Return apertures whose stars are already in the order of their last rows."""
-    runs = find_runs(np.asarray(size), np.asarray(row), np.asarray(column), centre)
-    return OrderedApertures(runs, np.arange(len(size)), runs.row[runs.start[1:] - 1])
-
-
-def measure(frame, template, strap=None, apertures=None, stars=0, clip=6.5, cell=16, band=128, noise=NOISE):
+def measure(
+    frame, template, strap=None, apertures=NO_RUNS, stars=0, clip=6.5, cell=16, band=128, noise=NOISE
+):
     strap = np.zeros(frame.shape[1], bool) if strap is None else strap
     tables = empty_tables(1, frame.shape, stars, cell, band)
     image = np.zeros(frame.shape, np.float32)
     out = tables._make(table[0] for table in tables)
     census = measure_frame(
         frame.astype(np.float32), template.astype(np.float32), strap, noise, clip, cell, band,
-        apertures or NO_APERTURES, out, image, True, True,
+        banded_runs(apertures, cell, len(frame)), out, image, True, True,
     )  # fmt: skip
     return out, image, census
 
@@ -139,7 +129,7 @@ def test_column_cells_are_means_of_their_band(field):
 def test_aperture_sums_and_moments_are_plain_sums(field):
     template, frame, _ = field
     rows, columns = np.array([10, 10, 11, 60]), np.array([20, 21, 20, 70])
-    apertures = ordered([3, 1], rows, columns, (np.array([10, 60]), np.array([21, 70])))
+    apertures = find_runs(np.array([3, 1]), rows, columns, (np.array([10, 60]), np.array([21, 70])))
     tables, image, _ = measure(frame, template, apertures=apertures, stars=3)
     values = frame.astype(np.float32)[rows, columns]
     np.testing.assert_allclose(tables.aperture_sum, [values[:3].sum(), values[3], np.nan], rtol=1e-6)

@@ -14,6 +14,7 @@ from numba import njit
 from tasoc_kit.numerics.splines import Surface
 
 __all__ = [
+    "NO_RUNS",
     "ColumnSums",
     "Runs",
     "SurfaceSums",
@@ -40,6 +41,10 @@ class Runs(NamedTuple):
     """(star) row index of the star's own pixel, which moments are counted from."""
     centre_column: np.ndarray
     """(star) column index of the star's own pixel."""
+
+
+NO_RUNS = Runs(np.zeros(1, np.int64), *(np.empty(0, np.int32) for _ in range(5)))
+"""No aperture at all."""
 
 
 class ColumnSums(NamedTuple):

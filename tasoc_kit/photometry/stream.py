@@ -20,9 +20,9 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.cells import FrameTables, OrderedApertures, empty_tables, measure_frame
+from tasoc_kit.numerics.cells import BandedRuns, FrameTables, banded_runs, empty_tables, measure_frame
 from tasoc_kit.numerics.detector import is_strap
-from tasoc_kit.numerics.runs import Runs, find_runs, some_stars
+from tasoc_kit.numerics.runs import Runs, find_runs
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
@@ -53,7 +53,7 @@ class _Plan:
     template: np.ndarray
     strap: np.ndarray
     noise: tuple[float, float]
-    apertures: OrderedApertures
+    runs: BandedRuns
     stars: int
     clip: float
     cell: int
@@ -148,14 +148,6 @@ def aperture_runs(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray) 
     return find_runs(apertures["row_size"].values, *pixels, (centre[0], centre[1]))
 
 
-def _ordered(runs: Runs) -> OrderedApertures:
-    """Return the apertures that have pixels in the order of their last rows."""
-    (lit,) = np.nonzero(np.diff(runs.start))
-    last = runs.row[runs.start[lit + 1] - 1]
-    order = np.argsort(last, kind="stable")
-    return OrderedApertures(some_stars(runs, lit[order]), lit[order], last[order])
-
-
 def _make_plan(
     cube: xr.Dataset, reference: xr.Dataset, apertures: xr.Dataset, clip: float, cell: int, band: int
 ) -> _Plan:
@@ -170,8 +162,8 @@ def _make_plan(
     strap = is_strap(columns)
     if strap.all():
         strap[:] = False
-    ordered = _ordered(aperture_runs(apertures, rows, columns))
-    return _Plan(template, strap, noise, ordered, apertures.sizes["star"], clip, cell, band * cell, True)
+    runs = banded_runs(aperture_runs(apertures, rows, columns), cell, rows.size)
+    return _Plan(template, strap, noise, runs, apertures.sizes["star"], clip, cell, band * cell, True)
 
 
 def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
@@ -186,7 +178,7 @@ def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.nd
         out = FrameTables(*(table[k] for table in tables))
         finite, zeros = measure_frame(
             frame, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
-            plan.apertures, out, image, bool(good[k]), plan.sky,
+            plan.runs, out, image, bool(good[k]), plan.sky,
         )  # fmt: skip
         census[k] = finite, zeros
         if finite == 0 or zeros == finite:
