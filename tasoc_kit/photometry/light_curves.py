@@ -11,6 +11,7 @@ Errors follow from the noise model and the raw sum, which holds the sky of its o
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import dask
@@ -94,7 +95,7 @@ def make_light_curves(
             f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
         )
-    tables, guides = _tables(apertures, reference, sky, steady)
+    tables, steadiness, guides = _tables(apertures, reference, sky, steady)
     measure, make, join, prepare = map(dask.delayed, (_measure_motion, make_series, _join, sky_series))
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
     tasks = [slice(i, min(i + STARS_PER_TASK, stars)) for i in range(0, stars, STARS_PER_TASK)]
@@ -105,7 +106,9 @@ def make_light_curves(
         sums = dask.delayed(tuple)([stream[name].isel(time=part).data for name in _SUMS])
         below = prepare({name: sky[name].isel(time=part).data for name in _SKY})
         motion = measure(guides, sums, below, systematic)
-        made = join([make(tables, task, sums, below, systematic, motion) for task in tasks], motion)
+        made = join(
+            [make(tables, task, sums, below, systematic, steadiness, motion) for task in tasks], motion
+        )
         for name, (shape, dtype) in kinds.items():
             pieces[name].append(da.from_delayed(made[name], (*shape, part.stop - start), dtype))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
@@ -122,15 +125,17 @@ _SKY = (
 )  # fmt: skip
 
 
-def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, steady: bool) -> tuple[Any, Any]:
-    """Return the tables of all stars, then motion and tables of the guides or None, for every task."""
+def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, steady: bool) -> tuple[Any, ...]:
+    """Return, for every task, the tables of all stars, how they answer to motion, and the guides."""
     runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
-    motion = make_motion_table(apertures, reference, runs) if steady else None
     every = np.ones(apertures.sizes["star"])
     noise = float(reference["noise_floor"]) * every, float(reference["noise_slope"]) * every
-    tables = star_tables(sky, reference, runs, noise, motion.steadiness if motion else None)
-    guides = (motion, star_tables(sky, reference, runs, noise, None, motion.guides)) if motion else None
-    return dask.delayed(tables, traverse=False), dask.delayed(guides, traverse=False)
+    with ThreadPoolExecutor(1) as thread:
+        tables = thread.submit(star_tables, sky, reference, runs, noise)
+        motion = make_motion_table(apertures, reference, runs) if steady else None
+        guides = (motion, star_tables(sky, reference, runs, noise, motion.guides)) if motion else None
+        made = (tables.result(), motion.steadiness if motion else None, guides)
+    return tuple(dask.delayed(one, traverse=False) for one in made)
 
 
 def _join(parts: list[dict[str, np.ndarray]], motion: np.ndarray) -> dict[str, np.ndarray]:
@@ -146,12 +151,11 @@ def _measure_motion(
     systematic: float,
 ) -> np.ndarray:
     """Return the motion of one block of frames, (time, axis, 3); NaN where no guides tell it."""
-    still = np.full((sky.no_data.size, 2, 3), np.nan)
     if guides is None:
-        return still
+        return np.full((sky.no_data.size, 2, 3), np.nan)
     table, tables = guides
     theirs = tuple(np.ascontiguousarray(values[:, table.guides]) for values in sums)
-    seen = make_series(tables, slice(0, table.guides.size), theirs, sky, systematic, still)
+    seen = make_series(tables, slice(0, table.guides.size), theirs, sky, systematic)
     return measure_motion(
         table,
         *(np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")),

@@ -72,7 +72,6 @@ class StarTables:
     moments: Moments
     columns: ColumnSums
     surfaces: dict[int, SurfaceSums]
-    steadiness: Steadiness
 
 
 class SkySeries(NamedTuple):
@@ -93,7 +92,6 @@ def star_tables(
     reference: xr.Dataset,
     runs: Runs,
     noise: tuple[np.ndarray, np.ndarray],
-    steadiness: Steadiness | None,
     stars: np.ndarray | None = None,
 ) -> StarTables:
     """
@@ -107,16 +105,12 @@ def star_tables(
         The apertures.
     noise
         (star) floor and slope of the noise of a pixel.
-    steadiness
-        How the fluxes answer to motion; None where that is not known.
     stars
         Indices of the stars; all by default.
     """
     ladder, gain = sky_ladder(sky), sky["strap_gain"].values.astype(float)
     if stars is not None:
         runs, noise = some_stars(runs, stars), (noise[0][stars], noise[1][stars])
-    count = runs.centre_row.size
-    steadiness = steadiness or Steadiness(np.zeros((count, 5)), np.zeros((count, 3)))
     background = reference["reference_sky"].values
     light = np.maximum(np.nan_to_num(reference["reference"].values), 0)
     return StarTables(
@@ -131,7 +125,6 @@ def star_tables(
             int(level): surface_sums(ladder.surfaces[int(level)], runs, gain)
             for level in np.unique(sky["sky_level"].values)
         },
-        steadiness,
     )
 
 
@@ -168,7 +161,8 @@ def make_series(
     sums: tuple[np.ndarray, ...],
     sky: SkySeries,
     systematic: float,
-    motion: np.ndarray,
+    steadiness: Steadiness | None = None,
+    motion: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """
     Return all series of some stars.
@@ -185,16 +179,20 @@ def make_series(
         The sky of these frames.
     systematic
         Error added in quadrature, as a share of the flux.
+    steadiness
+        How the fluxes of all stars answer to motion; None leaves the motion in.
     motion
-        (time, axis, 3) displacement; NaN leaves the fluxes as they are.
+        (time, axis, 3) displacement; where it is NaN the motion is left in.
 
     Returns
     -------
     (star, time) arrays by the names of :data:`SERIES`.
     """
-    shape = (stars.stop - stars.start, len(motion))
-    out = {name: np.empty(shape, dtype) for name, dtype in SERIES.items()}
-    over = np.empty((STARS_AT_ONCE, 3, len(motion)))
+    frames, count = sky.no_data.size, tables.place.centre_row.size
+    out = {name: np.empty((stars.stop - stars.start, frames), dtype) for name, dtype in SERIES.items()}
+    over = np.empty((STARS_AT_ONCE, 3, frames))
+    if steadiness is None or motion is None:
+        steadiness, motion = Steadiness(np.zeros((count, 5)), np.zeros((count, 3))), np.zeros((frames, 2, 3))
     known = np.nan_to_num(motion)
     for start in range(stars.start, stars.stop, STARS_AT_ONCE):
         stop = min(start + STARS_AT_ONCE, stars.stop)
@@ -204,7 +202,7 @@ def make_series(
         _add_columns(over, start, stop, tables.columns, sky.columns)
         part = slice(start - stars.start, stop - stars.start)
         _finish(
-            start, sums, over, tables.place, tables.moments, tables.columns, tables.steadiness,
+            start, sums, over, tables.place, tables.moments, tables.columns, steadiness,
             sky.variance, sky.no_data, systematic, known, tuple(series[part] for series in out.values()),
         )  # fmt: skip
     return out
