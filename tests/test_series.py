@@ -30,7 +30,7 @@ def expected_series(sector, sky, star, frame):
     centre = [np.rint(float(apertures[f"star_{axis}"][star])) for axis in ("row", "column")]
     below = sky_image(sky, reference, frame)[inside]
     light = np.maximum(np.nan_to_num(reference["reference"].values[inside].astype(float)), 0)
-    floor, slope = float(reference["noise_floor"]), float(reference["noise_slope"])
+    floor, slope = (float(reference[name].sel(column=centre[1])) for name in ("noise_floor", "noise_slope"))
     raw = float(stream["aperture_sum"][star])
     one, count = sky.isel(time=frame), row.size
     per_column = np.unique(column, return_counts=True)[1]

@@ -128,8 +128,8 @@ _SKY = (
 def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, steady: bool) -> tuple[Any, ...]:
     """Return, for every task, the tables of all stars, how they answer to motion, and the guides."""
     runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
-    every = np.ones(apertures.sizes["star"])
-    noise = float(reference["noise_floor"]) * every, float(reference["noise_slope"]) * every
+    column = np.clip(runs.centre_column, 0, reference.sizes["column"] - 1)
+    noise = reference["noise_floor"].values[column], reference["noise_slope"].values[column]
     with ThreadPoolExecutor(1) as thread:
         tables = thread.submit(star_tables, sky, reference, runs, noise)
         motion = make_motion_table(apertures, reference, runs) if steady else None

@@ -30,7 +30,7 @@ NOISE_FRAMES = 8
 
 
 @step(
-    version=3,
+    version=4,
     product="reference",
     needs={"cube": ("flux",), "quality": ("quality", "frame_quality"), "pointing": ("motion_row",)},
     gives=("reference", "reference_sky", "star_mask", "saturated", "noise_floor", "noise_slope"),
@@ -110,8 +110,8 @@ def make_reference(
             "reference_sky": (place, sky),
             "star_mask": (place, star_mask),
             "saturated": (place, mean > SATURATION),
-            "noise_floor": float(floor.mean()),
-            "noise_slope": float(slope.mean()),
+            "noise_floor": ("column", floor),
+            "noise_slope": ("column", slope),
             "plan_cadenceno": ("plan_frame", cadences.astype(np.int32)),
             "plan_time": ("plan_frame", times),
             "plan_sky": ("plan_frame", (plan.level - plan.level.min()).astype(np.float32)),

@@ -92,7 +92,7 @@ def fit_sky(
     ``coefficient`` (time, coefficient) in C order, padded with zeros to the finest level used,
     ``sky_level``, straps, column noise, errors, and ``frame_quality`` with what was found.
     """
-    floor, slope = float(reference["noise_floor"]), float(reference["noise_slope"])
+    floor, slope = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
     fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)

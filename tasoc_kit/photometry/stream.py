@@ -153,7 +153,7 @@ def _make_plan(
 ) -> _Plan:
     rows, columns = cube["row"].values, cube["column"].values
     star, sky = reference["reference"].values, reference["reference_sky"].values
-    noise = float(reference["noise_floor"]), float(reference["noise_slope"])
+    noise = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
     limit = BRIGHT_OVER_SKY * (noise[0] + noise[1] * np.maximum(sky, 0))
     template = (star + sky).astype(np.float32)
     # A cutout may be filled by one star; its difference still is the best sky there is.
