@@ -5,7 +5,7 @@ Full simulated frames (2078×2136), 20,000 stars, two threads. What is compared 
 each time in a process of its own, and the medians of the turns are divided. The last line is one
 JSON object with a row for every claim.
 
-    python tests/benchmarks/bench_photometry.py [--frames 128] [--only ROW,ROW] [--scratch DIR]
+    python tests/benchmarks/bench_photometry.py [--frames 256] [--only ROW,ROW] [--scratch DIR]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fresh_process import Cost, fresh
 from k2p2_oracle import dbscan_mismatches, median_iou
 from kill_and_resume import kill_and_compare
 from noise_floor import noise_over_floor
-from pass_timing import background_cost, image_reading, sky_cost, whole_pass
+from pass_timing import background_cost, image_reading, sky_cost, stream_step, whole_pass
 from photometry_plan import THREADS, make_plan, open_plan, steady_sector
 from sky_truth import sky_errors
 
@@ -124,13 +124,13 @@ class Bench:
         """Measure the pass over the frames."""
         folder, n, store = self.planned, self.frames // 2, self.scratch / "store"
         work: dict[str, Callable[[], Cost]] = {
-            "pass, 2n": partial(fresh, whole_pass, folder, 2 * n, "usual", store),
+            "pass, 2n": partial(fresh, whole_pass, folder, 2 * n, store),
             "read, warm": partial(fresh, image_reading, folder, 2 * n, cold=False),
-            "pass, cold": partial(fresh, whole_pass, folder, 2 * n, "usual", store, cold=True),
+            "pass, cold": partial(fresh, whole_pass, folder, 2 * n, store, cold=True),
             "read, cold": partial(fresh, image_reading, folder, 2 * n, cold=True),
-            "pass, n": partial(fresh, whole_pass, folder, n, "usual", store),
-            "100k stars": partial(fresh, whole_pass, folder, n, "many", store),
-            "5k stars": partial(fresh, whole_pass, folder, n, "few", store),
+            "pass, n": partial(fresh, whole_pass, folder, n, store),
+            "100k stars": partial(fresh, stream_step, folder, n, "many", store),
+            "5k stars": partial(fresh, stream_step, folder, n, "few", store),
         }
         ratios = {
             "stream_over_read_warm": ("pass, 2n", "read, warm", "wall"),
@@ -171,7 +171,7 @@ class Bench:
         kinds = {"sky_rms_smooth": "rms", "sky_ap3_straps": "ap3", "sky_ap3_grf300": "ap3"}
         for row in (row for row in kinds if row in wanted):
             name = row.rsplit("_", 1)[1]
-            found = fresh(sky_errors, self.scratch / name, self.frames // 2, name)
+            found = fresh(sky_errors, self.scratch / name, min(64, self.frames // 2), name)
             self.say(
                 f"{name} sky: rms {found['rms']:.4f}, ap3 {found['ap3']:.4f}, constant offset "
                 f"{found['absolute']:+.3f} electron/s, frames by level {found['levels']}, simulated at "
@@ -278,9 +278,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=128, help="frames of the longer pass, at least 32")
+    parser.add_argument("--frames", type=int, default=256, help="frames of the longer pass, at least 32")
     parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
-    parser.add_argument("--scratch", type=Path, help="folder for up to 10 GB, which are removed at the end")
+    parser.add_argument("--scratch", type=Path, help="folder for up to 16 GB, which are removed at the end")
     given = parser.parse_args()
     if given.frames < 32:
         parser.error(f"--frames {given.frames}; expected at least 32")

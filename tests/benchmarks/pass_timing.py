@@ -4,6 +4,8 @@ The cost of the pass over the frames, and of what it is held against.
 The pass is all that follows the plan: ``stream_frames``, ``fit_sky`` and ``make_light_curves`` with
 errors, centroids and quality, each written through the store. What it is held against is
 ``preadv`` of the image HDUs of the same files, on as many threads, into buffers that are reused.
+What more stars cost is measured on the first step alone, the pass over the pixels; what follows
+makes and writes series, and grows with them.
 Tables that were compiled before are loaded ahead of the clock.
 """
 
@@ -11,8 +13,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dask
@@ -28,7 +32,7 @@ from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.ffi import open_frames
 from tasoc_kit.store import open_product, write_product
 
-__all__ = ["background_cost", "drop_cache", "image_reading", "sky_cost", "whole_pass"]
+__all__ = ["background_cost", "drop_cache", "image_reading", "sky_cost", "stream_step", "whole_pass"]
 
 WARM_UP = 2
 BOX = 64
@@ -47,11 +51,17 @@ def stored(dataset: xr.Dataset, store: Path) -> xr.Dataset:
     )
 
 
-def through_the_store(plan: Plan, store: Path) -> None:
-    """Do the pass over the frames of a plan."""
-    apertures = plan.apertures
+def over_the_pixels(plan: Plan, store: Path) -> xr.Dataset:
+    """Do the first step, which reads the frames."""
     with dask.config.set(scheduler="threads", num_workers=THREADS):
-        stream = stored(stream_frames(plan.cube, plan.reference, apertures, plan.quality), store)
+        return stored(stream_frames(plan.cube, plan.reference, plan.apertures, plan.quality), store)
+
+
+def through_the_store(plan: Plan, store: Path) -> None:
+    """Do the pass over the frames of a plan, to the end."""
+    apertures = plan.apertures
+    stream = over_the_pixels(plan, store)
+    with dask.config.set(scheduler="threads", num_workers=THREADS):
         sky = stored(fit_sky(stream, plan.reference, plan.quality), store)
         stored(make_light_curves(stream, sky, apertures, plan.reference, plan.quality), store)
 
@@ -93,17 +103,28 @@ def image_reading(folder: Path, frames: int, *, cold: bool) -> Cost:
     return cost
 
 
-def whole_pass(folder: Path, frames: int, stars: str, store: Path, *, cold: bool = False) -> Cost:
-    """Return what the pass over the first frames costs, written into an empty store."""
-    through_the_store(open_plan(folder, WARM_UP, stars), store / "warm-up")
-    plan = open_plan(folder, frames, stars)
+def _cost_of(
+    work: Callable[[Plan, Path], object], plans: Callable[[int], Plan], frames: int, store: Path, cold: bool
+) -> Cost:
+    through_the_store(plans(WARM_UP), store / "warm-up")
+    plan = plans(frames)
     read_images(plan.cube)
     if cold:
         drop_cache(plan.cube)
     with measured() as cost:
-        through_the_store(plan, store / "products")
+        work(plan, store / "products")
     shutil.rmtree(store)
     return cost
+
+
+def whole_pass(folder: Path, frames: int, store: Path, *, cold: bool = False) -> Cost:
+    """Return what the pass over the first frames costs, written into an empty store."""
+    return _cost_of(through_the_store, partial(open_plan, folder), frames, store, cold)
+
+
+def stream_step(folder: Path, frames: int, stars: str, store: Path) -> Cost:
+    """Return what the step over the pixels alone costs for some choice of stars, written too."""
+    return _cost_of(over_the_pixels, partial(open_plan, folder, stars=stars), frames, store, False)
 
 
 def sky_cost(folder: Path, frames: int) -> tuple[float, float]:
