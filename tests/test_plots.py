@@ -8,10 +8,11 @@ import xarray as xr
 
 from tasoc_kit import plots
 from tasoc_kit.errors import StepInputError, StepParameterError
+from tasoc_kit.numerics.statistics import point_to_point
 from tasoc_kit.plots.apertures import aperture_of, outline
-from tasoc_kit.plots.light_curve import find_star, flag_spans, one_star
+from tasoc_kit.plots.light_curve import find_star, flag_spans, one_star, parts
 from tasoc_kit.plots.stretch import STRETCHES, make_stretch
-from tasoc_kit.vocabulary import TessQuality
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, TessQuality
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,25 @@ def test_a_star_is_found_by_its_number_and_a_wrong_number_says_where_to_look(sec
         find_star(sector["light_curves"], 12345)
 
 
+def test_a_cadence_that_is_set_apart_does_not_stretch_the_axis(sector):
+    table = one_star(sector["light_curves"], 1)
+    table.loc[5, "flux"] = 1e9
+    assert not table["good"][5]
+    split, _axis, (low, high) = parts(table)
+    assert high < 1e9
+    assert low < split["good"]["flux"].min() < split["good"]["flux"].max() < high
+    assert split["set apart"]["flux"].max() == 1e9
+
+
+def test_only_what_a_figure_shows_is_read(sector):
+    table = one_star(sector["light_curves"], 1, quantity="background")
+    assert {"flux", "background", "pixel_quality"} <= set(table)
+    assert "centroid_row" not in table
+    whole = one_star(sector["light_curves"], 1)
+    np.testing.assert_array_equal(table["good"], whole["good"])
+    assert table["flags"].tolist() == whole["flags"].tolist()
+
+
 # Noise
 
 
@@ -220,6 +240,20 @@ def test_white_noise_is_measured_as_its_sigma(sector):
     truth = 1e6 * light_curves["flux_err"].values[:, 0] / light_curves["flux"].median("time").values
     np.testing.assert_allclose(ptp[1:-1], truth[1:-1], rtol=0.12)
     assert np.isnan(ptp[-1])
+
+
+def test_the_noise_is_that_of_the_good_cadences_and_gaps_do_not_count(sector):
+    light_curves = data.make_light_curves(sector["apertures"], frames=400)
+    holes = light_curves["flux"].values.copy()
+    holes[3, ::7] = np.nan
+    light_curves = light_curves.assign(flux=(("star", "time"), holes))
+    measured = plots.measure_noise(light_curves)
+    good = (light_curves["quality"].values & DEFAULT_BAD_BITS) == 0
+    flux = holes[3, good].astype(float)
+    level = np.nanmedian(flux)
+    expected = 1e6 * point_to_point(flux) / level
+    assert float(measured["mean_flux"][3]) == pytest.approx(level, rel=1e-6)
+    assert float(measured["ptp"][3]) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_noise_figure_draws_every_measured_star_and_the_model(sector):
@@ -236,6 +270,15 @@ def test_sky_and_pointing_are_drawn_over_the_flagged_spans():
     for figure in (plots.sky(data.make_sky()), plots.pointing(data.make_pointing())):
         assert "desat" in [layer.label for layer in figure]
         assert rendered(figure) is not None
+
+
+def test_every_flag_that_is_set_has_its_row_and_its_cadences():
+    figure = plots.flags(data.make_pointing())
+    drawn = {
+        (flag, int(cadence)) for flag, cadence in zip(*map(figure.dimension_values, (1, 3)), strict=True)
+    }
+    assert {flag for flag, _ in drawn} == {"desat", "high sky"}
+    assert rendered(figure) is not None
 
 
 def test_masks_stand_beside_the_reference(sector):

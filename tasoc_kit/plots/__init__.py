@@ -1,13 +1,14 @@
 """Dataset in, HoloViews figure out; the same figures stand in notebooks and on dashboards."""
 
 from tasoc_kit.plots.apertures import mark_apertures, stamp
-from tasoc_kit.plots.conditions import masks, pointing, sky, timeline
+from tasoc_kit.plots.conditions import flags, masks, pointing, sky, timeline
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
 from tasoc_kit.plots.theme import live
 
 __all__ = [
+    "flags",
     "frame",
     "image",
     "light_curve",

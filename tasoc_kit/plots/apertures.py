@@ -61,7 +61,7 @@ def aperture_of(apertures: xr.Dataset, star: int) -> tuple[np.ndarray, np.ndarra
 
 
 def mark_apertures(
-    apertures: xr.Dataset, chosen: np.ndarray | None = None, *, colour: str = STAR, width: float = 1.5
+    apertures: xr.Dataset, chosen: np.ndarray | None = None, *, colour: str = STAR, width: float = 1.0
 ) -> hv.Segments:
     """
     Draw the outlines of apertures.
@@ -89,7 +89,7 @@ def stamp(
     star: int,
     *,
     margin: int = 5,
-    stretch: str = "asinh",
+    stretch: str = "log",
     colours: str = "magma",
     width: int = 330,
     height: int = 300,
@@ -108,7 +108,7 @@ def stamp(
     margin
         Pixels shown around the aperture.
     stretch, colours
-        As of ``frame.image``.
+        As of ``frame.image``; ``log`` shows the wings that an aperture ends in.
     width, height
         The figure is as large as fits into these, in screen pixels.
     """

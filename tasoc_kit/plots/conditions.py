@@ -5,12 +5,14 @@ from __future__ import annotations
 import holoviews as hv
 import numpy as np
 import xarray as xr
+from bokeh.models import FixedTicker, HoverTool
 
-from tasoc_kit.plots.frame import image, title_of
+from tasoc_kit.plots.frame import image, pixel_image, title_of
 from tasoc_kit.plots.light_curve import quality_spans
-from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, SELECTED, STAR, series_options
+from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, SELECTED, STAR, place_options, series_options
+from tasoc_kit.vocabulary import KitQuality, TessQuality
 
-__all__ = ["masks", "pointing", "sky", "timeline"]
+__all__ = ["flags", "masks", "pointing", "sky", "timeline"]
 
 
 def _spans(dataset: xr.Dataset) -> list[hv.VSpans]:
@@ -51,7 +53,6 @@ def timeline(
         title=heading,
         xlabel="time (BTJD)",
         ylabel=ylabel,
-        legend_position="right",
         **series_options(height=260),
     )
 
@@ -66,13 +67,59 @@ def pointing(pointing: xr.Dataset) -> hv.Overlay:
     return timeline(pointing, {"motion_row": "rows", "motion_column": "columns"}, ylabel="offset (pix)")
 
 
-def masks(reference: xr.Dataset) -> hv.Layout:
-    """Draw the reference image and, beside it, what is star light and what is saturated."""
-    light = reference["star_mask"].astype(np.float32)
-    if "saturated" in reference:
-        light = light + reference["saturated"].astype(np.float32)
-    light.attrs = {}
-    flagged = image(
-        light, stretch="linear", colours="viridis", limits=(0.0, 2.0), title="star light, saturation"
+def flags(quality: xr.Dataset) -> hv.Points:
+    """
+    Draw which cadences have which flag: a row for each flag that is set, of the mission and our own.
+
+    Parameters
+    ----------
+    quality
+        With ``time``, ``cadenceno``, ``quality`` and, where there is one, ``frame_quality``.
+    """
+    rows = []
+    for name, bits, whose in (("quality", TessQuality, "mission"), ("frame_quality", KitQuality, "ours")):
+        for flag in bits if name in quality.variables else ():
+            for index in np.flatnonzero(quality[name].values & flag.value if flag.value else []):
+                label = str(flag.name).replace("_", " ").lower()
+                rows.append((float(quality["time"][index]), label, whose, int(quality["cadenceno"][index])))
+    names = sorted({row[1] for row in rows}, reverse=True) or ["no flag"]
+    time = quality["time"].values
+    flag = hv.Dimension("flag", values=names)
+    points = hv.Points(rows, kdims=["time", flag], vdims=["whose", "cadenceno"])
+    hover = HoverTool(tooltips=[("cadence", "@cadenceno"), ("BTJD", "@time{0.0000}"), ("flag of", "@whose")])
+    return points.opts(
+        title=title_of(quality),
+        xlabel="time (BTJD)",
+        ylabel="",
+        color="whose",
+        cmap={"mission": SELECTED, "ours": GOOD},
+        marker="dash",
+        angle=90,
+        size=14,
+        line_width=2,
+        tools=[hover],
+        xlim=(float(time[0]), float(time[-1])) if time.size else (None, None),
+        **series_options(height=110 + 26 * len(names)),
     )
-    return image(reference["reference"].assign_attrs(reference.attrs)) + flagged
+
+
+def masks(reference: xr.Dataset) -> hv.Layout:
+    """Draw the reference image and, beside it, what is sky, star light and saturated."""
+    kinds = reference["star_mask"].values.astype(np.float32)
+    if "saturated" in reference:
+        kinds = kinds + reference["saturated"].values.astype(np.float32)
+    size = place_options(*kinds.shape, width=390, height=390)
+    light = reference["reference"].copy(data=kinds).assign_attrs(reference.attrs)
+    ticks = {"ticker": FixedTicker(ticks=[0, 1, 2])}
+    names = {0: "sky", 1: "star light", 2: "saturated"}
+    rows, columns = reference["row"].values, reference["column"].values
+    flagged = pixel_image(light.values, rows, columns).opts(
+        cmap=["#20242b", STAR, SELECTED],
+        clim=(-0.5, 2.5),
+        colorbar=True,
+        clabel="",
+        colorbar_opts=ticks | {"major_label_overrides": names, "width": 10, "bar_line_color": None},
+        title="star light and saturation",
+        **size,
+    )
+    return image(reference["reference"].assign_attrs(reference.attrs)).opts(**size) + flagged

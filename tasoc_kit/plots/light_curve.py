@@ -11,14 +11,24 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import xarray as xr
-from bokeh.models import HoverTool
+from bokeh.models import HoverTool, NumeralTickFormatter
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality, flag_names
 
-__all__ = ["find_star", "flag_spans", "light_curve", "one_star", "pixel_series", "quality_spans", "series"]
+__all__ = [
+    "find_star",
+    "flag_spans",
+    "light_curve",
+    "one_star",
+    "parts",
+    "pixel_series",
+    "quality_spans",
+    "series",
+]
 
+_NUMBERS = NumeralTickFormatter(format="0,0.[0000]")
 _QUANTITIES = {
     "flux": "flux (e⁻/s)",
     "background": "sky in the aperture (e⁻/s)",
@@ -45,7 +55,13 @@ def find_star(stars: xr.Dataset, tic: int) -> int:
     return int(found[0])
 
 
-def one_star(light_curves: xr.Dataset, star: int, *, bad_bits: int = DEFAULT_BAD_BITS) -> pd.DataFrame:
+def one_star(
+    light_curves: xr.Dataset,
+    star: int,
+    *,
+    quantity: str | None = None,
+    bad_bits: int = DEFAULT_BAD_BITS,
+) -> pd.DataFrame:
     """
     Return one star's light curve as a table, one row per cadence.
 
@@ -55,6 +71,8 @@ def one_star(light_curves: xr.Dataset, star: int, *, bad_bits: int = DEFAULT_BAD
         The product, (star, time).
     star
         Index of the star.
+    quantity
+        Read no more (star, time) variables than it takes to draw this one; by default all.
     bad_bits
         TESS bits of a cadence that is set apart.
 
@@ -63,7 +81,14 @@ def one_star(light_curves: xr.Dataset, star: int, *, bad_bits: int = DEFAULT_BAD
     ``time``, ``cadenceno``, every (star, time) variable, ``quality``, ``frame_quality``, ``flags``
     (names of all bits) and ``good``: finite and without a bad bit, of the mission or our own.
     """
-    names = [n for n, v in light_curves.variables.items() if set(v.dims) in ({"time"}, {"star", "time"})]
+    names = [
+        n
+        for n, v in light_curves.variables.items()
+        if v.dims == ("time",)
+        or (
+            set(v.dims) == {"star", "time"} and (quantity is None or n in (quantity, "flux", "pixel_quality"))
+        )
+    ]
     one = light_curves[[n for n in names if n != "time"]].isel(star=star).compute()
     table = pd.DataFrame({str(n): one[n].values for n in one.variables if one[n].dims == ("time",)})
     table = table[["time", *[n for n in table.columns if n != "time"]]]
@@ -100,15 +125,15 @@ def _with_flags(table: pd.DataFrame, quantity: str, bad_bits: int) -> pd.DataFra
     """Return the table with the names of its flags and which cadences are good."""
     mission = _bits(table, "quality")
     ours = _bits(table, "frame_quality") | _bits(table, "pixel_quality")
-    names = [
-        flag_names(t, TessQuality) + flag_names(k, KitQuality) for t, k in zip(mission, ours, strict=True)
-    ]
+    # few of the many cadences differ in their flags
+    both, which = np.unique(np.column_stack([mission, ours]), axis=0, return_inverse=True)
+    words = [", ".join(flag_names(int(t), TessQuality) + flag_names(int(k), KitQuality)) for t, k in both]
     good = (
         ((mission & bad_bits) == 0)
         & ((ours & DEFAULT_BAD_KIT_BITS) == 0)
         & np.isfinite(table[quantity].to_numpy())
     )
-    return table.assign(flags=[", ".join(one) for one in names], good=good)
+    return table.assign(flags=np.array(words, dtype=object)[which.ravel()], good=good)
 
 
 def _bits(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -177,7 +202,47 @@ def quality_spans(
     ]
 
 
-def series(table: pd.DataFrame, quantity: str = "flux", *, relative: bool = False) -> hv.Overlay:
+def parts(
+    table: pd.DataFrame, quantity: str = "flux", *, relative: bool = False
+) -> tuple[dict[str, pd.DataFrame], str, tuple[float, float]]:
+    """
+    Return what a figure of one quantity along time shows.
+
+    Parameters
+    ----------
+    table
+        As of ``one_star``.
+    quantity
+        A column of the table.
+    relative
+        As parts per million about the median of the good cadences.
+
+    Returns
+    -------
+    The cadences that are ``set apart`` and the ``good`` ones; the name of the axis with its unit; the
+    range that holds the good ones: a cadence in scattered light must not flatten the others.
+    """
+    shown = table[["time", quantity, "cadenceno", "flags", "good"]].copy()
+    axis = _QUANTITIES.get(quantity, quantity)
+    if relative:
+        level = shown.loc[shown["good"], quantity].median()
+        shown[quantity] = 1e6 * (shown[quantity] / level - 1.0)
+        axis = f"{quantity} (ppm about the median)"
+    finite = shown[np.isfinite(shown[quantity])]
+    split = {"set apart": finite[~finite["good"]], "good": finite[finite["good"]]}
+    limits = split["good"] if len(split["good"]) else finite
+    low, high = (limits[quantity].min(), limits[quantity].max()) if len(limits) else (0.0, 1.0)
+    margin = 0.06 * (high - low) or 1.0
+    return split, axis, (float(low - margin), float(high + margin))
+
+
+def series(
+    table: pd.DataFrame,
+    quantity: str = "flux",
+    *,
+    relative: bool = False,
+    spans: list[hv.VSpans] | None = None,
+) -> hv.Overlay:
     """
     Draw one quantity along time: good cadences in blue, the others in grey.
 
@@ -189,13 +254,10 @@ def series(table: pd.DataFrame, quantity: str = "flux", *, relative: bool = Fals
         A column of the table.
     relative
         As parts per million about the median of the good cadences.
+    spans
+        Flagged spans to draw below, as of ``quality_spans``.
     """
-    shown = table[["time", quantity, "cadenceno", "flags", "good"]].copy()
-    axis = _QUANTITIES.get(quantity, quantity)
-    if relative:
-        level = shown.loc[shown["good"], quantity].median()
-        shown[quantity] = 1e6 * (shown[quantity] / level - 1.0)
-        axis = f"{quantity} (ppm about the median)"
+    split, axis, limits = parts(table, quantity, relative=relative)
     hover = HoverTool(
         tooltips=[
             ("cadence", "@cadenceno"),
@@ -204,22 +266,13 @@ def series(table: pd.DataFrame, quantity: str = "flux", *, relative: bool = Fals
             ("flags", "@flags"),
         ]
     )
+    value = hv.Dimension(quantity, label=axis)
     layers = []
-    for is_good, colour, label in ((False, MUTED, "set apart"), (True, GOOD, "good")):
-        part = shown[(shown["good"] == is_good) & np.isfinite(shown[quantity])]
-        value = hv.Dimension(quantity, label=axis)
-        points = hv.Scatter(part, kdims=["time"], vdims=[value, "cadenceno", "flags"], label=label)
-        layers.append(
-            points.opts(
-                color=colour,
-                size=4 if is_good else 3,
-                alpha=0.9 if is_good else 0.55,
-                tools=[hover],
-                marker="circle",
-                framewise=True,
-            )
-        )
-    return hv.Overlay(layers).opts(xlabel="time (BTJD)")
+    for label, (colour, size, alpha) in {"set apart": (MUTED, 3, 0.55), "good": (GOOD, 4, 0.9)}.items():
+        points = hv.Scatter(split[label], kdims=["time"], vdims=[value, "cadenceno", "flags"], label=label)
+        layers.append(points.opts(color=colour, size=size, alpha=alpha, tools=[hover], framewise=True))
+    drawn = hv.Overlay([*(spans or []), *layers])
+    return drawn.opts(xlabel="time (BTJD)", ylabel=axis, ylim=limits, yformatter=_NUMBERS)
 
 
 def light_curve(
@@ -256,5 +309,5 @@ def light_curve(
         title = f"TIC {int(light_curves['tic'][star])} · Tmag {float(light_curves['tmag'][star]):.2f}"
     ours = table["frame_quality"].to_numpy() if "frame_quality" in table else None
     spans = quality_spans(table["time"].to_numpy(), _bits(table, "quality"), ours)
-    drawn = hv.Overlay([*spans, *series(table, quantity, relative=relative)])
-    return drawn.opts(title=title, xlabel="time (BTJD)", legend_position="right", **series_options())
+    drawn = series(table, quantity, relative=relative, spans=spans)
+    return drawn.opts(title=title, **series_options())

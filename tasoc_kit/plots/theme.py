@@ -10,6 +10,7 @@ from typing import Any
 
 import holoviews as hv
 import holoviews.plotting.bokeh  # noqa: F401  registers the backend without loading it into a page
+from bokeh.models import NumeralTickFormatter
 
 __all__ = [
     "COLOUR_MAPS",
@@ -21,6 +22,7 @@ __all__ = [
     "STAR",
     "live",
     "place_options",
+    "plain_numbers",
     "series_options",
 ]
 
@@ -51,16 +53,23 @@ def live() -> None:
     hv.extension("bokeh", inline=True, logo=False)
 
 
-def series_options(**options: Any) -> dict[str, Any]:
-    """Return the options of a figure along time."""
+def series_options(*, columns: int = 6, **options: Any) -> dict[str, Any]:
+    """Return the options of a figure along time; ``columns`` of its legend."""
     shared = {
         "responsive": True,
         "height": 300,
         "show_grid": True,
         "gridstyle": _GRID,
-        "legend_opts": _LEGEND,
+        "legend_position": "top",
+        "legend_offset": (0, 10),
+        "legend_opts": _LEGEND | {"ncols": columns},
     }
     return _SHARED | shared | options
+
+
+def plain_numbers(plot: Any, element: Any) -> None:
+    """Write 1,245,800 along the vertical axis, not 1.2458e+6; a hook of a figure."""
+    plot.handles["yaxis"].formatter = NumeralTickFormatter(format="0,0.[0000]")
 
 
 def place_options(
@@ -85,8 +94,8 @@ def place_options(
 
 _LEGEND = {
     "label_text_font_size": "9pt",
-    "spacing": 2,
-    "padding": 4,
+    "spacing": 6,
+    "padding": 2,
     "background_fill_alpha": 0.0,
     "border_line_alpha": 0.0,
     "click_policy": "mute",
