@@ -129,7 +129,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
 
 @pytest.mark.parametrize(
     ("address", "canvases"),
-    [("", 0), ("overview", 0), ("frames", 0), ("frames?cube=simulation.tiny", 2), ("light_curves", 3)],
+    [("", 0), ("overview", 0), ("frames", 2), ("frames?cube=simulation.tiny", 2), ("light_curves", 3)],
 )
 def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard, address, canvases):
     from axe_playwright_python.sync_playwright import Axe
@@ -188,7 +188,7 @@ def test_the_next_frame_and_a_tapped_pixel_come_up(visit, dashboard):
     page = visit.page
     visit.go(f"{dashboard[0]}/frames?cube=simulation.tiny", "canvas")
     page.get_by_text("1 of 32").wait_for(timeout=PATIENCE)
-    before = page.get_by_role("heading", name="Pixel at").inner_text()
+    before = page.get_by_role("heading", level=2).first.inner_text()
     page.get_by_role("button", name="Next").first.click()
     page.get_by_text("2 of 32").wait_for(timeout=PATIENCE)
     box = page.locator("canvas").first.bounding_box()
@@ -197,6 +197,40 @@ def test_the_next_frame_and_a_tapped_pixel_come_up(visit, dashboard):
     after = page.get_by_role("heading", level=2).first.inner_text()
     assert after != before
     assert visit.errors == []
+
+
+def test_keys_move_through_the_frames(visit, dashboard):
+    page = visit.page
+    visit.go(f"{dashboard[0]}/frames?cube=simulation.tiny", "canvas")
+    page.get_by_text("1 of 32").wait_for(timeout=PATIENCE)
+    for key, place in (("ArrowRight", "2 of 32"), ("PageDown", "12 of 32"), ("ArrowLeft", "11 of 32")):
+        page.keyboard.press(key)
+        page.get_by_text(place).wait_for(timeout=PATIENCE)
+    page.keyboard.press("p")
+    page.get_by_text("13 of 32").wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+@pytest.mark.parametrize("address", ["overview", "frames?cube=simulation.tiny", "light_curves"])
+def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard, address):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844},
+        color_scheme="dark",
+        has_touch=True,
+        is_mobile=True,
+        user_agent="Mozilla/5.0 (Linux; Android 14; Pixel 5) Chrome/140.0 Mobile Safari/537.36",
+    )
+    page = context.new_page()
+    page.goto(f"{dashboard[0]}/{address}")
+    page.locator("h1").wait_for(timeout=PATIENCE)
+    page.wait_for_function(
+        "() => { const rgb = getComputedStyle(document.querySelector('main, .main') ?? document.body)"
+        ".backgroundColor.match(/[0-9]+/g).map(Number); return Math.max(...rgb.slice(0, 3)) < 60 }",
+        timeout=PATIENCE,
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_role("navigation", name="Pages").is_visible()
+    context.close()
 
 
 def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):

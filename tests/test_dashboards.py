@@ -15,10 +15,20 @@ from tasoc_kit import database, store
 from tasoc_kit.dashboards import overview, products
 from tasoc_kit.dashboards.app import make_server, pages
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
-from tasoc_kit.dashboards.star_list import Wanted, add_reviews, make_star_list, page_rows, select_stars
+from tasoc_kit.dashboards.frames import available
+from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
+from tasoc_kit.dashboards.star_list import (
+    Wanted,
+    add_noise,
+    add_reviews,
+    make_star_list,
+    page_rows,
+    select_stars,
+)
+from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import StepInputError, TasocKitError
 from tasoc_kit.plots import measure_noise
-from tasoc_kit.plots.light_curve import pixel_series
+from tasoc_kit.plots.light_curve import one_star, pixel_series
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,7 @@ def stored(sector: dict[str, xr.Dataset]) -> xr.Dataset:
 
 @pytest.fixture
 def stars(sector: dict[str, xr.Dataset]) -> pd.DataFrame:
-    return make_star_list(sector["light_curves"], measure_noise(sector["light_curves"]))
+    return add_noise(make_star_list(sector["light_curves"]), measure_noise(sector["light_curves"]))
 
 
 def test_stars_are_found_by_any_part_of_their_number(stars):
@@ -155,6 +165,16 @@ def test_a_tap_on_a_star_shows_its_light_curve_and_one_beside_it_the_pixel(secto
     assert viewer.series_title().startswith("Pixel at row")
 
 
+def test_a_viewer_opens_on_the_brightest_star_with_a_light_curve_or_the_one_that_is_asked_for(sector):
+    viewer = FrameViewer(sector["cube"], sector["apertures"], sector["light_curves"])
+    assert viewer.star == 0
+    viewer.choose(data.FIRST_TIC + 5)
+    assert viewer.star == 5
+    viewer.choose(1)
+    assert viewer.star == 0
+    assert FrameViewer(sector["cube"]).star == -1
+
+
 def test_no_more_stars_are_marked_than_are_in_view_and_bright_enough(sector):
     viewer = FrameViewer(sector["cube"], sector["apertures"])
     row, column = (sector["apertures"][f"star_{name}"].values for name in ("row", "column"))
@@ -193,12 +213,36 @@ def test_the_overview_counts_products_and_reviewed_stars(stored):
     assert table["products"].tolist() == [3]
     assert table["reviewed"].tolist() == [1]
     assert table["light_curves"].tolist() == [stored.attrs["provenance_id"]]
+    assert table["verdict"].tolist() == [""]
+    database.save_review("s0001-1-2", stored.attrs["provenance_id"], WHOLE_CCD, verdict="accept")
+    table = overview.units(store.list_products(), database.reviews())
+    assert (table["reviewed"][0], table["verdict"][0]) == (1, "accept")
+
+
+def test_what_was_run_can_be_opened_again_the_newest_first_and_then_what_is_made_here():
+    for number, cube in enumerate(("old/", "frames/")):
+        place = {"sector": 1, "camera": 1, "ccd": 2 + number}
+        database.start_run(
+            "photometry", "10_quality", f"s0001-1-{2 + number}", parameters=place | {"cube": cube}
+        )
+    found = available()
+    assert list(found) == ["s0001-1-3 · frames/", "s0001-1-2 · old/", "simulation.tiny", "simulation.demo"]
+    assert found["s0001-1-2 · old/"] == {"cube": "old/", "sector": "1", "camera": "1", "ccd": "2"}
 
 
 # Pages and server
 
 
-@pytest.mark.parametrize("name", ["/", "overview", "frames", "light_curves"])
+def test_the_frames_page_opens_on_something_even_where_nothing_was_run(monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "tasoc_kit.dashboards.frames.controls", lambda viewer: opened.append(viewer.title()) or []
+    )
+    pages()["frames"]()
+    assert opened == ["Sector 1 · camera 1 · CCD 2"]
+
+
+@pytest.mark.parametrize("name", ["/", "overview", "light_curves"])
 def test_an_empty_store_is_answered_with_the_command_that_fills_it(name):
     page = pages()[name]()
     words = " ".join(
@@ -212,13 +256,68 @@ def test_a_verdict_is_kept_with_the_product_and_the_next_star_comes_up(stored):
 
     view = LightCurves(stored)
     first = view.star
-    view.comment.value = "clear dip"
+    view.verdict.comment.value = "clear dip"
     view.review("accept")
     said = database.reviews("s0001-1-2", id=stored.attrs["provenance_id"])
     assert said[["star", "verdict", "comment"]].values.tolist() == [[first, "accept", "clear dip"]]
     assert said["tic"][0] == data.FIRST_TIC + first
     assert view.star == first + 1
     assert LightCurves(stored).stars.at[first, "verdict"] == "accept"
+
+
+def test_a_verdict_can_be_taken_back_and_a_ccd_judged_as_a_whole(stored):
+    from tasoc_kit.dashboards.light_curves import LightCurves
+
+    view = LightCurves(stored)
+    view.go_on.value = False
+    view.review("reject")
+    view.review("")
+    view.of_the_ccd.comment.value = "stray light"
+    view.of_the_ccd.say("reject")
+    said = database.reviews("s0001-1-2", history=True)
+    assert said[["star", "verdict"]].values.tolist() == [[0, "reject"], [0, ""], [WHOLE_CCD, "reject"]]
+    again = LightCurves(stored)
+    assert again.stars.at[0, "verdict"] == "open"
+    assert (again.of_the_ccd.verdict, again.of_the_ccd.comment.value) == ("reject", "stray light")
+
+
+def test_another_star_replaces_the_numbers_of_a_figure_and_not_the_figure(sector):
+    curves = sector["light_curves"]
+    series = SeriesFigure(curves)
+    series.show(3, "flux", relative=False)
+    drawn = series.pane.object
+    series.show(1, "flux", relative=False)
+    assert series.pane.object is drawn
+    good = series._sources[-1].data
+    np.testing.assert_array_equal(good["flux"], curves["flux"].values[1][one_star(curves, 1)["good"]])
+    assert series._range.start < good["flux"].min() < good["flux"].max() < series._range.end
+    series.show(1, "background", relative=False)
+    assert series.pane.object is not drawn
+    stamp = StampFigure(sector["reference"], sector["apertures"])
+    stamp.show(3)
+    drawn = stamp.pane.object
+    stamp.show(4)
+    assert stamp.pane.object is drawn
+    assert drawn.x_range.start < float(sector["apertures"]["star_column"][4]) < drawn.x_range.end
+
+
+def test_a_tap_on_a_point_of_the_noise_figure_names_its_star(sector):
+    tapped = []
+    figure = NoiseFigure(sector["light_curves"], measure_noise(sector["light_curves"]), tapped.append)
+    source = figure.pane.object.renderers[0].data_source
+    source.selected.indices = [4]
+    assert tapped == [int(source.data["star"][4])]
+
+
+def test_the_noise_of_a_product_is_filled_in_behind_the_page(stored):
+    import asyncio
+
+    from tasoc_kit.dashboards.light_curves import LightCurves
+
+    view = LightCurves(stored)
+    assert view.stars["ptp"].isna().all()
+    asyncio.run(view.measure())
+    assert np.isfinite(view.stars["ptp"][:-1]).all()
 
 
 def test_a_light_curve_is_downloaded_with_its_id_and_reads_back(stored):

@@ -1,4 +1,4 @@
-"""The two controls that the widget library lacks: a table of stars, and keys for the whole page."""
+"""What the widget library lacks: a table of stars, keys for the whole page, a memory for light or dark."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from panel.custom import JSComponent
 
 from tasoc_kit.dashboards.star_list import COLUMNS
 
-__all__ = ["Shortcuts", "StarTable"]
+__all__ = ["ColourScheme", "Shortcuts", "StarTable"]
 
 _HERE = Path(__file__).parent
-_UNITS = {"ptp": "ppm, one exposure", "contamination": "% of the aperture's light from other stars"}
+_MEANINGS = {
+    "tmag": "TESS magnitude",
+    "ptp": "Noise of one exposure, from the differences of neighbours, in parts per million",
+    "contamination": "Share of the light in the aperture that comes from other stars",
+    "status": "What became of the star's aperture and its light curve",
+    "verdict": "What was said of the star",
+}
 
 _TABLE_STYLE = """
 .frame { overflow-x: auto; }
@@ -39,7 +45,7 @@ class StarTable(JSComponent):
     """One page of stars; the server orders, filters and turns the pages."""
 
     rows = param.List(default=[], doc="The rows in view, as text.")
-    columns = param.List(default=[[name, title, _UNITS.get(name, "")] for name, title in COLUMNS.items()])
+    columns = param.List(default=[[name, title, _MEANINGS.get(name, "")] for name, title in COLUMNS.items()])
     order = param.String(default="tmag", doc="The column that the stars are ordered by.")
     descending = param.Boolean(default=False)
     star = param.Integer(default=-1, doc="Index of the chosen star; -1 for none.")
@@ -69,3 +75,15 @@ class Shortcuts(JSComponent):
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         self._actions[message["key"]]()
+
+
+class ColourScheme(JSComponent):
+    """Light or dark, as the reader's system is set or as chosen on any page before."""
+
+    dark = param.Boolean(default=False)
+    cookie = param.String(default="tasoc_dark", doc="Under which the browser remembers the choice.")
+
+    _esm = _HERE / "colour_scheme.js"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(width=0, height=0, margin=0, **params)

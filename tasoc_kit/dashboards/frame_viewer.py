@@ -21,7 +21,7 @@ from tasoc_kit.plots import mark_apertures, mark_stars
 from tasoc_kit.plots.frame import colour_image, pixel_image, science_pixels, title_of
 from tasoc_kit.plots.light_curve import one_star, pixel_series, quality_spans, series
 from tasoc_kit.plots.stretch import STRETCHES, Stretch, make_stretch
-from tasoc_kit.plots.theme import COLOUR_MAPS, SELECTED, place_options, series_options
+from tasoc_kit.plots.theme import COLOUR_MAPS, SELECTED, place_options, plain_numbers, series_options
 from tasoc_kit.sources.ffi import open_frames
 from tasoc_kit.vocabulary import KitQuality, TessQuality, flag_names
 
@@ -67,7 +67,20 @@ class FrameViewer(pn.viewable.Viewer):
         self._held: tuple[int, np.ndarray] | None = None
         self._scale: tuple[tuple[str, int], Stretch] | None = None
         self.param.frame.bounds = (0, max(0, len(self.reader) - 1))
-        self.place = (int(self.rows[self.rows.size // 2]), int(self.columns[self.columns.size // 2]))
+        self.choose()
+
+    def choose(self, tic: int | None = None) -> None:
+        """Choose a star by its number, else the brightest with a light curve, else the middle."""
+        middle = (int(self.rows[self.rows.size // 2]), int(self.columns[self.columns.size // 2]))
+        star = -1
+        if self.stars is not None and self.light_curves is not None:
+            inside = self._in_view((self.columns[0], self.columns[-1]), (self.rows[0], self.rows[-1]), np.inf)
+            measured = inside[self.light_curves["row_size"].values[inside] > 0]
+            named = inside[self.stars["tic"].values[inside] == tic]
+            star = int([*named, *measured, -1][0])
+        if star >= 0:
+            middle = tuple(round(float(self.stars[f"star_{name}"][star])) for name in ("row", "column"))
+        self.param.update(place=middle, star=star)
 
     # Pixels
 
@@ -190,7 +203,8 @@ class FrameViewer(pn.viewable.Viewer):
         layers = drawn * now
         for span in quality_spans(time, self.cube["quality"].values, ours):
             layers = layers * span
-        return layers.opts(xlabel="time (BTJD)", show_legend=False, **series_options(**options))
+        plain = {"show_legend": False, "hooks": [plain_numbers], "xticks": 4}
+        return layers.opts(xlabel="time (BTJD)", ylabel="flux (e⁻/s)", **plain, **series_options(**options))
 
     # Words
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 import xarray as xr
 
 from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.errors import TasocKitError
 
-__all__ = ["open_viewer", "page", "view"]
+__all__ = ["available", "open_viewer", "page", "view"]
 
-_UNIT = ("sector", "camera", "ccd")
+_MARKED_AT_FIRST = 150
+_OFFLINE = ("simulation.tiny", "simulation.demo")
+"""Entries that are made on this machine, in seconds, when they are first opened."""
+_KEYS = (
+    "<kbd>←</kbd> <kbd>→</kbd> one frame · <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> ten frames · "
+    "<kbd>p</kbd> play and pause"
+)
 
 
 def open_viewer(entry: str, **unit: int | None) -> FrameViewer:
@@ -30,7 +40,7 @@ def open_viewer(entry: str, **unit: int | None) -> FrameViewer:
         ``sector``, ``camera``, ``ccd``, where the entry asks for them.
     """
     cube = catalog.open_cube(entry, **{name: value for name, value in unit.items() if value is not None})
-    place = {name: cube.attrs[name] for name in _UNIT if name in cube.attrs}
+    place = {name: cube.attrs[name] for name in products.PLACE if name in cube.attrs}
     field = str(cube.attrs.get("field", ""))
     found = store.find_product("light_curves", **place, field=field) if place else None
     if found is not None:
@@ -47,22 +57,43 @@ def _stars(place: dict[str, Any], field: str) -> xr.Dataset | None:
     return None
 
 
-def controls(viewer: FrameViewer) -> list[Any]:
-    """Return the widgets that change what a viewer shows."""
-    wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small", "description": ""}
-    player = pmui.Player.from_param(
+def player(viewer: FrameViewer) -> tuple[pmui.Player, dict[str, Callable[[], None]]]:
+    """Return what moves through the frames: buttons, and keys."""
+    last = len(viewer.reader) - 1
+    made = pmui.Player.from_param(
         viewer.param.frame,
-        label="Frame",
+        label="",
         interval=400,
         description="",
-        show_value=True,
+        show_value=False,
         show_loop_controls=False,
-        scale_buttons=0.9,
+        sx={
+            "& .MuiIconButton-root": {"color": "text.primary"},
+            "& .MuiIconButton-colorPrimary": {"color": "primary.main"},
+        },
         sizing_mode="stretch_width",
-        visible_buttons=["first", "previous", "reverse", "pause", "play", "next", "last"],
+        visible_buttons=["first", "previous", "pause", "play", "next", "last"],
     )
+
+    def move(step: int) -> None:
+        viewer.frame = int(np.clip(viewer.frame + step, 0, last))
+
+    def play() -> None:
+        made.direction = 0 if made.direction else 1
+
+    return made, {
+        "ArrowRight": lambda: move(1),
+        "ArrowLeft": lambda: move(-1),
+        "PageDown": lambda: move(10),
+        "PageUp": lambda: move(-10),
+        "p": play,
+    }
+
+
+def controls(viewer: FrameViewer) -> list[Any]:
+    """Return the widgets that change how a viewer shows a frame."""
+    wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small", "description": ""}
     made = [
-        player,
         pmui.Select.from_param(viewer.param.stretch, label="Stretch", **wide),
         pmui.Select.from_param(viewer.param.colours, label="Colours", **wide),
         pmui.Switch.from_param(viewer.param.fixed, label="same scale for all frames", description=""),
@@ -71,31 +102,59 @@ def controls(viewer: FrameViewer) -> list[Any]:
         return made
     tmag = viewer.stars["tmag"].values
     viewer.param.faintest.bounds = (float(tmag.min()), float(tmag.max()) + 0.1)
-    viewer.faintest = float(tmag.max()) + 0.1
+    # marks on every star would hide the image
+    viewer.faintest = round(float(np.sort(tmag)[:_MARKED_AT_FIRST].max()) + 0.05, 1)
     made += [
         pmui.Switch.from_param(viewer.param.show_stars, label="stars", description=""),
-        pmui.FloatSlider.from_param(viewer.param.faintest, label="Faintest Tmag", step=0.1, **wide),
+        pmui.FloatSlider.from_param(
+            viewer.param.faintest, label="Mark stars to Tmag", format="0.0", step=0.1, **wide
+        ),
     ]
     if "row_size" in viewer.stars.variables:
         made.append(pmui.Switch.from_param(viewer.param.show_apertures, label="apertures", description=""))
     return made
 
 
+def _star_link(viewer: FrameViewer) -> str:
+    """Return the markup of the way to the page of light curves, where the chosen star has one."""
+    if viewer.star < 0 or viewer.light_curves is None:
+        return ""
+    curves = viewer.light_curves
+    place = {"unit": store.product_unit(curves), "id": curves.attrs["provenance_id"]}
+    address = theme.link("light_curves", **place, tic=int(viewer.stars["tic"][viewer.star]))
+    return theme.button_link("Review this star", address)
+
+
 def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     """Return the frame, and beside it the series of the chosen pixel or star and what is known of it."""
-    image = pn.pane.HoloViews(viewer.image(width=530, height=640), linked_axes=False)
+    size = {"width": 210, "height": 300} if theme.is_phone() else {"width": 540, "height": 560}
+    image = pn.pane.HoloViews(viewer.image(**size), linked_axes=False)
     curve = pn.pane.HoloViews(viewer.series(height=300), linked_axes=False, sizing_mode="stretch_width")
-    title = pn.bind(
-        lambda place, star: theme.caption(viewer.series_title()), viewer.param.place, viewer.param.star
+    buttons, keys = player(viewer)
+    chosen = theme.markup("")
+    facts = theme.markup("")
+
+    def show_chosen(*_events: Any) -> None:
+        title = html.escape(viewer.series_title())
+        chosen.object = f"<h2>{title}</h2><p>{_star_link(viewer)}</p>"
+
+    def show_facts(*_events: Any) -> None:
+        facts.object = theme.facts_markup(viewer.facts(viewer.frame))
+
+    viewer.param.watch(show_chosen, ["place", "star"])
+    viewer.param.watch(show_facts, "frame")
+    show_chosen()
+    show_facts()
+    hint = "Tap a marked star for its light curve, any pixel for its series; scroll or drag to zoom and move."
+    left = [theme.heading(viewer.title(), hint), image, buttons]
+    if not theme.is_phone():
+        left.append(theme.markup(f"<p class='keys'>{_KEYS}</p>"))
+    right = [theme.panel_card(chosen, curve), theme.panel_card(theme.caption("This frame"), facts)]
+    layout = theme.beside(
+        theme.panel_card(*left, **({} if theme.is_phone() else {"width": 735, "sizing_mode": "fixed"})),
+        pn.Column(*right, sizing_mode="stretch_width"),
     )
-    facts = pn.bind(lambda frame: theme.readout(viewer.facts(frame)), viewer.param.frame)
-    aside = pn.Column(
-        theme.panel_card(pn.panel(title), curve),
-        theme.panel_card(theme.caption("This frame"), pn.panel(facts)),
-        width=400,
-    )
-    heading = theme.heading(viewer.title(), "Tap a pixel or a star for its series; scroll to zoom.")
-    return pn.Row(theme.panel_card(heading, image), aside, sizing_mode="stretch_width")
+    return pn.Column(Shortcuts(keys), layout, sizing_mode="stretch_width")
 
 
 def _ask(name: str) -> str:
@@ -106,51 +165,101 @@ def _number(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
+def available() -> dict[str, dict[str, str]]:
+    """
+    Return what can be opened without being typed: what was run, then what is made on this machine.
+
+    Returns
+    -------
+    Name for people → ``cube`` and, where known, ``sector``, ``camera``, ``ccd``; the newest first.
+    """
+    found = {f"{unit} · {cube['cube']}": cube for unit, cube in products.cubes().items()}
+    opened = {cube["cube"] for cube in found.values()}
+    known = set(catalog.entries()["entry"])
+    return found | {name: {"cube": name} for name in _OFFLINE if name in known and name not in opened}
+
+
+class _Chooser:
+    """Which cube is open: one of those at hand, or any other by its name."""
+
+    def __init__(self, show: Callable[[dict[str, str]], None]) -> None:
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
+        self._show, self._cubes = show, available()
+        self.select = pmui.Select(label="Cube", options=list(self._cubes), **wide)
+        names = [name for name in catalog.entries()["entry"] if not name.startswith("products.")]
+        self.entry = pmui.AutocompleteInput(
+            label="Catalog entry, file, folder", options=names, restrict=False, min_characters=0, **wide
+        )
+        self.place = {
+            name: pmui.TextInput(label=title, **wide)
+            for name, title in zip(products.PLACE, ("Sector", "Camera", "CCD"), strict=True)
+        }
+        self.open = pmui.Button(label="Open", variant="outlined", size="small")
+        self.select.param.watch(lambda event: self._show(self._cubes[event.new]), "value")
+        self.open.on_click(lambda _event: self._show(self._typed()))
+
+    def _typed(self) -> dict[str, str]:
+        place = {name: box.value for name, box in self.place.items() if box.value}
+        return {"cube": self.entry.value or ""} | place
+
+    def start(self, asked: dict[str, str]) -> None:
+        """Open what is asked for, else the first that is at hand."""
+        for name, cube in self._cubes.items():
+            if not asked["cube"] or asked == cube or asked == {"cube": cube["cube"]}:
+                self.select.value = name
+                return self._show(self._cubes[name])
+        self.entry.value = asked["cube"]
+        for name, box in self.place.items():
+            box.value = asked.get(name, "")
+        return self._show(asked)
+
+    def parts(self) -> list[Any]:
+        """Return the widgets."""
+        other = pn.Column(
+            self.entry, pn.Row(*self.place.values()), self.open, sizing_mode="stretch_width", margin=0
+        )
+        more = pmui.Button(label="Open something else", variant="text", size="small")
+        more.on_click(lambda _event: setattr(other, "visible", not other.visible))
+        other.visible = not self._cubes or bool(self.entry.value)
+        return [*([self.select] if self._cubes else []), more, other, pmui.Divider()]
+
+
 def page() -> pmui.Page:
-    """Return the page; what it shows is asked for by ``?cube=…&sector=…&camera=…&ccd=…``."""
-    names = list(catalog.entries()["entry"])
-    wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
-    entry = pmui.AutocompleteInput(
-        label="Catalog entry, file or folder",
-        options=names,
-        restrict=False,
-        min_characters=0,
-        value=_ask("cube"),
-        **wide,
-    )
-    unit = {name: pmui.TextInput(label=name, value=_ask(name), **wide) for name in _UNIT}
+    """Return the page: ``?cube=…&sector=…&camera=…&ccd=…&tic=…``, else the newest cube that was run."""
     side, main = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
 
-    def show(_event: Any = None) -> None:
-        if not entry.value:
-            main.objects = [theme.heading("Frames"), _nothing_yet(names)]
+    def show(cube: dict[str, str]) -> None:
+        side.objects = []
+        if not cube["cube"]:
+            main.objects = [theme.heading("Frames"), _nothing_yet()]
             return
         try:
-            viewer = open_viewer(entry.value, **{name: _number(box.value) for name, box in unit.items()})
+            place = {name: _number(cube.get(name, "")) for name in products.PLACE}
+            viewer = open_viewer(cube["cube"], **place)
         except TasocKitError as error:
-            side.objects = []
-            main.objects = [
-                theme.heading("Frames"),
-                theme.empty("This cannot be opened", str(error), ["tasoc catalog list"]),
-            ]
+            trouble = theme.empty("This cannot be opened", str(error), ["tasoc catalog list"])
+            main.objects = [theme.heading("Frames"), trouble]
             return
+        viewer.choose(_number(_ask("tic")))
         side.objects, main.objects = controls(viewer), [view(viewer)]
         if pn.state.location:
-            asked = {name: box.value for name, box in unit.items() if box.value}
-            pn.state.location.update_query(cube=entry.value, **asked)
+            pn.state.location.update_query(**cube)
 
-    opener = pmui.Button(label="Open", variant="outlined", size="small", on_click=show)
-    show()
-    sidebar = [entry, pn.Row(*unit.values(), sizing_mode="stretch_width"), opener, pmui.Divider(), side]
-    return theme.make_page("frames", sidebar=sidebar, main=[main], width=280)
+    try:
+        chooser = _Chooser(show)
+        chooser.start({"cube": _ask("cube")} | {n: _ask(n) for n in products.PLACE if _ask(n)})
+    except TasocKitError as error:
+        trouble = theme.empty("The store or the catalogs cannot be read", str(error), ["tasoc doctor"])
+        return theme.make_page("frames", main=[theme.heading("Frames"), trouble])
+    return theme.make_page("frames", sidebar=[*chooser.parts(), side], main=[main], width=280)
 
 
-def _nothing_yet(names: list[str]) -> pmui.Paper:
+def _nothing_yet() -> pmui.Paper:
     return theme.empty(
         "No cube is open",
-        "Choose a catalog entry on the left, or type the path of a folder or file of FFIs, a TESScut cube or "
-        f"a target pixel file. The catalog has: {', '.join(names)}.",
-        ["tasoc catalog list"],
+        "Type a catalog entry, or the path of a folder or file of FFIs, of a TESScut cube or of a target "
+        "pixel file; or run the pipeline, and what it ran on can be chosen here.",
+        ["tasoc run photometry", "tasoc catalog list"],
     )
 
 

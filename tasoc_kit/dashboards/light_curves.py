@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import io
 from functools import partial
 from typing import Any
 
-import holoviews as hv
 import numpy as np
 import pandas as pd
 import panel as pn
@@ -15,20 +15,22 @@ import panel_material_ui as pmui
 import param
 import xarray as xr
 
-from tasoc_kit import database, plots, store
+from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
+from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
 from tasoc_kit.dashboards.star_list import (
     VERDICTS,
     Wanted,
+    add_noise,
     add_reviews,
     make_star_list,
     page_rows,
     select_stars,
 )
-from tasoc_kit.errors import DatabaseError, TasocKitError
-from tasoc_kit.plots.light_curve import one_star, quality_spans, series
-from tasoc_kit.plots.theme import SELECTED, series_options
+from tasoc_kit.dashboards.verdicts import WHOLE_CCD, Verdict
+from tasoc_kit.errors import TasocKitError
+from tasoc_kit.plots.light_curve import one_star
 from tasoc_kit.vocabulary import ApertureFlag, flag_names
 
 __all__ = ["LightCurves", "page"]
@@ -37,10 +39,14 @@ ROWS_PER_PAGE = 14
 _QUANTITIES = {
     "flux (ppm)": ("flux", True),
     "flux (e⁻/s)": ("flux", False),
-    "sky": ("background", False),
-    "centroid row": ("centroid_row", False),
-    "centroid column": ("centroid_column", False),
+    "sky (e⁻/s)": ("background", False),
+    "centroid row (pix)": ("centroid_row", False),
+    "centroid column (pix)": ("centroid_column", False),
 }
+_KEYS = (
+    "<kbd>j</kbd> <kbd>k</kbd> next and previous star · <kbd>a</kbd> accept · <kbd>r</kbd> reject · "
+    "<kbd>u</kbd> undo · <kbd>↑</kbd> <kbd>↓</kbd> <kbd>Page</kbd> in the table"
+)
 
 
 class LightCurves(pn.viewable.Viewer):
@@ -56,10 +62,11 @@ class LightCurves(pn.viewable.Viewer):
         self.identity = str(light_curves.attrs["provenance_id"])
         self.reference = products.open_parent(light_curves, "reference")
         self.apertures = products.open_parent(light_curves, "apertures")
-        self.measured = products.measured_noise(light_curves)
-        self.stars = add_reviews(make_star_list(light_curves, self.measured), self._reviews())
+        said = self._reviews()
+        self.stars = add_reviews(make_star_list(light_curves), said)
         self.shown = self.stars
-        self._make_controls()
+        self._make_controls(said[said["star"] == WHOLE_CCD])
+        self._make_figures()
         self._table_changed()
         self.star = self._first(tic)
 
@@ -72,14 +79,14 @@ class LightCurves(pn.viewable.Viewer):
         found = self.stars.index[self.stars["tic"] == tic] if tic else []
         if len(found):
             return int(found[0])
-        measured = self.shown.index[np.isfinite(self.shown["ptp"])]
+        measured = self.shown.index[self.shown["has_flux"]]
         return int(measured[0] if len(measured) else self.shown.index[0])
 
-    def _make_controls(self) -> None:
+    def _make_controls(self, of_the_ccd: pd.DataFrame) -> None:
         faint = self.stars["tmag"].dropna()
         low, high = (np.floor(faint.min()), np.ceil(faint.max())) if len(faint) else (0.0, 20.0)
         wide = {"sizing_mode": "stretch_width", "size": "small"}
-        self.search = pmui.TextInput(label="TIC number", placeholder="any part of it", **wide)
+        self.search = pmui.TextInput(label="TIC number, or a part of it", **wide)
         self.tmag = pmui.RangeSlider(label="Tmag", start=low, end=high, value=(low, high), step=0.1, **wide)
         present = sorted(self.stars["status"].unique())
         self.statuses = pmui.CheckButtonGroup(label="Status", options=present, size="small")
@@ -88,11 +95,17 @@ class LightCurves(pn.viewable.Viewer):
         self.pages = pmui.Pagination(
             label="Pages of the table", count=1, value=0, size="small", sibling_count=0, boundary_count=1
         )
-        self.count = pn.pane.HTML("", margin=(0, 10))
+        self.count = theme.markup("", margin=(0, 10))
+        self.heading = theme.markup("")
         self.reviewer = pmui.TextInput(label="Reviewer", value=_user(), **wide)
-        self.comment = pmui.TextInput(label="Comment", sizing_mode="stretch_width", size="small")
         self.go_on = pmui.Switch(label="go to the next star after a verdict", value=True)
-        self.alert = pmui.Alert(severity="error", visible=False, sizing_mode="stretch_width")
+        self.verdict = Verdict(self._keep_star, {"accept": "a", "reject": "r", "": "u"})
+        self.of_the_ccd = Verdict(partial(self._keep, WHOLE_CCD, 0))
+        if len(of_the_ccd):
+            last = of_the_ccd.iloc[-1]
+            self.of_the_ccd.show(str(last["verdict"]), str(last["comment"]))
+        else:
+            self.of_the_ccd.show("", "")
         for control in (self.search, self.tmag, self.statuses, self.verdicts):
             control.param.watch(lambda _event: self._table_changed(), "value")
         self.table.param.watch(lambda _event: self._table_changed(), ["order", "descending"])
@@ -120,8 +133,11 @@ class LightCurves(pn.viewable.Viewer):
     def _draw_rows(self) -> None:
         rows = page_rows(self.shown, self.pages.value, ROWS_PER_PAGE)
         self.table.param.update(rows=rows, star=self.star)
-        total, reviewed = len(self.shown), int((self.shown["verdict"] != "open").sum())
-        self.count.object = f"<span>{total:,} of {len(self.stars):,} stars, {reviewed:,} reviewed</span>"
+        said = self.stars["verdict"].value_counts()
+        self.count.object = (
+            f"<p class='soft'>{len(self.shown):,} of {len(self.stars):,} stars · "
+            f"{said.get('accept', 0):,} accepted, {said.get('reject', 0):,} rejected</p>"
+        )
 
     # Moving about
 
@@ -136,116 +152,109 @@ class LightCurves(pn.viewable.Viewer):
 
     @param.depends("star", watch=True)
     def _star_changed(self) -> None:
-        self.comment.value = str(self.stars.at[self.star, "comment"])
+        row = self.stars.loc[self.star]
+        self.verdict.show("" if row["verdict"] == "open" else str(row["verdict"]), str(row["comment"]))
+        self.heading.object = theme.heading_markup(*self.title())
         page_of = self._page_of(self.star)
         if self.pages.value == page_of:
             self._draw_rows()
         else:
             self.pages.value = page_of
         if pn.state.location:
-            pn.state.location.update_query(tic=int(self.stars.at[self.star, "tic"]))
+            pn.state.location.update_query(tic=int(row["tic"]))
+        self._draw()
+
+    # What is said
+
+    def _keep(self, star: int, tic: int, verdict: str, comment: str) -> None:
+        database.save_review(
+            self.unit,
+            self.identity,
+            star,
+            tic=tic,
+            verdict=verdict,
+            comment=comment,
+            reviewer=self.reviewer.value or "",
+        )
+
+    def _keep_star(self, verdict: str, comment: str) -> None:
+        self._keep(self.star, int(self.stars.at[self.star, "tic"]), verdict, comment)
+        for table in (self.stars, self.shown):
+            if self.star in table.index:
+                table.loc[self.star, ["verdict", "comment"]] = [verdict or "open", comment]
+        self._draw_rows()
 
     def review(self, verdict: str) -> None:
         """Keep a verdict and the comment in the database, and go on."""
-        row = self.stars.loc[self.star]
-        try:
-            database.save_review(
-                self.unit,
-                self.identity,
-                self.star,
-                tic=int(row["tic"]),
-                verdict=verdict,
-                comment=self.comment.value or "",
-                reviewer=self.reviewer.value or "",
-            )
-        except DatabaseError as error:
-            self.alert.param.update(object=str(error), visible=True)
-            return
-        self.alert.visible = False
-        self.stars.loc[self.star, ["verdict", "comment"]] = [verdict or "open", self.comment.value or ""]
-        self.shown = self.shown.assign(
-            verdict=self.stars.loc[self.shown.index, "verdict"],
-            comment=self.stars.loc[self.shown.index, "comment"],
-        )
-        self.param.trigger("star")
-        if verdict and self.go_on.value:
+        if self.verdict.say(verdict) and verdict and self.go_on.value:
             self._step(1)
 
     # Figures
 
-    def _series(self, star: int, quantity: str) -> hv.Overlay:
-        name, relative = _QUANTITIES[quantity]
-        table = one_star(self.light_curves, star)
-        return series(table, name, relative=relative)
+    def _make_figures(self) -> None:
+        self.series = SeriesFigure(self.light_curves, 3 if theme.is_phone() else 6)
+        self.stamp = None
+        if self.reference is not None and self.apertures is not None:
+            self.stamp = StampFigure(self.reference, self.apertures)
+        self.noise: NoiseFigure | None = None
+        wait = theme.panel_card(theme.markup("<p class='soft'>Measuring the noise of every star …</p>"))
+        self.beside = pn.Column(wait, sizing_mode="stretch_width", min_height=430)
 
-    def light_curve(self) -> pn.pane.HoloViews:
-        """Return the live light curve of the star in view."""
-        time, quality = (self.light_curves[name].values for name in ("time", "quality"))
-        ours = (
-            self.light_curves["frame_quality"].values
-            if "frame_quality" in self.light_curves.variables
-            else None
+    @param.depends("quantity", watch=True)
+    def _draw_series(self) -> None:
+        self.series.show(self.star, *_QUANTITIES[self.quantity])
+
+    def _draw(self) -> None:
+        """Draw the star in view: its series now, and what is looked at second when that is on its way."""
+        self._draw_series()
+        if pn.state.curdoc is not None and self.noise is not None:
+            pn.state.curdoc.add_next_tick_callback(partial(self._draw_second, self.star))
+
+    def _draw_second(self, star: int) -> None:
+        if star != self.star:
+            return  # somebody is already further down the table
+        if self.stamp is not None:
+            self.stamp.show(star)
+        if self.noise is not None:
+            self.noise.show(star)
+
+    async def measure(self) -> None:
+        """Measure the noise of every star beside the server, then show it and what hangs on it."""
+        document = pn.state.curdoc
+        measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
+        if document is None:
+            self.show_noise(measured)
+        else:  # back under the lock of the page
+            document.add_next_tick_callback(partial(self.show_noise, measured))
+
+    def show_noise(self, measured: xr.Dataset) -> None:
+        """Show the noise of every star in table and figure, and the stamp."""
+        self.stars = add_noise(self.stars, measured)
+        self._table_changed()
+        self.heading.object = theme.heading_markup(*self.title())
+        columns = 3 if theme.is_phone() else 6
+        self.noise = NoiseFigure(
+            self.light_curves, measured, lambda star: self.param.update(star=star), columns
         )
-        moving = hv.DynamicMap(pn.bind(self._series, star=self.param.star, quantity=self.param.quantity))
-        drawn = moving
-        for span in quality_spans(time, quality, ours):
-            drawn = drawn * span
-        figure = drawn.opts(xlabel="time (BTJD)", legend_position="right", **series_options(height=270))
-        return pn.pane.HoloViews(figure, linked_axes=False, sizing_mode="stretch_width")
-
-    def noise(self) -> pn.pane.HoloViews:
-        """Return noise against magnitude; a tap on a point goes to its star."""
-        base = plots.noise(self.light_curves, self.measured)
-        tapped = hv.streams.Selection1D(source=base.Scatter.Measured)
-        places = base.Scatter.Measured.dimension_values("star").astype(int)
-        tapped.add_subscriber(lambda index: self.param.update(star=int(places[index[0]])) if index else None)
-
-        def ring(star: int) -> hv.Scatter:
-            row = self.stars.loc[star]
-            return hv.Scatter([(row["tmag"], row["ptp"])], kdims=["tmag"], vdims=["ptp"]).opts(
-                size=13, fill_color=None, line_color=SELECTED, line_width=2.5, show_legend=False
-            )
-
-        figure = base * hv.DynamicMap(pn.bind(ring, star=self.param.star))
-        figure = figure.opts(
-            logy=True,
-            xlabel="TESS magnitude",
-            ylabel="noise of one exposure (ppm)",
-            legend_position="bottom_right",
-            **series_options(height=330),
-        )
-        return pn.pane.HoloViews(figure, linked_axes=False, sizing_mode="stretch_width")
-
-    @param.depends("star")
-    def stamp(self) -> pn.viewable.Viewable:
-        """Return the star's aperture on the reference image."""
-        if self.reference is None or self.apertures is None:
-            return theme.empty(
-                "No stamp", "The reference or the apertures of this product were removed.", ["tasoc products"]
-            )
-        figure = plots.stamp(self.reference, self.apertures, self.star, width=255, height=255)
-        return pn.pane.HoloViews(figure, linked_axes=False)
+        self._draw_second(self.star)
+        # last and at once: numbers that follow a figure into the page may arrive before it
+        self.beside.objects = [theme.beside(self._stamp_card(), self._noise_card(self.noise))]
 
     # Words
 
-    @param.depends("star")
-    def title(self) -> pn.pane.HTML:
-        """Return the name of the star in view and what is known of it."""
+    def title(self) -> tuple[str, str]:
+        """Return the name of the star in view, and what is known of it."""
         row = self.stars.loc[self.star]
-        flags = (
-            int(self.light_curves["aperture_flags"][self.star])
-            if "aperture_flags" in self.light_curves
-            else 0
-        )
         known = [f"Tmag {row['tmag']:.2f}", f"status {row['status']}"]
         if np.isfinite(row["contamination"]):
             known.append(f"contamination {100 * row['contamination']:.1f} %")
         if np.isfinite(row["ptp"]):
-            known.append(f"noise {row['ptp']:,.0f} ppm")
-        names = [name.replace("_", " ").lower() for name in flag_names(flags, ApertureFlag)]
+            known.append(f"noise {row['ptp']:,.0f} ppm per exposure")
+        bits = self.light_curves.get("aperture_flags")
+        names = flag_names(0 if bits is None else int(bits[self.star]), ApertureFlag)
         if names:
-            known.append("aperture: " + ", ".join(names))
-        return theme.heading(f"TIC {row['tic']}" if row["tic"] else f"Star {self.star}", " · ".join(known))
+            known.append("aperture: " + ", ".join(name.replace("_", " ").lower() for name in names))
+        return f"TIC {row['tic']}" if row["tic"] else f"Star {self.star}", " · ".join(known)
 
     def _file(self, kind: str) -> io.BytesIO:
         table = one_star(self.light_curves, self.star)
@@ -265,18 +274,17 @@ class LightCurves(pn.viewable.Viewer):
         head = "".join(f"# {name}: {value}\n" for name, value in facts.items())
         return io.BytesIO((head + table.to_csv(index=False)).encode())
 
+    def _reviews_file(self) -> io.BytesIO:
+        return io.BytesIO(self._reviews().to_csv(index=False).encode())
+
     def _downloads(self) -> pn.Row:
         def name(star: int, kind: str) -> str:
             return f"tic{self.stars.at[star, 'tic']}-{self.unit}-{self.identity}.{kind}"
 
         return pn.Row(
             *(
-                pmui.FileDownload(
-                    callback=partial(self._file, kind),
-                    filename=pn.bind(partial(name, kind=kind), self.param.star),
-                    label=title,
-                    variant="outlined",
-                    size="small",
+                _download(
+                    title, partial(self._file, kind), pn.bind(partial(name, kind=kind), self.param.star)
                 )
                 for kind, title in (("csv", "CSV"), ("parquet", "Parquet"))
             )
@@ -298,25 +306,34 @@ class LightCurves(pn.viewable.Viewer):
             self.go_on,
         ]
 
-    def _verdict_bar(self) -> pn.Row:
-        def button(title: str, action: Any, color: str, variant: str = "contained") -> pmui.Button:
-            made = pmui.Button(label=title, color=color, variant=variant, size="small")
-            made.on_click(lambda _event: action())
-            return made
+    def _walk(self, title: str, step: int) -> pmui.Button:
+        button = pmui.Button(label=title, color="default", variant="outlined", size="small")
+        button.on_click(lambda _event: self._step(step))
+        return button
 
-        return pn.Row(
-            button("← Previous (k)", lambda: self._step(-1), "default", "outlined"),
-            button("Next (j) →", lambda: self._step(1), "default", "outlined"),
-            button("Accept (a)", lambda: self.review("accept"), "success"),
-            button("Reject (r)", lambda: self.review("reject"), "error"),
-            self.comment,
-            button("Save comment", lambda: self.review(self._standing()), "default", "outlined"),
-            sizing_mode="stretch_width",
+    def _ccd_card(self) -> pmui.Paper:
+        reviews = _download(
+            "All reviews, CSV", self._reviews_file, f"reviews-{self.unit}-{self.identity}.csv"
+        )
+        title = f"The CCD as a whole: {products.name_of(self.unit)}"
+        return theme.panel_card(theme.caption(title), self.of_the_ccd.row(), reviews)
+
+    def _stamp_card(self) -> pmui.Paper:
+        text = "Orange: the pixels that are summed. Rings: stars of the catalogue."
+        size = {} if theme.is_phone() else {"width": 400, "sizing_mode": "fixed"}
+        return theme.panel_card(
+            theme.caption("Aperture on the reference"),
+            theme.markup(f"<p class='soft'>{text}</p>"),
+            self.stamp.pane if self.stamp else _no_stamp(),
+            **size,
         )
 
-    def _standing(self) -> str:
-        verdict = str(self.stars.at[self.star, "verdict"])
-        return "" if verdict == "open" else verdict
+    def _noise_card(self, noise: NoiseFigure) -> pmui.Paper:
+        return theme.panel_card(
+            theme.caption("Noise against magnitude"),
+            theme.markup("<p class='soft'>Tap a point to go to its star.</p>"),
+            noise.pane,
+        )
 
     def main(self) -> list[Any]:
         """Return the star in view: verdict, light curve, stamp, noise, origin."""
@@ -327,33 +344,42 @@ class LightCurves(pn.viewable.Viewer):
             "ArrowLeft": lambda: self._step(-1),
             "a": lambda: self.review("accept"),
             "r": lambda: self.review("reject"),
+            "u": lambda: self.review(""),
         }
-        quantity = pmui.Select.from_param(self.param.quantity, label="Quantity", size="small", width=170)
-        facts = products.describe(self.light_curves)
+        quantity = pmui.Select.from_param(self.param.quantity, label="Quantity", size="small", width=190)
+        walk = (self._walk("← Previous (k)", -1), self._walk("Next (j) →", 1))
+        phone = theme.is_phone()
+        bar = (pn.Row(*walk), self.verdict.row()) if phone else (self.verdict.row(*walk),)
         return [
             Shortcuts(keys),
             theme.panel_card(
-                pn.Row(pn.panel(self.title), self._downloads(), sizing_mode="stretch_width"),
-                self._verdict_bar(),
-                self.alert,
+                theme.beside(self.heading, self._downloads()),
+                *bar,
+                *([] if phone else [theme.markup(f"<p class='keys'>{_KEYS}</p>")]),
             ),
-            theme.panel_card(pn.Row(theme.caption("Light curve"), quantity), self.light_curve()),
-            pn.Row(
-                theme.panel_card(
-                    theme.caption("Aperture on the reference"),
-                    pn.panel(self.stamp),
-                    width=370,
-                    sizing_mode="fixed",
-                    height=400,
-                ),
-                theme.panel_card(theme.caption("Noise against magnitude; tap a star"), self.noise()),
-                sizing_mode="stretch_width",
+            theme.panel_card(theme.beside(theme.caption("Light curve"), quantity), self.series.pane),
+            self.beside,
+            self._ccd_card(),
+            theme.panel_card(
+                theme.caption("Where these numbers come from"),
+                theme.readout(products.describe(self.light_curves)),
             ),
-            theme.panel_card(theme.caption("Where these numbers come from"), theme.readout(facts)),
         ]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=360), pn.Column(*self.main()))
+
+
+def _download(title: str, callback: Any, filename: Any) -> pmui.FileDownload:
+    return pmui.FileDownload(
+        callback=callback, filename=filename, label=title, variant="outlined", size="small"
+    )
+
+
+def _no_stamp() -> pmui.Paper:
+    return theme.empty(
+        "No stamp", "The reference or the apertures of this product were removed.", ["tasoc products"]
+    )
 
 
 def _user() -> str:
@@ -369,7 +395,9 @@ def _asked(name: str) -> str:
 
 
 def _choice(found: pd.DataFrame) -> pmui.Select:
-    options = {f"{row.unit} · {row.id}": f"{row.unit}/{row.id}" for row in found.itertuples()}
+    options = {
+        f"{products.name_of(row.unit)} · {row.id}": f"{row.unit}/{row.id}" for row in found.itertuples()
+    }
     return pmui.Select(label="CCD", options=options, size="small", sizing_mode="stretch_width")
 
 
@@ -400,6 +428,7 @@ def page() -> pmui.Page:
         row = found[(found["unit"] == unit) & (found["id"] == identity)].iloc[0]
         shown = LightCurves(_open(row), tic)
         sidebar.objects, main.objects = shown.sidebar(), shown.main()
+        pn.state.onload(shown.measure)
         if pn.state.location:
             pn.state.location.update_query(unit=unit, id=identity)
 

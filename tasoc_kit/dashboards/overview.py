@@ -1,4 +1,4 @@
-"""The first page: what the store holds, what was reviewed, and where to go."""
+"""The first page: what the store holds, what was said of it, and where to go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import panel_material_ui as pmui
 
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["page", "units"]
@@ -16,7 +17,7 @@ __all__ = ["page", "units"]
 
 def units(found: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
     """
-    Return one row per CCD.
+    Return one row per CCD, the one with the newest product first.
 
     Parameters
     ----------
@@ -28,26 +29,33 @@ def units(found: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     ``unit``, ``products`` (how many), ``bytes``, ``created`` (of the newest), ``light_curves``
-    (id of the newest; empty where there is none), ``reviewed`` (stars with a verdict).
+    (id of the newest; empty where there is none), ``reviewed`` (stars with a verdict), ``verdict``
+    (the last one on the CCD as a whole; empty where there is none).
     """
     judged = reviews[reviews["verdict"] != ""]
+    stars = judged[judged["star"] != WHOLE_CCD]
+    whole = reviews[reviews["star"] == WHOLE_CCD].sort_values("review")
     rows = []
     for unit, group in found.groupby("unit", sort=True):
         curves = group[group["product"] == "light_curves"]
+        identity = "" if curves.empty else str(curves.iloc[0]["id"])
+        said = whole[(whole["unit"] == unit) & (whole["id"] == identity)]
         rows.append(
             {
                 "unit": unit,
                 "products": len(group),
                 "bytes": int(group["bytes"].sum()),
                 "created": group["created"].max(),
-                "light_curves": "" if curves.empty else str(curves.iloc[0]["id"]),
-                "reviewed": int(judged.loc[judged["unit"] == unit, "star"].nunique()),
+                "light_curves": identity,
+                "reviewed": int(stars.loc[stars["unit"] == unit, "star"].nunique()),
+                "verdict": "" if said.empty else str(said.iloc[-1]["verdict"]),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.sort_values("created", ascending=False, kind="stable", ignore_index=True)
 
 
-def _size(count: int) -> str:
+def _size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -55,48 +63,42 @@ def _size(count: int) -> str:
     return ""
 
 
-def _card(row: pd.Series, found: pd.DataFrame) -> pmui.Paper:
+def _card(row: pd.Series, found: pd.DataFrame, cube: dict[str, str]) -> str:
     here = found[found["unit"] == row["unit"]]
-    names = ", ".join(f"{p.product} <code>{p.id}</code>" for p in here.itertuples())
-    sector, *place = str(row["unit"]).split("-")
-    words = [
-        f"Sector {int(sector[1:])}",
-        *(f"{n} {v}" for n, v in zip(("camera", "CCD", "field"), place, strict=False)),
-    ]
-    cube = products.cube_of(str(row["unit"]))
     facts = {
-        "products": names,
-        "size": _size(int(row["bytes"])),
-        "newest": f"{row['created']:%Y-%m-%d %H:%M} UTC",
-        "reviewed": f"{row['reviewed']:,} stars",
+        "made": f"{row['created']:%Y-%m-%d %H:%M} UTC",
+        "frames": f"<code>{html.escape(cube['cube'])}</code>" if cube else "not known",
+        "stars": f"{row['reviewed']:,} reviewed",
+        "CCD": {"": "not judged yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row["verdict"]],
     }
-    if cube:
-        facts["frames from"] = f"<code>{html.escape(cube)}</code>"
+    ids = {p.product: f"<code>{p.id}</code>" for p in here.itertuples()}
     go = []
     if row["light_curves"]:
-        go.append(
-            _button("Light curves", theme.link("light_curves", unit=row["unit"], id=row["light_curves"]))
-        )
-    go.append(_button("Frames", theme.link("frames", unit=row["unit"], cube=cube)))
-    return theme.panel_card(theme.caption(" · ".join(words)), theme.readout(facts), pmui.Row(*go))
-
-
-def _button(title: str, address: str) -> pmui.Button:
-    return pmui.Button(label=title, href=address, variant="outlined", size="small")
+        address = theme.link("light_curves", unit=row["unit"], id=row["light_curves"])
+        go.append(theme.button_link("Light curves", address))
+    if cube:
+        go.append(theme.button_link("Frames", theme.link("frames", unit=row["unit"], **cube)))
+    return (
+        f"<article><h2>{html.escape(products.name_of(str(row['unit'])))}</h2>{theme.facts_markup(facts)}"
+        f"<details><summary>{row['products']} products, {_size(row['bytes'])}</summary>"
+        f"{theme.facts_markup(ids)}</details><div class='go'>{''.join(go)}</div></article>"
+    )
 
 
 def page() -> pmui.Page:
     """Return the page."""
     try:
-        found, reviews = store.list_products(), database.reviews()
+        found, reviews, cubes = store.list_products(), database.reviews(), products.cubes()
     except TasocKitError as error:
         trouble = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page("overview", main=[theme.heading("Overview"), trouble])
-    head = theme.heading("Overview", "What the store holds, CCD by CCD.")
     if found.empty:
-        return theme.make_page("overview", main=[head, _nothing_yet()])
-    cards = [_card(row, found) for _, row in units(found, reviews).iterrows()]
-    return theme.make_page("overview", main=[head, *cards])
+        return theme.make_page("overview", main=[theme.heading("Overview"), _nothing_yet()])
+    table = units(found, reviews)
+    cards = "".join(_card(row, found, cubes.get(str(row["unit"]), {})) for _, row in table.iterrows())
+    ccds = "1 CCD" if len(table) == 1 else f"{len(table):,} CCDs"
+    head = theme.heading("Overview", f"{ccds} in the store, the newest first.")
+    return theme.make_page("overview", main=[head, theme.markup(f"<div class='cards'>{cards}</div>")])
 
 
 def _nothing_yet() -> pmui.Paper:

@@ -12,7 +12,20 @@ from tasoc_kit import database, store
 from tasoc_kit.plots.noise import measure_noise
 from tasoc_kit.provenance import lineage
 
-__all__ = ["MAKERS", "cube_of", "describe", "measured_noise", "open_parent", "run_of", "units_with"]
+__all__ = [
+    "MAKERS",
+    "PLACE",
+    "cubes",
+    "describe",
+    "is_measured",
+    "measured_noise",
+    "name_of",
+    "open_parent",
+    "run_of",
+    "units_with",
+]
+
+PLACE = ("sector", "camera", "ccd")
 
 MAKERS = {
     "quality": "make_quality",
@@ -40,7 +53,7 @@ def open_parent(dataset: xr.Dataset, product: str) -> xr.Dataset | None:
     for identity, record in lineage(dataset).items():
         if record["step"] != MAKERS[product]:
             continue
-        place = {name: attrs[name] for name in ("sector", "camera", "ccd") if name in attrs}
+        place = {name: attrs[name] for name in PLACE if name in attrs}
         ref = store.find_product(product, **place, field=attrs.get("field") or "", id=identity)
         return (
             None
@@ -48,6 +61,11 @@ def open_parent(dataset: xr.Dataset, product: str) -> xr.Dataset | None:
             else store.open_product(product, **place, field=attrs.get("field"), id=identity)
         )
     return None
+
+
+def is_measured(light_curves: xr.Dataset) -> bool:
+    """Tell whether the noise of a product is at hand."""
+    return str(light_curves.attrs.get("provenance_id", "")) in _MEASURED
 
 
 def measured_noise(light_curves: xr.Dataset) -> xr.Dataset:
@@ -67,14 +85,28 @@ def run_of(unit: str, identity: str) -> dict[str, Any] | None:
     return None if made.empty else made.sort_values("run").iloc[-1].to_dict()
 
 
-def cube_of(unit: str) -> str:
-    """Return the catalog entry or path that the last run of a unit opened; empty where unknown."""
-    runs = database.list_runs()
-    for run in runs[runs["unit"] == unit].sort_values("run", ascending=False).itertuples():
-        cube = (run.parameters or {}).get("cube")
-        if cube:
-            return str(cube)
-    return ""
+def name_of(unit: str) -> str:
+    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``."""
+    sector, *place = unit.split("-")
+    words = (f"{kind} {value}" for kind, value in zip(("camera", "CCD", "field"), place, strict=False))
+    return " · ".join([f"Sector {int(sector[1:])}", *words])
+
+
+def cubes() -> dict[str, dict[str, str]]:
+    """
+    Return what the last run of each unit opened, the newest first.
+
+    Returns
+    -------
+    Unit → ``cube`` (catalog entry or path) and, where the run was asked for them, ``sector``,
+    ``camera`` and ``ccd``.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for run in database.list_runs().sort_values("run", ascending=False).itertuples():
+        given = run.parameters or {}
+        if given.get("cube") and run.unit not in found:
+            found[run.unit] = {name: str(given[name]) for name in ("cube", *PLACE) if given.get(name)}
+    return found
 
 
 def describe(dataset: xr.Dataset) -> dict[str, str]:

@@ -10,13 +10,22 @@ import xarray as xr
 
 from tasoc_kit.vocabulary import Status
 
-__all__ = ["COLUMNS", "VERDICTS", "Wanted", "add_reviews", "make_star_list", "page_rows", "select_stars"]
+__all__ = [
+    "COLUMNS",
+    "VERDICTS",
+    "Wanted",
+    "add_noise",
+    "add_reviews",
+    "make_star_list",
+    "page_rows",
+    "select_stars",
+]
 
 COLUMNS = {
     "tic": "TIC",
     "tmag": "Tmag",
-    "ptp": "Noise",
-    "contamination": "Contam.",
+    "ptp": "Noise/ppm",
+    "contamination": "Contam./%",
     "status": "Status",
     "verdict": "Review",
 }
@@ -43,36 +52,39 @@ def _status_names(codes: np.ndarray) -> np.ndarray:
     return np.array([names.get(int(code), str(code)) for code in codes], dtype=object)
 
 
-def make_star_list(light_curves: xr.Dataset, measured: xr.Dataset) -> pd.DataFrame:
+def make_star_list(light_curves: xr.Dataset) -> pd.DataFrame:
     """
-    Return one row per star, indexed by its place in the product.
+    Return one row per star, indexed by its place in the product; its noise is not yet known.
 
     Parameters
     ----------
     light_curves
         The product, (star, time).
-    measured
-        (star): ``ptp`` in ppm, ``mean_flux``; as of ``plots.measure_noise``.
     """
     stars = light_curves.sizes["star"]
-    have = light_curves.variables
-    contamination = (
-        light_curves["contamination"].values if "contamination" in have else np.full(stars, np.nan)
-    )
-    status = light_curves["status"].values if "status" in have else np.zeros(stars)
+
+    def known(name: str, default: float) -> np.ndarray:
+        return light_curves[name].values if name in light_curves.variables else np.full(stars, default)
+
     return pd.DataFrame(
         {
             "tic": light_curves["tic"].values.astype(np.int64),
             "tmag": light_curves["tmag"].values.astype(float),
-            "ptp": measured["ptp"].values,
-            "mean_flux": measured["mean_flux"].values,
-            "contamination": contamination.astype(float),
-            "status": _status_names(status),
+            "ptp": np.nan,
+            "mean_flux": np.nan,
+            "contamination": known("contamination", np.nan).astype(float),
+            "status": _status_names(known("status", 0)),
+            "has_flux": known("row_size", 1) > 0,
             "verdict": "open",
             "comment": "",
         },
         index=pd.RangeIndex(stars, name="star"),
     )
+
+
+def add_noise(stars: pd.DataFrame, measured: xr.Dataset) -> pd.DataFrame:
+    """Return the table with ``ptp`` (ppm) and ``mean_flux`` of every star, as of ``plots.measure_noise``."""
+    return stars.assign(ptp=measured["ptp"].values, mean_flux=measured["mean_flux"].values)
 
 
 def add_reviews(stars: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,24 @@ from urllib.parse import urlencode
 import panel as pn
 import panel_material_ui as pmui
 
-__all__ = ["PAGES", "caption", "empty", "heading", "link", "make_page", "panel_card", "readout"]
+from tasoc_kit.dashboards.controls import ColourScheme
+
+__all__ = [
+    "PAGES",
+    "beside",
+    "button_link",
+    "caption",
+    "empty",
+    "facts_markup",
+    "heading",
+    "heading_markup",
+    "is_phone",
+    "link",
+    "make_page",
+    "markup",
+    "panel_card",
+    "readout",
+]
 
 PAGES = {"overview": "Overview", "frames": "Frames", "light_curves": "Light curves"}
 
@@ -60,15 +77,32 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.22rem 0.9rem;
 dt { opacity: 0.75; } dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 a { color: inherit; text-underline-offset: 0.18em; }
 .soft { opacity: 0.78; font-size: 0.88rem; }
-nav { display: flex; gap: 0.35rem; }
+nav { display: flex; align-items: center; gap: 0.35rem; white-space: nowrap; }
 nav a { text-decoration: none; padding: 0.35rem 0.75rem; border-radius: 6px; color: #fff;
   font-size: 0.92rem; }
 nav a:hover { background: rgba(0, 0, 0, 0.16); }
 nav a[aria-current] { background: rgba(0, 0, 0, 0.28); font-weight: 600; }
+nav .brand { font-size: 1.2rem; font-weight: 600; letter-spacing: -0.01em; color: #fff; margin-right: 1rem; }
+@media (max-width: 600px) { nav .brand { display: none; } nav a { padding: 0.35rem 0.5rem; } }
+a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; font-weight: 500;
+  padding: 0.3rem 0.8rem; border: 1px solid currentColor; border-radius: 6px;
+  color: var(--mui-palette-primary-main, inherit); }
+a.button:hover { background: rgba(127, 140, 155, 0.14); }
+a:focus-visible, summary:focus-visible { outline: 2px solid #2f7fb8; outline-offset: 2px; }
+.keys { font-size: 0.8rem; opacity: 0.78; }
+kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 4px; padding: 0 0.35em; }
+.cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }
+.cards article { border: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); border-radius: 10px;
+  padding: 14px 16px; background: var(--mui-palette-background-paper, none); }
+.cards h2 { margin-bottom: 0.6rem; }
+.cards .go { display: flex; gap: 0.6rem; margin-top: 0.9rem; }
+details { margin-top: 0.7rem; font-size: 0.86rem; } summary { cursor: pointer; opacity: 0.78; }
+details dl { margin-top: 0.4rem; }
 """
 
 
-def _markup(text: str, **options: Any) -> pn.pane.HTML:
+def markup(text: str, **options: Any) -> pn.pane.HTML:
+    """Return markup in the type of these pages."""
     return pn.pane.HTML(
         text, stylesheets=[_TEXT], **({"sizing_mode": "stretch_width", "margin": 0} | options)
     )
@@ -80,27 +114,42 @@ def link(page: str, **query: Any) -> str:
     return f"./{page}{'?' + urlencode(given) if given else ''}"
 
 
+def button_link(title: str, address: str) -> str:
+    """Return the markup of a link that looks like a button."""
+    return f"<a class='button' href='{html.escape(address, quote=True)}'>{html.escape(title)}</a>"
+
+
+def heading_markup(text: str, detail: str = "") -> str:
+    """Return the markup of the one first-level heading of a page, with a quiet line below it."""
+    below = f"<p class='soft'>{html.escape(detail)}</p>" if detail else ""
+    return f"<h1>{html.escape(text)}</h1>{below}"
+
+
 def heading(text: str, detail: str = "") -> pn.pane.HTML:
     """Return the one first-level heading of a page, with a quiet line below it."""
-    below = f"<p class='soft'>{html.escape(detail)}</p>" if detail else ""
-    return _markup(f"<h1>{html.escape(text)}</h1>{below}")
+    return markup(heading_markup(text, detail))
 
 
 def caption(text: str, **options: Any) -> pn.pane.HTML:
     """Return a second-level heading."""
-    return _markup(f"<h2>{html.escape(text)}</h2>", **options)
+    return markup(f"<h2>{html.escape(text)}</h2>", **options)
+
+
+def facts_markup(facts: dict[str, str]) -> str:
+    """Return the markup of names and values, side by side; values may hold markup, made by who calls."""
+    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in facts.items())
+    return f"<dl>{rows}</dl>"
 
 
 def readout(facts: dict[str, str]) -> pn.pane.HTML:
-    """Return names and values, side by side; values may hold markup, made by who calls."""
-    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in facts.items())
-    return _markup(f"<dl>{rows}</dl>")
+    """Return names and values, side by side."""
+    return markup(facts_markup(facts))
 
 
 def empty(title: str, text: str, commands: Sequence[str] = ()) -> pn.Column:
     """Return what stands where there is nothing yet: what is missing, and the command that makes it."""
     lines = "".join(f"<pre><code>{html.escape(command)}</code></pre>" for command in commands)
-    return panel_card(_markup(f"<h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{lines}"))
+    return panel_card(markup(f"<h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{lines}"))
 
 
 def panel_card(*content: Any, **options: Any) -> pmui.Paper:
@@ -110,12 +159,25 @@ def panel_card(*content: Any, **options: Any) -> pmui.Paper:
     return pmui.Paper(*content, **(settings | options))
 
 
+def is_phone() -> bool:
+    """Tell whether the browser says that it runs on a phone."""
+    said = {str(name).lower(): str(value) for name, value in (pn.state.headers or {}).items()}
+    return said.get("sec-ch-ua-mobile") == "?1" or "Mobi" in said.get("user-agent", "")
+
+
+def beside(*parts: Any) -> pn.viewable.Viewable:
+    """Return parts side by side; below each other on a phone."""
+    layout = pn.Column if is_phone() else pn.Row
+    return layout(*parts, sizing_mode="stretch_width")
+
+
 def _navigation(current: str) -> pn.pane.HTML:
     items = "".join(
         f"<a href='./{slug}'{' aria-current=page' if slug == current else ''}>{name}</a>"
         for slug, name in PAGES.items()
     )
-    return _markup(f"<nav aria-label='Pages'>{items}</nav>", sizing_mode=None, margin=(0, 12))
+    brand = "<span class='brand'>tasoc_kit</span>"
+    return markup(f"<nav aria-label='Pages'>{brand}{items}</nav>", sizing_mode=None, margin=(0, 4))
 
 
 def make_page(
@@ -133,14 +195,22 @@ def make_page(
     width
         Of the sidebar, in screen pixels.
     """
-    return pmui.Page(
-        title=f"tasoc_kit · {PAGES[current]}",
+    dark = (pn.state.cookies or {}).get("tasoc_dark") == "1"
+    scheme = ColourScheme(dark=dark)
+    margin = (8, 2) if is_phone() else (10, 14)
+    page = pmui.Page(
+        title="",
+        dark_theme=dark,
         header=[_navigation(current)],
-        sidebar=list(sidebar),
+        sidebar=[pn.Column(*sidebar, sizing_mode="stretch_width", margin=(14, 6))] if sidebar else [],
+        sidebar_open=not is_phone(),
         sidebar_width=width,
         sidebar_resizable=False,
         busy_indicator="linear",
-        main=list(main),
+        main=[pn.Column(*main, scheme, sizing_mode="stretch_width", margin=margin)],
         theme_config=THEME,
-        meta_name=f"tasoc_kit · {PAGES[current]}",
+        meta_title=f"{PAGES[current]} · tasoc_kit",
+        meta_name=f"{PAGES[current]} · tasoc_kit",
     )
+    scheme.jslink(page, dark="dark_theme", bidirectional=True)
+    return page
