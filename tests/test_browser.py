@@ -295,6 +295,16 @@ def test_plots_are_live_in_jupyterlab(visit, lab):
     page.locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
     page.get_by_text("cadence 4698").first.wait_for(timeout=PATIENCE)
+    chosen = page.get_by_text("Pixel at row").first
+    before = chosen.inner_text()
+    box = page.locator(".jp-OutputArea canvas").first.bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('.widget-html-content, .jupyter-widgets')].some("
+        "e => e.innerText.includes('Pixel at row') && !e.innerText.includes(before))",
+        arg=before[before.index("Pixel at row") :],
+        timeout=PATIENCE,
+    )
     assert visit.outside == []
     assert visit.errors == []
 

@@ -304,9 +304,11 @@ def test_another_star_replaces_the_numbers_of_a_figure_and_not_the_figure(sector
 def test_a_tap_on_a_point_of_the_noise_figure_names_its_star(sector):
     tapped = []
     figure = NoiseFigure(sector["light_curves"], measure_noise(sector["light_curves"]), tapped.append)
-    source = figure.pane.object.renderers[0].data_source
-    source.selected.indices = [4]
-    assert tapped == [int(source.data["star"][4])]
+    source = figure.pane.object.renderers[0].data_source.data
+    figure._tapped(float(source["tmag"][4]) + 0.02, float(source["ptp"][4]) * 1.02, tapped.append)
+    assert tapped == [int(source["star"][4])]
+    figure._tapped(float(source["tmag"][4]), 1e6 * float(source["ptp"][4]), tapped.append)
+    assert len(tapped) == 1
 
 
 def test_the_noise_of_a_product_is_filled_in_behind_the_page(stored):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import panel as pn
 import xarray as xr
+from bokeh.events import Tap
 from bokeh.models import ColumnDataSource, Plot
 
 from tasoc_kit import plots
@@ -23,6 +24,8 @@ from tasoc_kit.plots.theme import SELECTED, series_options
 __all__ = ["NoiseFigure", "SeriesFigure", "StampFigure"]
 
 STAMP_SIZE = 270
+_TAP_REACH = 0.04
+"""Share of the figure by which a finger may miss a point."""
 
 
 def _drawn(figure: hv.Overlay) -> tuple[Any, list[Any]]:
@@ -88,21 +91,29 @@ class NoiseFigure:
             Of the legend.
         """
         self._tmag, self._ptp = light_curves["tmag"].values, measured["ptp"].values
-        drawn, sources = _drawn(
+        drawn, _sources = _drawn(
             plots.noise(light_curves, measured).opts(
                 **series_options(height=STAMP_SIZE + 75, columns=columns)
             )
         )
-        points = sources[0]
         self._ring = ColumnDataSource({"tmag": [], "ptp": []})
         drawn.state.scatter(
             "tmag", "ptp", source=self._ring, size=13, fill_color=None, line_color=SELECTED, line_width=2.5
         )
-        places = np.asarray(points.data["star"]).astype(int)
-        points.selected.on_change(
-            "indices", lambda _name, _old, new: on_tap(int(places[new[0]])) if new else None
-        )
+        self._ranges = drawn.handles["x_range"], drawn.handles["y_range"]
+        drawn.state.on_event(Tap, lambda event: self._tapped(event.x, event.y, on_tap))
         self.pane = _pane(drawn.state)
+
+    def _tapped(self, tmag: float, ptp: float, on_tap: Callable[[int], None]) -> None:
+        """Take the nearest star on the screen; the browser need not tell twenty thousand points apart."""
+        (across, up), shown = self._ranges, np.flatnonzero(self._ptp > 0)
+        if ptp is None or ptp <= 0 or not shown.size:
+            return
+        aside = (self._tmag[shown] - tmag) / (across.end - across.start)
+        above = np.log(self._ptp[shown] / ptp) / np.log(up.end / up.start)
+        distance = np.hypot(aside, above)
+        if distance.min() < _TAP_REACH:
+            on_tap(int(shown[distance.argmin()]))
 
     def show(self, star: int) -> None:
         """Move the ring."""

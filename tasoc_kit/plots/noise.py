@@ -115,7 +115,7 @@ def noise(light_curves: xr.Dataset, measured: xr.Dataset | None = None, *, title
     }
     hover = HoverTool(tooltips=[("TIC", "@tic"), ("Tmag", "@tmag{0.00}"), ("noise", "@ptp{0,0} ppm")])
     points = hv.Scatter(table, kdims=["tmag"], vdims=["ptp", "tic", "star"], label="measured")
-    points = points.opts(color=GOOD, size=4, alpha=0.55, tools=[hover, "tap"], nonselection_alpha=0.55)
+    points = points.opts(color=GOOD, size=4, alpha=0.55, tools=[hover])
     limits = (float(tmag[shown].min()) - 0.5, float(tmag[shown].max()) + 0.5) if shown.size else (6.0, 16.0)
     seconds = float(light_curves.attrs.get("exposure", 0.0)) or 1425.6
     drawn = points * noise_model(limits[1], limits[0], seconds)
