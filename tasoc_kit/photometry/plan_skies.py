@@ -37,6 +37,8 @@ FEWEST_SHARE, FEWEST = 8, 3
 ROUNDS, SMALLEST_SCATTER = 4, 1e-6
 OUTLIER = 8.0
 """A cell this many sigma off the sky of its frame is spoiled there, and so are its neighbours."""
+WHOLE_SHARE = 0.9
+"""Frames with this share of good cells decide the sky that all are brought to."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _with_enough(good: np.ndarray, deviation: np.ndarray, fewest: int) -> np.nda
 
 def fit_plan_skies(cube: xr.Dataset, frames: np.ndarray, darkness: float) -> PlanSkies:
     """
-    Fit the sky of each of some frames over the darkest sky that each place sees.
+    Fit the sky of each of some frames over one that all share, and find where they are spoiled.
 
     Parameters
     ----------
@@ -196,4 +198,9 @@ def fit_plan_skies(cube: xr.Dataset, frames: np.ndarray, darkness: float) -> Pla
         over -= (weight * residual).sum(axis=0) / np.maximum(weight.sum(axis=0), SMALLEST_SCATTER)
     spoiled = binary_dilation(known & ~(dark & (sigmas <= OUTLIER)), np.ones((1, 3, 3), bool))
     good = _with_enough(~spoiled, np.where(known, np.abs(residual) + over, np.inf), fewest)
+    whole = good.mean(axis=(1, 2)) >= WHOLE_SHARE
+    if whole.any():
+        # The darkest levels are noisy, and all frames would share that noise; those of real frames are not.
+        middle = np.mean([c for c, w in zip(coefficients, whole, strict=True) if w], axis=0)
+        coefficients = [c - middle for c in coefficients]
     return PlanSkies(surface, coefficients, good)
