@@ -198,7 +198,7 @@ class LightCurves(pn.viewable.Viewer):
             self.stamp = StampFigure(self.reference, self.apertures)
         self.noise: NoiseFigure | None = None
         wait = theme.panel_card(theme.markup("<p class='soft'>Measuring the noise of every star …</p>"))
-        self.beside = pn.Column(wait, sizing_mode="stretch_width", min_height=430)
+        self.below = pn.Column(wait, sizing_mode="stretch_width", min_height=430)
 
     @param.depends("quantity", watch=True)
     def _draw_series(self) -> None:
@@ -228,7 +228,7 @@ class LightCurves(pn.viewable.Viewer):
             document.add_next_tick_callback(partial(self.show_noise, measured))
 
     def show_noise(self, measured: xr.Dataset) -> None:
-        """Show the noise of every star in table and figure, and the stamp."""
+        """Show the noise of every star in table and figure, and all that stands below the light curve."""
         self.stars = add_noise(self.stars, measured)
         self._table_changed()
         self.heading.object = theme.heading_markup(*self.title())
@@ -238,7 +238,12 @@ class LightCurves(pn.viewable.Viewer):
         )
         self._draw_second(self.star)
         # last and at once: numbers that follow a figure into the page may arrive before it
-        self.beside.objects = [theme.beside(self._stamp_card(), self._noise_card(self.noise))]
+        origin = theme.readout(products.describe(self.light_curves))
+        self.below.objects = [
+            theme.beside(self._stamp_card(), self._noise_card(self.noise)),
+            self._ccd_card(),
+            theme.panel_card(theme.caption("Where these numbers come from"), origin),
+        ]
 
     # Words
 
@@ -358,12 +363,7 @@ class LightCurves(pn.viewable.Viewer):
                 *([] if phone else [theme.markup(f"<p class='keys'>{_KEYS}</p>")]),
             ),
             theme.panel_card(theme.beside(theme.caption("Light curve"), quantity), self.series.pane),
-            self.beside,
-            self._ccd_card(),
-            theme.panel_card(
-                theme.caption("Where these numbers come from"),
-                theme.readout(products.describe(self.light_curves)),
-            ),
+            self.below,
         ]
 
     def __panel__(self) -> pn.viewable.Viewable:

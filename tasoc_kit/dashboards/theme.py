@@ -197,7 +197,7 @@ def make_page(
     """
     dark = (pn.state.cookies or {}).get("tasoc_dark") == "1"
     scheme = ColourScheme(dark=dark)
-    margin = (8, 2) if is_phone() else (10, 14)
+    margin = (8, 8) if is_phone() else (10, 14)
     page = pmui.Page(
         title="",
         dark_theme=dark,
