@@ -434,7 +434,7 @@ def page() -> pmui.Page:
 
     choice.param.watch(lambda event: show(event.new), "value")
     show(choice.value, tic)
-    return theme.make_page("light_curves", sidebar=[choice, sidebar], main=[main], width=400)
+    return theme.make_page("light_curves", sidebar=[choice, sidebar], main=[main], width=425)
 
 
 def _open(row: pd.Series) -> xr.Dataset:
