@@ -22,7 +22,7 @@ from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan
-from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.pipeline.request import Place
 
 VERBS = [
     ("run",),

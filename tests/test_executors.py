@@ -17,7 +17,7 @@ from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan
-from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.pipeline.request import Place
 from tasoc_kit.storage.locks import hold
 
 

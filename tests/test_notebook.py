@@ -18,7 +18,7 @@ from tiny_pipeline import make_doubled, write_notebook
 from tasoc_kit.errors import NotebookError, StepParameterError
 from tasoc_kit.pipeline.notebook import check_notebook, run_notebook
 from tasoc_kit.pipeline.parameters import read_parameters
-from tasoc_kit.pipeline.worker import Outcome, Place, Request
+from tasoc_kit.pipeline.request import Outcome, Place, Request
 from tasoc_kit.storage.folders import Folder
 
 DECLARE = (
@@ -187,7 +187,8 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_no_process_outlives_a_killed_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["Worker()", "Worker(fork=True)"])
+def test_no_process_outlives_a_killed_run(tmp_path: Path, start: str) -> None:
     told = tmp_path / "pids"
     path = write_notebook(
         tmp_path / "10_a.ipynb",
@@ -196,8 +197,8 @@ def test_no_process_outlives_a_killed_run(tmp_path: Path) -> None:
         "told.write_text(f'{os.getpid()} {os.getppid()}')\ntime.sleep(60)",
     )
     code = (
-        "from tasoc_kit.pipeline.worker import Request, Worker\n"
-        f"Worker().run(Request({str(path)!r}, {{}}, {str(tmp_path / 'out.ipynb')!r}))"
+        "from tasoc_kit.pipeline.request import Request\nfrom tasoc_kit.pipeline.worker import Worker\n"
+        f"{start}.run(Request({str(path)!r}, {{}}, {str(tmp_path / 'out.ipynb')!r}))"
     )
     run = subprocess.Popen([sys.executable, "-c", code])
     while not told.exists() or not told.read_text().count(" "):

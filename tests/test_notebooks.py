@@ -19,7 +19,7 @@ from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.notebook import run_notebook
 from tasoc_kit.pipeline.parameters import PLACE, check_against_step, read_parameters
 from tasoc_kit.pipeline.plan import Run, Stage, load_pipelines, make_plan
-from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.pipeline.request import Place
 from tasoc_kit.storage.folders import Folder
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,14 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
 from tasoc_kit.errors import NotebookError, TasocKitError
+from tasoc_kit.pipeline.bound import do_apart
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan, read_settings
-from tasoc_kit.pipeline.worker import compute_here
+from tasoc_kit.pipeline.preload import compute_here
 
 __all__ = ["Options", "find_pipeline", "run_pipeline"]
 
@@ -127,8 +129,12 @@ def run_pipeline(options: Options) -> int:
         plans, lost = _plan(options, pipeline, chosen)
         _show_estimate(options, pipeline, plans, stages)
         return 1 if lost else 0
-    with start_places(options.executor, options.workers, options.scheduler) as places:
+    # What the steps import before the fork is shared with the notebooks that run them.
+    for stage in pipeline.notebooks:
+        stage.load_step()
+    with start_places(options.executor, options.workers, options.scheduler, fork=True) as places:
         console.print(f"[bold]{pipeline.name}[/]: {pipeline.title}, from {options.source}")
+        do_apart(lambda: _open_once(options))
         plans, lost = _plan(options, pipeline, chosen)
         wanted = [_cut(plan, stages) for plan in plans]
         with Bars(sum(map(len, wanted))) as bars:
@@ -137,6 +143,13 @@ def run_pipeline(options: Options) -> int:
             )
     _show_results(results, time.monotonic() - started)
     return 1 if lost or any(result.status in ("failed", "not run") for result in results) else 0
+
+
+def _open_once(options: Options) -> None:
+    """Do what frames need on first sight, so that it lies in the cache: simulate a sector, index headers."""
+    for place in find_units(options.source, options.sectors, options.cameras, options.ccds):
+        with suppress(TasocKitError):
+            open_unit(options.source, catalogue=options.catalogue, **place)
 
 
 def _plan(

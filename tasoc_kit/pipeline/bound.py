@@ -6,8 +6,10 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 
-__all__ = ["die_with"]
+__all__ = ["can_fork", "die_with", "do_apart"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -28,3 +30,32 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def can_fork() -> bool:
+    """Tell whether this process runs one thread; a lock held by another would stay locked in a fork."""
+    return threading.active_count() == 1
+
+
+def do_apart(work: Callable[[], object]) -> None:
+    """
+    Do some work in a forked process, so that the memory it takes ends with it.
+
+    Nothing comes back from it, no error either: it is for work that leaves files behind, which
+    the caller then does again, quickly.
+
+    Parameters
+    ----------
+    work
+        The work; it is not done where this process cannot fork.
+    """
+    if not can_fork():
+        return
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        try:
+            die_with(parent)
+            work()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)

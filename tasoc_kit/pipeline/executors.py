@@ -33,7 +33,7 @@ from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Run
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress
 from tasoc_kit.pipeline.report import Report
-from tasoc_kit.pipeline.worker import Place
+from tasoc_kit.pipeline.request import Place
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.storage.locks import hold
 

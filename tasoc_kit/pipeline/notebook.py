@@ -16,7 +16,7 @@ from tasoc_kit import errors
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.parameters import check_against_step, read_notebook, read_parameters, validate
 from tasoc_kit.pipeline.report import Report, read_report
-from tasoc_kit.pipeline.worker import Outcome, Place, Request
+from tasoc_kit.pipeline.request import Outcome, Place, Request
 from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import SCRATCH, Folder
 

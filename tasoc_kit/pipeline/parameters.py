@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import nbformat
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.pipeline.preload import leave_out
 from tasoc_kit.step import Step
+
+# Where it can, jsonschema builds a grammar of internet addresses for nbformat: seconds, for no notebook.
+with leave_out("rfc3987_syntax"):
+    import nbformat
 
 __all__ = ["PLACE", "NotebookParameter", "check_against_step", "read_notebook", "read_parameters", "validate"]
 

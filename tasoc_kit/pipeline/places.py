@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tasoc_kit.errors import NotebookError
-from tasoc_kit.pipeline.worker import Outcome, Place, Request, Worker
+from tasoc_kit.pipeline.request import Outcome, Place, Request
+from tasoc_kit.pipeline.worker import Worker
 
 __all__ = ["SCHEDULER", "ClusterWorker", "start_places"]
 
@@ -61,12 +62,12 @@ def _run_there(request: dict[str, Any], name: str, notebook: bytes) -> tuple[dic
 
 @contextmanager
 def start_places(
-    executor: str = "local", number: int = 1, scheduler: str | None = None
+    executor: str = "local", number: int = 1, scheduler: str | None = None, *, fork: bool = False
 ) -> Iterator[queue.Queue[Place]]:
     """
     Yield a queue of places that run one notebook each at a time.
 
-    Local ones import in the background what notebooks need, so it pays to start them early.
+    Local ones import what notebooks need when they start, so it pays to start them early.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ def start_places(
         Notebooks that run at the same time.
     scheduler
         Address of the Dask scheduler.
+    fork
+        Fork the local ones from this process, as ``Worker`` does.
 
     Raises
     ------
@@ -84,15 +87,15 @@ def start_places(
     """
     with ExitStack() as stack:
         places: queue.Queue[Place] = queue.Queue()
-        for place in _start(executor, max(1, number), scheduler):
+        for place in _start(executor, max(1, number), scheduler, fork):
             stack.callback(place.close)
             places.put(place)
         yield places
 
 
-def _start(executor: str, number: int, scheduler: str | None) -> list[Place]:
+def _start(executor: str, number: int, scheduler: str | None, fork: bool) -> list[Place]:
     if executor == "local":
-        return [Worker() for _ in range(number)]
+        return [Worker(fork=fork) for _ in range(number)]
     if executor != "dask" or not scheduler:
         raise NotebookError(
             f"--executor {executor} --scheduler {scheduler}: expected 'local', or 'dask' with the address "

@@ -9,14 +9,16 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import numpy as np
 import xarray as xr
 
 from tasoc_kit import store
 from tasoc_kit.errors import NotebookError
+
+if TYPE_CHECKING:
+    import nbformat
 
 __all__ = ["MIME", "Report", "read_report", "report"]
 

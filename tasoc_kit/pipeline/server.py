@@ -1,0 +1,132 @@
+"""The far end of a worker: a process that forks, for each notebook, a kernel and a client that drives it.
+
+It reads requests, one JSON object a line, and answers each with a line. It runs one thread and
+holds nothing but imported modules, so it can fork at any time; it and all that it started die
+with the process that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from tasoc_kit.config import settings
+from tasoc_kit.pipeline.bound import die_with
+from tasoc_kit.pipeline.preload import preload
+from tasoc_kit.pipeline.request import Outcome, Request
+
+__all__ = ["serve"]
+
+_M_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def serve(parent: int, requests: IO[str], answers: IO[str]) -> None:
+    """Answer requests until they end, or the parent does."""
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings.cache_clear()
+    with suppress(AttributeError):
+        # Each arena keeps memory that was freed in it; only the allocator of glibc has them.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+    for line in requests:
+        answers.write(json.dumps(asdict(_answer(Request(**json.loads(line))))) + "\n")
+        answers.flush()
+
+
+def _answer(request: Request) -> Outcome:
+    """Fork a kernel and its client for one request, and wait until both have ended."""
+    from tasoc_kit.pipeline.kernel import fork_kernel
+
+    os.environ.update(request.environment)
+    kernel = fork_kernel()
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
+        server = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_client(server, request, kernel, result.name)
+        os.close(kernel.start)
+        os.waitpid(pid, 0)
+        with suppress(ProcessLookupError):
+            os.kill(kernel.pid, signal.SIGKILL)
+        os.waitpid(kernel.pid, 0)
+        os.close(kernel.alive)
+        text = result.read()
+    if not text:
+        return Outcome(False, 0, "ClientDied", "the process that drives the kernel ended")
+    return Outcome(**json.loads(text))
+
+
+def _become_client(server: int, request: Request, kernel: Any, result: str) -> None:
+    """Drive the kernel through one notebook in this process and never return."""
+    try:
+        die_with(server)
+        from tasoc_kit.pipeline.kernel import ForkedKernelManager
+
+        ForkedKernelManager.waiting = kernel
+        outcome = _execute(request, ForkedKernelManager)
+        Path(result).write_text(json.dumps(asdict(outcome)))
+    finally:
+        os._exit(0)
+
+
+def _execute(request: Request, manager: type) -> Outcome:
+    """Execute one notebook with papermill, its kernel started by the given manager."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    try:
+        papermill.execute_notebook(
+            request.notebook,
+            request.output,
+            parameters=request.parameters,
+            progress_bar=False,
+            cwd=request.folder,
+            execution_timeout=request.timeout,
+            kernel_manager_class=manager,
+        )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "DeadKernelError":
+            return Outcome(False, _cell(request.output), "KernelDied")
+        return Outcome(False, _cell(request.output), str(error.ename), str(error.evalue))
+    except DeadKernelError:
+        return Outcome(False, _cell(request.output), "KernelDied")
+    except CellTimeoutError:
+        return Outcome(False, _cell(request.output), "CellTimeout", f"{request.timeout:g} s")
+    return Outcome(True)
+
+
+def _cell(path: str) -> int:
+    """Return the number of the code cell in which an executed notebook stopped."""
+    cells = json.loads(Path(path).read_text())["cells"]
+    written = [
+        cell
+        for cell in cells
+        if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
+    return sum(1 for cell in written if cell["metadata"].get("papermill", {}).get("start_time"))
+
+
+def main() -> None:
+    """Serve as a program of its own, on what was its standard input and output."""
+    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    parent = int(sys.argv[1])
+    die_with(parent)
+    preload()
+    serve(parent, requests, answers)
+
+
+if __name__ == "__main__":
+    main()
