@@ -28,6 +28,8 @@ STAGES = [
     stage for pipeline in load_pipelines(FOLDER / "pipelines.yaml").values() for stage in pipeline.notebooks
 ]
 MOST_CELLS, MOST_LINES, MOST_SECONDS = 10, 12, 60
+MOST_BYTES = 3_500_000
+"""Size of an executed notebook; the scripts of its figures take 1.1 MB of it."""
 LEAST_FIGURE = 5_000
 """Characters of a figure that shows something."""
 
@@ -114,6 +116,7 @@ def test_a_notebook_runs_on_its_defaults_in_a_minute(path: Path, executed: dict[
     assert result.report.summary
     run: Run = result.run
     log = Folder(str(executed["where"])).get(f"{run.log}.ipynb")
+    assert len(log) < MOST_BYTES
     cells = nbformat.reads(log.decode(), as_version=4).cells
     figures = [
         output

@@ -19,6 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from tasoc_kit.pipeline.bound import die_with
+from tasoc_kit.pipeline.scripts import pack_scripts
 
 __all__ = ["ForkedKernel", "ForkedKernelManager", "fork_kernel"]
 
@@ -91,7 +92,10 @@ def _become_kernel(worker: int, told: int, start: int, alive: int) -> None:
 
             logging.getLogger().handlers.clear()
             sys.argv = [sys.argv[0]]
-            IPKernelApp.launch_instance(argv=["-f", connection, "--HistoryManager.enabled=False"])
+            app: Any = IPKernelApp.instance()
+            app.initialize(["-f", connection, "--HistoryManager.enabled=False"])
+            app.shell.display_pub.register_hook(pack_scripts)
+            app.start()
         status = 0
     except SystemExit:
         status = 0
