@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 from tiny_pipeline import make_doubled, write_notebook
 
 from tasoc_kit.errors import NotebookError, StepParameterError
@@ -184,6 +185,15 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_jupyter_trusts_what_was_run_here(tmp_path: Path, folder: Folder, worker: Place) -> None:
+    path = write_notebook(tmp_path / "10_a.ipynb", "n: int = 1", DECLARE)
+    run_notebook(path, {}, place=worker, folder=folder, log="runs/a")
+    executed = nbformat.reads(folder.get("runs/a.ipynb").decode(), as_version=4)
+    assert NotebookNotary().check_signature(executed)
+    executed.cells[-1].outputs[0].data["text/html"] = "<script>another()</script>"
+    assert not NotebookNotary().check_signature(executed)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

@@ -7,10 +7,15 @@ the result record that it declares.
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
 
 from tasoc_kit import errors
 from tasoc_kit.errors import NotebookError
@@ -21,6 +26,8 @@ from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import SCRATCH, Folder
 
 __all__ = ["check_notebook", "run_notebook"]
+
+_log = logging.getLogger(__name__)
 
 SCRATCH_LOGS = f"{SCRATCH}/runs"
 
@@ -105,15 +112,31 @@ def run_notebook(
             if output.exists():
                 folder.put({f"{log}-failed.ipynb": output.read_bytes()}, scratch=SCRATCH_LOGS)
             raise _failure(path.stem, outcome, f"{folder.url}/{log}-failed.ipynb")
-        made = read_report(path.stem, read_notebook(output))
+        executed = read_notebook(output)
+        made = read_report(path.stem, executed)
         if expected is not None and made.id != expected:
             raise NotebookError(
                 f"{path.stem}: it made {made.product} {made.id}; expected {expected}. "
                 "The code or a library changed while the run went on: run again."
             )
+        _sign(executed)
         folder.put({f"{log}.ipynb": output.read_bytes()}, scratch=SCRATCH_LOGS)
         folder.remove(f"{log}-failed.ipynb")
     return made
+
+
+def _sign(executed: Any) -> None:
+    """Let the Jupyter of this person trust what this person ran; else it would show no figure of it."""
+    from nbformat.sign import NotebookNotary
+
+    place = Path(jupyter_data_dir())
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        notary = NotebookNotary(data_dir=str(place))  # type: ignore[no-untyped-call]
+        with closing(notary.store):
+            notary.sign(executed)  # type: ignore[no-untyped-call]
+    except (OSError, sqlite3.Error) as error:
+        _log.warning("%s: a notebook was not signed: %s. Trust it in Jupyter by hand.", place, error)
 
 
 def _failure(stem: str, outcome: Outcome, log: str) -> NotebookError:
