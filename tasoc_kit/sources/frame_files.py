@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["FrameFiles"]
 
 _STORED = np.dtype(">f4")
 _ITEM = _STORED.itemsize
+STRIP_BYTES = 1 << 19
+"""Read at once from a local file: what is swapped into native order is then still in the cache."""
 
 
 @dataclass
@@ -82,19 +85,19 @@ class FrameFiles:
         if height < out.shape[0] or width < out.shape[1]:
             out.fill(np.nan)
         start = offset + row * columns * _ITEM
-        stored = self._bytes(str(self.urls[i]), start, height * columns).reshape(height, columns)
-        np.copyto(out[:height, :width], stored[:, column : column + width])
+        for top, stored in self._strips(str(self.urls[i]), start, height, columns):
+            np.copyto(out[top : top + len(stored), :width], stored[:, column : column + width])
         return True
 
-    def _bytes(self, url: str, start: int, count: int) -> np.ndarray:
+    def _strips(self, url: str, start: int, rows: int, columns: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the stored rows in strips, each with its first row; the next one overwrites it."""
         if not is_local(url) or url.endswith(".gz"):
-            data = open_bytes(url).read(start, count * _ITEM)
-            if len(data) < count * _ITEM:
-                raise SourceError.for_file(
-                    url, f"ends {count * _ITEM - len(data)} bytes early", "Index it anew."
-                )
-            return np.frombuffer(data, dtype=_STORED)
-        buffer = self._buffer(count)
+            data = open_bytes(url).read(start, rows * columns * _ITEM)
+            if len(data) < rows * columns * _ITEM:
+                missing = rows * columns * _ITEM - len(data)
+                raise SourceError.for_file(url, f"ends {missing} bytes early", "Index it anew.")
+            yield 0, np.frombuffer(data, dtype=_STORED).reshape(rows, columns)
+            return
         try:
             handle = os.open(local_path(url), os.O_RDONLY)
         except OSError as error:
@@ -102,10 +105,14 @@ class FrameFiles:
                 url, f"cannot be opened ({error.strerror})", "Check the path."
             ) from None
         try:
-            _read_fully(handle, memoryview(buffer).cast("B"), start, url)
+            height = max(1, STRIP_BYTES // (columns * _ITEM))
+            for top in range(0, rows, height):
+                count = min(height, rows - top)
+                buffer = self._buffer(count * columns)
+                _read_fully(handle, memoryview(buffer).cast("B"), start + top * columns * _ITEM, url)
+                yield top, buffer.reshape(count, columns)
         finally:
             os.close(handle)
-        return buffer
 
     def _buffer(self, count: int) -> np.ndarray:
         """Return the buffer of this thread: pages that were touched once are not faulted in again."""
