@@ -27,7 +27,6 @@ from tasoc_kit.step import Parameter, step
 
 __all__ = ["make_light_curves"]
 
-STARS_PER_TASK = 2048
 MOTION = ("motion_row", "motion_column")
 _SUMS = ("aperture_sum", "moment_row", "moment_column")
 _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
@@ -96,21 +95,20 @@ def make_light_curves(
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
         )
     tables, steadiness, guides = _tables(apertures, reference, sky, steady)
-    measure, make, join, prepare = map(dask.delayed, (_measure_motion, make_series, _join, sky_series))
+    measure, make, prepare = map(dask.delayed, (_measure_motion, make_series, sky_series))
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
-    tasks = [slice(i, min(i + STARS_PER_TASK, stars)) for i in range(0, stars, STARS_PER_TASK)]
-    kinds = {name: ((stars,), dtype) for name, dtype in SERIES.items()} | dict.fromkeys(MOTION, ((), float))
-    pieces: dict[str, list[da.Array]] = {name: [] for name in kinds}
+    pieces: dict[str, list[da.Array]] = {name: [] for name in (*SERIES, *MOTION)}
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
+        frames = part.stop - part.start
         sums = dask.delayed(tuple)([stream[name].isel(time=part).data for name in _SUMS])
         below = prepare({name: sky[name].isel(time=part).data for name in _SKY})
         motion = measure(guides, sums, below, systematic)
-        made = join(
-            [make(tables, task, sums, below, systematic, steadiness, motion) for task in tasks], motion
-        )
-        for name, (shape, dtype) in kinds.items():
-            pieces[name].append(da.from_delayed(made[name], (*shape, part.stop - start), dtype))
+        made = make(tables, sums, below, systematic, steadiness, motion)
+        for name, dtype in SERIES.items():
+            pieces[name].append(da.from_delayed(made[name], (stars, frames), dtype))
+        for axis, name in enumerate(MOTION):
+            pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), float))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
     parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
@@ -138,12 +136,6 @@ def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, stead
     return tuple(dask.delayed(one, traverse=False) for one in made)
 
 
-def _join(parts: list[dict[str, np.ndarray]], motion: np.ndarray) -> dict[str, np.ndarray]:
-    """Put the stars of one block of frames together."""
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in SERIES}
-    return joined | {name: motion[:, axis, 0] for axis, name in enumerate(MOTION)}
-
-
 def _measure_motion(
     guides: tuple[MotionTable, StarTables] | None,
     sums: tuple[np.ndarray, ...],
@@ -155,7 +147,7 @@ def _measure_motion(
         return np.full((sky.no_data.size, 2, 3), np.nan)
     table, tables = guides
     theirs = tuple(np.ascontiguousarray(values[:, table.guides]) for values in sums)
-    seen = make_series(tables, slice(0, table.guides.size), theirs, sky, systematic)
+    seen = make_series(tables, theirs, sky, systematic)
     return measure_motion(
         table,
         *(np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")),

@@ -9,7 +9,6 @@ pixel, where the plate solution of a header knows a few thousandths. No pixel is
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.config import settings
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.prf import TERMS, add_expansion, components, pixel_response, radius_for
 from tasoc_kit.numerics.runs import Runs, image_moments
@@ -126,7 +126,7 @@ def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) 
         return None
     images = _expand(apertures, reference, _fit_width(apertures, reference, guides))
     seen = np.nan_to_num(reference["reference"].values)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(settings().threads) as threads:
         light, value, *steep = threads.map(lambda image: image_moments(image, runs), (seen, *images))
     # The magnitude sets the scale only roughly; what the aperture holds sets it exactly.
     scale = np.divide(light[0], value[0], out=np.ones_like(light[0]), where=value[0] > 0)
@@ -162,7 +162,7 @@ def _expand(apertures: xr.Dataset, reference: xr.Dataset, width: float) -> np.nd
         add_expansion(band, flux[stars], y[stars] - start, x[stars], parts[stars], radius[stars])
 
     # Band by band, so that what is drawn on stays in the cache and threads do not meet.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(settings().threads) as threads:
         list(threads.map(draw, range(0, rows, ROWS_AT_ONCE)))
     return images
 

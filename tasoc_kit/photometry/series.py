@@ -6,6 +6,7 @@ needs stays in the cache and no thread waits for another. See ``light_curves`` f
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.config import settings
 from tasoc_kit.numerics.runs import (
     ColumnSums,
     Runs,
@@ -157,7 +159,6 @@ def sky_series(sky: dict[str, Any]) -> SkySeries:
 
 def make_series(
     tables: StarTables,
-    stars: slice,
     sums: tuple[np.ndarray, ...],
     sky: SkySeries,
     systematic: float,
@@ -165,22 +166,20 @@ def make_series(
     motion: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """
-    Return all series of some stars.
+    Return all series of all stars, made in threads.
 
     Parameters
     ----------
     tables
-        Tables of all stars.
-    stars
-        Which stars are wanted.
+        Tables of the stars.
     sums
-        ``aperture_sum``, ``moment_row`` and ``moment_column`` (time, star) of all stars.
+        ``aperture_sum``, ``moment_row`` and ``moment_column`` (time, star).
     sky
         The sky of these frames.
     systematic
         Error added in quadrature, as a share of the flux.
     steadiness
-        How the fluxes of all stars answer to motion; None leaves the motion in.
+        How the fluxes answer to motion; None leaves the motion in.
     motion
         (time, axis, 3) displacement; where it is NaN the motion is left in.
 
@@ -188,23 +187,25 @@ def make_series(
     -------
     (star, time) arrays by the names of :data:`SERIES`.
     """
-    frames, count = sky.no_data.size, tables.place.centre_row.size
-    out = {name: np.empty((stars.stop - stars.start, frames), dtype) for name, dtype in SERIES.items()}
-    over = np.empty((STARS_AT_ONCE, 3, frames))
+    frames, stars = sky.no_data.size, tables.place.centre_row.size
+    out = {name: np.empty((stars, frames), dtype) for name, dtype in SERIES.items()}
     if steadiness is None or motion is None:
-        steadiness, motion = Steadiness(np.zeros((count, 5)), np.zeros((count, 3))), np.zeros((frames, 2, 3))
+        steadiness, motion = Steadiness(np.zeros((stars, 5)), np.zeros((stars, 3))), np.zeros((frames, 2, 3))
     known = np.nan_to_num(motion)
-    for start in range(stars.start, stars.stop, STARS_AT_ONCE):
-        stop = min(start + STARS_AT_ONCE, stars.stop)
-        over[:] = 0.0
+
+    def make(start: int) -> None:
+        stop = min(start + STARS_AT_ONCE, stars)
+        over = np.zeros((stop - start, 3, frames))
         for level, (plain, scaled) in sky.coefficients.items():
             _add_surface(over, start, stop, tables.surfaces[level], plain, scaled)
         _add_columns(over, start, stop, tables.columns, sky.columns)
-        part = slice(start - stars.start, stop - stars.start)
         _finish(
-            start, sums, over, tables.place, tables.moments, tables.columns, steadiness,
-            sky.variance, sky.no_data, systematic, known, tuple(series[part] for series in out.values()),
+            start, sums, over, tables.place, tables.moments, tables.columns, steadiness, sky.variance,
+            sky.no_data, systematic, known, tuple(series[start:stop] for series in out.values()),
         )  # fmt: skip
+
+    with ThreadPoolExecutor(settings().threads) as threads:
+        list(threads.map(make, range(0, stars, STARS_AT_ONCE)))
     return out
 
 

@@ -12,7 +12,6 @@ surface.
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.config import settings
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
@@ -98,7 +98,7 @@ def fit_sky(
     fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)
     frames: list[_FrameSky] = []
     size = int(stream.attrs.get("block", 64))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(settings().threads) as threads:
         for start in range(0, stream.sizes["time"], size):
             block = stream[list(_Tables._fields)].isel(time=slice(start, start + size)).compute()
             tables = zip(*(block[name].values for name in _Tables._fields), strict=True)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import fsspec
 
+from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
 
 __all__ = ["PART", "SCRATCH", "Folder"]
@@ -86,8 +88,9 @@ class Folder:
         """
         with self._named("written", next(iter(files), "")):
             if self.local:
-                for key, data in files.items():
-                    self._put_local(key, data, Path(self.path(scratch)))
+                place = Path(self.path(scratch))
+                with ThreadPoolExecutor(min(settings().threads, len(files) or 1)) as threads:
+                    list(threads.map(lambda key: self._put_local(key, files[key], place), files))
             else:
                 self.fs.pipe({self.path(key): bytes(data) for key, data in files.items()})
 
