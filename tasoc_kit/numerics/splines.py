@@ -20,7 +20,8 @@ __all__ = ["Axis", "Ladder", "Surface", "spline_matrix"]
 
 # Pulls coefficients that no cell decides towards the coarser surface; on what that surface leaves, 0.1 %
 RIDGE = 1e-3
-TOLERANCE = 1e-8
+TOLERANCE, PRECISION = 1e-8, 1e-4
+"""A fit is found when its error, over the cells, is this part of what was to be fitted, or so small."""
 MAX_ITERATIONS = 200
 SEGMENT = 256
 """Pixels of the widest segment."""
@@ -168,7 +169,7 @@ def _conjugate_gradients(rows, columns, rows_inverse, columns_inverse, known, we
     power = (residual * search).sum()
     start = power
     for _ in range(MAX_ITERATIONS):
-        if power <= TOLERANCE**2 * start or power == 0.0:
+        if power <= max(TOLERANCE**2 * start, PRECISION**2 * known.size) or power == 0.0:
             break
         image = rows_t @ (weight * (rows @ search @ columns_t)) @ columns + ridge * search
         step = power / (search * image).sum()

@@ -25,6 +25,7 @@ from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.straps import Straps, fit_straps
+from tasoc_kit.photometry.stream import stream_blocks
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality
 
@@ -97,12 +98,10 @@ def fit_sky(
     straps = fit_straps(stream, typical)
     fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)
     frames: list[_FrameSky] = []
-    size = int(stream.attrs.get("block", 64))
     with ThreadPoolExecutor(settings().threads) as threads:
-        for start in range(0, stream.sizes["time"], size):
-            block = stream[list(_Tables._fields)].isel(time=slice(start, start + size)).compute()
-            tables = zip(*(block[name].values for name in _Tables._fields), strict=True)
-            frames += threads.map(fitter.fit, (_Tables(*one) for one in tables), itertools.count(start))
+        for block in stream_blocks(stream, _Tables._fields):
+            tables = (_Tables(*one) for one in zip(*block.values(), strict=True))
+            frames += threads.map(fitter.fit, tables, itertools.count(len(frames)))
     return _collect(stream, quality, straps, frames, high_sky)
 
 
@@ -210,7 +209,7 @@ class _Fitter:
         variance, white = (float(np.median(x[known][::4])) for x in (tables.cell_variance, noise))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         first = self.ladder.fit(cells, weight, self.first)
-        column, column_err = self._columns(tables, self.first, first, gain, variance)
+        column, column_err = self._columns(tables, self.first, first, gain, variance, np.zeros(gain.size))
         flat = cells - self._on_cells(column)
         level, coefficients, residual, far = self._climb(flat, weight, noise, first)
         more, _ = self._columns(tables, level, coefficients, gain, variance, column)
@@ -221,7 +220,7 @@ class _Fitter:
             coefficients,
             column,
             column_err,
-            float(np.median(surface.on_cells(coefficients))),
+            float(np.median(surface.on_cells(coefficients)[::2, ::2])),
             residual,
             white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
@@ -252,7 +251,7 @@ class _Fitter:
         coefficients: np.ndarray,
         gain: np.ndarray,
         variance: float,
-        known: np.ndarray | float = 0.0,
+        known: np.ndarray,
     ) -> tuple[np.ndarray, float]:
         """
         Return the offset of every column that the surface and known offsets leave.
@@ -262,10 +261,7 @@ class _Fitter:
         """
         surface = self.ladder.surfaces[level]
         smooth = self.band_rows[level] @ coefficients @ surface.columns.pixels.T
-        used = tables.column_used.astype(float)
-        left = np.where(used > 0, tables.column_cells - gain * smooth - known, 0.0)
-        amount = used.sum(axis=0)
-        offset = np.divide((used * left).sum(axis=0), amount, out=np.zeros(amount.size), where=amount > 0)
+        offset, amount = _column_offsets(tables.column_cells, tables.column_used, smooth, gain, known)
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
         typical = float(np.median(error))
@@ -341,6 +337,18 @@ class _Fitter:
             return False
         weight[kept] = np.where(far, 0.0, weight[kept])
         return True
+
+
+@njit(nogil=True, cache=True)
+def _column_offsets(cells, used, smooth, gain, known):
+    """Return the mean over the bands of what surface and known offsets leave, and the pixels in it."""
+    total, amount = np.zeros(cells.shape[1]), np.zeros(cells.shape[1])
+    for b in range(cells.shape[0]):
+        for c in range(cells.shape[1]):
+            if used[b, c] > 0:
+                total[c] += used[b, c] * (cells[b, c] - gain[c] * smooth[b, c] - known[c])
+                amount[c] += used[b, c]
+    return total / np.maximum(amount, 1.0), amount
 
 
 @njit(nogil=True, cache=True)

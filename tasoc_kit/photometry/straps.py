@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.sparse import csr_array
+from numba import njit
 
 from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.photometry.stream import stream_blocks
 
 __all__ = ["Straps", "fit_straps"]
 
@@ -38,36 +39,50 @@ class Straps:
     """(time) how strongly the straps answer to the light of this frame."""
 
 
-def _neighbours(columns: np.ndarray) -> tuple[np.ndarray, csr_array]:
-    """Return the strap columns (indices) and, for each, the weights of its neighbours."""
+def _compare(stream: xr.Dataset) -> tuple[np.ndarray, ...]:
+    """
+    Compare every strap with its neighbours.
+
+    Returns the indices of the straps that have enough of them, and (time, band, strap) sky beside
+    each, difference to it, and pixels of the strap.
+    """
+    columns = stream["column"].values
     strap = is_strap(columns)
     index = np.flatnonzero(strap)
-    near = np.abs(columns[None, :] - columns[index][:, None]) <= REACH
-    weight = (near & ~strap[None, :]).astype(np.float32)
-    kept = weight.sum(axis=1) >= FEWEST_COLUMNS
-    return index[kept], csr_array(weight[kept])
+    first = np.searchsorted(columns, columns[index] - REACH)
+    stop = np.searchsorted(columns, columns[index] + REACH, side="right")
+    plain = np.concatenate([[0], np.cumsum(~strap)])
+    kept = plain[stop] - plain[first] >= FEWEST_COLUMNS
+    index, first, stop = index[kept], first[kept], stop[kept]
+    if index.size == 0:
+        return index, *(np.empty((0, 0, 0), np.float32) for _ in range(3))
+    blocks = stream_blocks(stream, ("column_cells", "column_used"))
+    found = [
+        _beside(block["column_cells"], block["column_used"], strap, index, first, stop) for block in blocks
+    ]
+    return index, *(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-def _beside(values: np.ndarray, weight: csr_array) -> np.ndarray:
-    """Return the weighted sum over the neighbours of each strap, (time, band, strap)."""
-    total = weight @ values.reshape(-1, values.shape[-1]).T
-    return np.ascontiguousarray(total.T).reshape(*values.shape[:-1], weight.shape[0])
-
-
-def _compare(stream: xr.Dataset, index: np.ndarray, weight: csr_array) -> tuple[np.ndarray, ...]:
-    """Return sky beside each strap, difference to it, and weight of both, (time, band, strap)."""
-    sky, difference, amount = [], [], []
-    step = int(stream.attrs.get("block", 64))
-    for start in range(0, stream.sizes["time"], step):
-        part = stream[["column_cells", "column_used"]].isel(time=slice(start, start + step)).compute()
-        used = part["column_used"].values.astype(np.float32)
-        cells = np.where(used > 0, part["column_cells"].values, np.float32(0))
-        beside, count = (_beside(values, weight) for values in (used * cells, used))
-        level = np.divide(beside, count, out=np.zeros_like(beside), where=count > 0)
-        sky.append(level)
-        difference.append(cells[:, :, index] - level)
-        amount.append(used[:, :, index] * (count > 0))
-    return np.concatenate(sky), np.concatenate(difference), np.concatenate(amount)
+@njit(nogil=True, cache=True)
+def _beside(cells, used, strap, index, first, stop):
+    """Return the sky beside every strap, the difference to it, and its pixels; see _compare."""
+    frames, bands, _ = cells.shape
+    sky = np.zeros((frames, bands, index.size), np.float32)
+    difference, amount = np.zeros_like(sky), np.zeros_like(sky)
+    for t in range(frames):
+        for b in range(bands):
+            for j in range(index.size):
+                total, count = 0.0, 0.0
+                for c in range(first[j], stop[j]):
+                    if not strap[c] and used[t, b, c] > 0:
+                        total += float(cells[t, b, c]) * used[t, b, c]
+                        count += used[t, b, c]
+                own = used[t, b, index[j]]
+                if count > 0 and own > 0:
+                    sky[t, b, j] = total / count
+                    difference[t, b, j] = cells[t, b, index[j]] - total / count
+                    amount[t, b, j] = own
+    return sky, difference, amount
 
 
 def fit_straps(stream: xr.Dataset, pixel_variance: float) -> Straps:
@@ -87,10 +102,9 @@ def fit_straps(stream: xr.Dataset, pixel_variance: float) -> Straps:
     """
     columns, frames = stream["column"].values, stream.sizes["time"]
     gain, scale = np.zeros(columns.size), np.ones(frames)
-    index, weight = _neighbours(columns)
+    index, sky, difference, amount = _compare(stream)
     if index.size == 0 or frames < 2:
         return Straps(gain, scale)
-    sky, difference, amount = _compare(stream, index, weight)
     # A column's own constant offset is no answer to the sky: both sides lose their mean.
     for values in (sky, difference):
         total = amount.sum(axis=(0, 1))

@@ -11,6 +11,8 @@ do not depend on threads, on the scheduler, or on where a run was interrupted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -27,7 +29,7 @@ from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
 
-__all__ = ["aperture_runs", "stream_frames"]
+__all__ = ["aperture_runs", "stream_blocks", "stream_frames"]
 
 FRAMES_PER_TASK = 16
 ROWS_AT_ONCE = 32
@@ -146,6 +148,24 @@ def aperture_runs(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray) 
     pixels = (apertures[f"pixel_{axis}"].values.astype(np.int64) - low for axis, low in origin.items())
     centre = [np.rint(apertures[f"star_{axis}"].values) - low for axis, low in origin.items()]
     return find_runs(apertures["row_size"].values, *pixels, (centre[0], centre[1]))
+
+
+def stream_blocks(stream: xr.Dataset, names: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield variables of a stream block by block; the next one is read while one is in use."""
+    size, names = int(stream.attrs.get("block", 64)), list(names)
+
+    def read(start: int) -> dict[str, np.ndarray]:
+        block = stream[names].isel(time=slice(start, start + size)).compute()
+        return {name: block[name].values for name in names}
+
+    starts = range(0, stream.sizes["time"], size)
+    with ThreadPoolExecutor(1, "next-block") as thread:
+        ahead = thread.submit(read, 0)
+        for following in (*starts[1:], None):
+            block = ahead.result()
+            if following is not None:
+                ahead = thread.submit(read, following)
+            yield block
 
 
 def _make_plan(
