@@ -83,7 +83,7 @@ def stream_frames(
     *,
     clip: Annotated[float, Parameter("distance from its cell's level that a sky pixel may have", ge=2)] = 6.5,
     cell: Annotated[int, Parameter("size of a sky cell", unit="pix", ge=4, le=64)] = 16,
-    band: Annotated[int, Parameter("rows over which a column is averaged, in cells", ge=1)] = 8,
+    band: Annotated[int, Parameter("rows over which a column is averaged, in cells", ge=1)] = 16,
     block: Annotated[int, Parameter("cadences stored together", ge=8)] = 64,
 ) -> xr.Dataset:
     """

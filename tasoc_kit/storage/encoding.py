@@ -26,7 +26,7 @@ from tasoc_kit.errors import StoreError
 
 __all__ = ["IMAGE_CHUNK", "STAR_CHUNK", "Encoder"]
 
-STAR_CHUNK = 1024
+STAR_CHUNK = 2048
 """Stars in one chunk of a variable that runs along ``star`` first: one star is one small read."""
 IMAGE_CHUNK = 1024
 """Rows and columns in one chunk of an image: a stamp does not read the frame."""
