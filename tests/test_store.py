@@ -71,7 +71,7 @@ def test_opening_computes_nothing(request):
 def test_large_variables_are_lazy_in_stored_chunks_and_the_rest_is_in_memory():
     write_product(make_dataset(cadences=40, stars=2500))
     opened = open_product("stream")
-    assert opened["flux"].chunksizes == {"star": (1024, 1024, 452), "time": (16, 16, 8)}
+    assert opened["flux"].chunksizes == {"star": (2048, 452), "time": (16, 16, 8)}
     assert opened["aperture_sum"].chunksizes == {"time": (16, 16, 8), "star": (2500,)}
     assert opened["block_image"].chunksizes["block"] == (1, 1, 1)
     assert all(v.chunks is None for v in opened.variables.values() if v.ndim < 2)
@@ -178,9 +178,11 @@ def peak_of_writing(cadences: int) -> int:
     return peak
 
 
-def test_memory_is_that_of_one_block():
+def test_memory_is_that_of_two_blocks():
     peak_of_writing(BLOCK)
-    assert peak_of_writing(32 * BLOCK) < 1.1 * peak_of_writing(16 * BLOCK)
+    block = BLOCK * 20000 * 4
+    # Up to two blocks are held, one of them also as bytes; 16 blocks more must not add one.
+    assert peak_of_writing(32 * BLOCK) < peak_of_writing(16 * BLOCK) + block
 
 
 def test_a_run_that_fails_goes_on_at_the_block_that_failed():

@@ -193,8 +193,6 @@ def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.nd
     frame, image = np.empty(reader.shape, np.float32), np.zeros(reader.shape, np.float32)
     for k, i in enumerate(frames):
         reader.read(i, frame)
-        if k + 1 < len(frames):
-            reader.prefetch(i + 1)
         out = FrameTables(*(table[k] for table in tables))
         finite, zeros = measure_frame(
             frame, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,

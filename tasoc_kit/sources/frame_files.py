@@ -132,19 +132,9 @@ class FrameFiles:
         except OSError:
             return
         try:
-            length = rows * columns * _ITEM
-            if not _in_memory(handle, offset + length // 2):
-                os.posix_fadvise(handle, offset, length, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(handle, offset, rows * columns * _ITEM, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(handle)
-
-
-def _in_memory(handle: int, offset: int) -> bool:
-    """Tell whether a byte can be read without the disk, as far as the kernel says so."""
-    try:
-        return os.preadv(handle, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
-    except (OSError, AttributeError):
-        return False
 
 
 def _read_fully(handle: int, view: memoryview, start: int, url: str) -> None:
