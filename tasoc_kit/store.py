@@ -173,28 +173,23 @@ def _write(
     done = encoder.blocks - len(absent)
     if progress and done:
         progress(done, encoder.blocks)
-    for number, computed in _computed(encoder, absent):
-        written[parts[number]] = journal.put(parts[number], encoder.block(number, computed))
-        del computed
-        done += 1
-        if progress:
-            progress(done, encoder.blocks)
-    for files in written.values():
-        inventory |= files
+    with ThreadPoolExecutor(1, "next-block") as thread:
+        ahead = thread.submit(encoder.compute, absent[0]) if absent else None
+        for number, following in zip(absent, [*absent, None][1:], strict=True):
+            computed = ahead.result()
+            # The next block is computed while this one is written; no more than two are ever held.
+            ahead = thread.submit(encoder.compute, following) if following is not None else None
+            files = encoder.block(number, computed)
+            del computed
+            written[parts[number]] = journal.put(parts[number], files)
+            del files
+            done += 1
+            if progress:
+                progress(done, encoder.blocks)
+    for part in parts:
+        inventory |= written[part]
     commit(folder, key, inventory)
     journal.forget()
-
-
-def _computed(encoder: Encoder, numbers: list[int]) -> Iterator[tuple[int, xr.Dataset]]:
-    """Yield blocks in memory, computing the next one while this one is being written."""
-    with ThreadPoolExecutor(1, "next-block") as thread:
-        ahead = [thread.submit(encoder.compute, number) for number in numbers[:1]]
-        for number, following in zip(numbers, [*numbers, None][1:], strict=True):
-            computed = ahead.pop().result()
-            if following is not None:
-                ahead.append(thread.submit(encoder.compute, following))
-            yield number, computed
-            del computed
 
 
 def _find_complete(name: str, unit: str, id_: str, store: str | None) -> ProductRef | None:

@@ -82,11 +82,12 @@ def banded_runs(runs: Runs, cell: int, rows: int) -> BandedRuns:
     row, first, stop = (values[order] for values in (ours.row, ours.first, ours.stop))
     return BandedRuns(
         np.searchsorted(band[order], np.arange(-(-rows // cell) + 1)),
-        row,
-        first,
-        stop,
-        (row - ours.centre_row[aperture]).astype(np.float64),
-        (first - ours.centre_column[aperture]).astype(np.float64),
+        # In small numbers, for all of them are read for every frame.
+        row.astype(np.int16),
+        first.astype(np.int16),
+        stop.astype(np.int16),
+        (row - ours.centre_row[aperture]).astype(np.int16),
+        (first - ours.centre_column[aperture]).astype(np.int16),
         aperture.astype(np.int32),
         lit,
     )
