@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tasoc_kit.numerics import detector
 from tasoc_kit.numerics.geometry import Solution
 from tasoc_kit.simulation import field
@@ -280,11 +278,6 @@ def _physical_cards(solution: Solution, sector: int) -> list[Card]:
         ("DEC_NOM", dec, "[deg] DEC of camera boresight"),
         ("ROLL_NOM", roll, "[deg] roll angle of camera"),
     ]
-
-
-def output_of_columns(columns: int) -> np.ndarray:
-    """Return which output (0 to 3) reads each science column."""
-    return np.minimum(np.arange(columns) // 512, 3)
 
 
 def stored_shape(settings: SectorSettings) -> tuple[int, int]:

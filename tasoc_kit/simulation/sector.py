@@ -20,7 +20,7 @@ from astropy.time import Time
 from tasoc_kit.numerics import detector, prf
 from tasoc_kit.numerics.geometry import Solution, pixel_to_sky
 from tasoc_kit.simulation import exposure, field, pointing, sky
-from tasoc_kit.simulation.ffi_cards import READ_NOISES, output_of_columns, stored_shape
+from tasoc_kit.simulation.ffi_cards import READ_NOISES, stored_shape
 from tasoc_kit.simulation.schedule import make_schedule
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.simulation.stars import (
@@ -218,7 +218,8 @@ class Sector:
         shape = stored_shape(settings)
         flux, flux_err = np.empty(shape, np.float32), np.empty(shape, np.float32)
         random = np.random.Generator(np.random.SFC64((settings.seed, 8, int(self.schedule.cadenceno[place]))))
-        read_noise = np.array(READ_NOISES)[output_of_columns(settings.columns)]
+        columns = detector.SCIENCE_COLUMNS.start + np.arange(settings.columns)
+        read_noise = np.array(READ_NOISES)[detector.output_of_columns(columns)]
         reads = round(settings.cadence / 2 * 0.8)
         exposure.add_noise(
             expected, read_noise, reads, self.live, random if settings.noise else None, flux, flux_err

@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 from photometry_plan import THREADS, open_plan
 
+from tasoc_kit.numerics.detector import SCIENCE_COLUMNS, output_of_columns
 from tasoc_kit.numerics.statistics import point_to_point
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.simulation import open_truth
-from tasoc_kit.simulation.ffi_cards import READ_NOISES, output_of_columns
+from tasoc_kit.simulation.ffi_cards import READ_NOISES
 from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import SectorSettings
 
@@ -34,7 +35,8 @@ def noise_floor(
     It is that of the simulation, not of the fitted noise model: Poisson noise of all electrons in
     the mask, sky of the frame included, and the read noise of the outputs that its columns belong to.
     """
-    outputs = np.array(READ_NOISES)[output_of_columns(sector.settings.columns)]
+    columns = SCIENCE_COLUMNS.start + np.arange(sector.settings.columns)
+    outputs = np.array(READ_NOISES)[output_of_columns(columns)]
     star = np.repeat(np.arange(apertures.sizes["star"]), apertures["row_size"].values)
     reads = round(sector.settings.cadence / 2 * 0.8)
     square = outputs[apertures["pixel_column"].values - column] ** 2 * reads / sector.live**2
