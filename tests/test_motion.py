@@ -64,7 +64,8 @@ def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
     row, column = (apertures[name].values - low for name, low in (("star_row", 0.0), ("star_column", 44.0)))
     flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - 20.451))
     parts = components(apertures["star_row"].values, apertures["star_column"].values, camera=1, ccd=2)
-    radius = radius_for(flux, parts, floor=0.5)
+    # Drawn far out: a star that is cut off within its aperture would seem to gain or lose light.
+    radius = radius_for(flux, parts, floor=0.01)
     sums = []
     for shift in ((0.0, 0.0), (0.15, -0.1)):
         image = np.zeros((256, 256))
@@ -80,7 +81,9 @@ def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
     guides = np.array([g for g in guides if int(apertures["tic"][g]) - 9_000_000_001 not in variable])
     true = (sums[1] - sums[0])[guides]
     # The drawn light is scaled to what each aperture really holds, by up to a tenth for these stars.
-    np.testing.assert_allclose(change[guides], true, rtol=0.15, atol=0.8)
+    held = _sums(apertures, np.nan_to_num(sector.reference["reference"].values))
+    true *= held[guides] / sums[0][guides]
+    np.testing.assert_allclose(change[guides], true, rtol=0.15, atol=0.3)
     assert np.corrcoef(change[guides], true)[0, 1] > 0.995
 
 
