@@ -177,10 +177,10 @@ def _write(
         ahead = thread.submit(encoder.compute, absent[0]) if absent else None
         for number, following in zip(absent, [*absent, None][1:], strict=True):
             computed = ahead.result()
-            # The next block is computed while this one is written; no more than two are ever held.
-            ahead = thread.submit(encoder.compute, following) if following is not None else None
             files = encoder.block(number, computed)
             del computed
+            # The next block is computed while this one is written, of which only the bytes are left.
+            ahead = thread.submit(encoder.compute, following) if following is not None else None
             written[parts[number]] = journal.put(parts[number], files)
             del files
             done += 1
