@@ -77,6 +77,7 @@ def _fork() -> _Fork:
             os.dup2(2, 1)
             serve(parent, os.fdopen(requests), os.fdopen(answers, "w"))
         except Exception:
+            # Python would not print it after os._exit; the command is told by the pipe that closes.
             traceback.print_exc()
             raise
         finally:

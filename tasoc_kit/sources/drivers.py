@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import xarray as xr
@@ -22,8 +23,9 @@ class _LazySource(DataSource):
     version = "1"
     partition_access = False
 
+    @abstractmethod
     def _open(self) -> xr.Dataset:
-        raise NotImplementedError(type(self).__name__)
+        """Return the Dataset; each driver says how."""
 
     def _get_schema(self) -> Schema:
         dataset = self.to_dask()
