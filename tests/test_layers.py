@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tasoc_kit"
 LAYERS = (
     {"errors", "vocabulary", "config"},
     {"provenance"},
-    {"step", "numerics"},
+    {"step", "numerics", "chunks"},
     {"store", "products", "storage", "database", "records"},
     {"sources"},
     {"catalog", "simulation", "plots"},

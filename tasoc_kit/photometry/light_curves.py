@@ -19,6 +19,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.motion import MotionTable, make_motion_table, measure_motion
 from tasoc_kit.photometry.series import SERIES, SkySeries, StarTables, make_series, sky_series, star_tables
@@ -101,8 +102,8 @@ def make_light_curves(
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
         frames = part.stop - part.start
-        sums = dask.delayed(tuple)([stream[name].isel(time=part).data for name in _SUMS])
-        below = prepare({name: sky[name].isel(time=part).data for name in _SKY})
+        sums = dask.delayed(tuple)([_lazy(stream[name], part) for name in _SUMS])
+        below = prepare({name: _lazy(sky[name], part) for name in _SKY})
         motion = measure(guides, sums, below, systematic)
         made = make(tables, sums, below, systematic, steadiness, motion)
         for name, dtype in SERIES.items():
@@ -115,6 +116,12 @@ def make_light_curves(
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
     return xr.Dataset(variables, coords=coords, attrs={"block": size})
+
+
+def _lazy(variable: xr.DataArray, part: slice) -> Any:
+    """Return some cadences of a variable for a task, without a copy where they are a chunk."""
+    data = variable.isel(time=part).data
+    return whole(data) if isinstance(data, da.Array) else data
 
 
 _SKY = (

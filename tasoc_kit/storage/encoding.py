@@ -22,6 +22,7 @@ import xarray as xr
 from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore
 
+from tasoc_kit import chunks
 from tasoc_kit.errors import StoreError
 
 __all__ = ["IMAGE_CHUNK", "STAR_CHUNK", "Encoder"]
@@ -148,13 +149,13 @@ class Encoder:
 
     def _encoding(self, name: Hashable) -> dict[str, Any]:
         variable = self.dataset.variables[name]
-        chunks = tuple(max(1, self._chunk(name, axis)) for axis in range(variable.ndim))
-        shards = tuple(self._file(name, axis, chunk) for axis, chunk in enumerate(chunks))
+        pieces = tuple(max(1, self._chunk(name, axis)) for axis in range(variable.ndim))
+        files = tuple(self._file(name, axis, piece) for axis, piece in enumerate(pieces))
         # The low bits of a measured flux are noise: compressing them costs more than it saves.
         noisy = variable.dtype.kind == "f" and variable.ndim > 1
         compressors = None if noisy else (_COMPRESSED,)
-        encoding = {"chunks": chunks, "compressors": compressors, "_FillValue": None}
-        return encoding if shards == chunks else encoding | {"shards": shards}
+        encoding = {"chunks": pieces, "compressors": compressors, "_FillValue": None}
+        return encoding if files == pieces else encoding | {"shards": files}
 
     def _template(self) -> xr.Dataset:
         """Return the Dataset with its head computed and nothing in place of its blocks."""
@@ -181,22 +182,24 @@ class Encoder:
             safe_chunks=False,
             encoding={name: self._encoding(name) for name in template.variables},
         )
-        chunks = tuple(f"{name}/c/" for name in self._blocked)
-        kept = {key: files[key] for key in sorted(files) if not key.startswith(chunks)}
+        later = tuple(f"{name}/c/" for name in self._blocked)
+        kept = {key: files[key] for key in sorted(files) if not key.startswith(later)}
         self._metadata = {key: data for key, data in kept.items() if key.endswith("zarr.json")}
         return {key: _view(data) for key, data in kept.items()}
 
     def compute(self, number: int) -> xr.Dataset:
         """Return one block of cadences in memory; all variables at once, so shared tasks run once."""
         lazy = xr.Dataset({name: self.dataset.variables[name] for name in self._blocked})
-        (computed,) = dask.compute(lazy.isel(self._region(lazy, number)))
-        return computed
+        return chunks.compute(lazy.isel(self._region(lazy, number)))
 
     def block(self, number: int, computed: xr.Dataset) -> dict[str, memoryview]:
         """Return the chunks of one computed block, by key. ``head`` must have been called."""
         files = dict(self._metadata)
         region = self._region(computed, number)
-        computed.to_zarr(MemoryStore(files), region=region, consolidated=False, safe_chunks=False)
+        # Chunks of zeros are written as well: to look for them costs more than they take.
+        computed.to_zarr(
+            MemoryStore(files), region=region, consolidated=False, safe_chunks=False, write_empty_chunks=True
+        )
         encoded = {key: _view(files[key]) for key in sorted(files.keys() - self._metadata.keys())}
         # Zarr's store may live on in a reference cycle; an empty one holds no block in memory.
         files.clear()
