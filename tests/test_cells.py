@@ -1,27 +1,39 @@
-"""Claims about the one pass over a frame."""
+"""Claims about the sky cells of a frame, and about the pass that measures them."""
 
 import numpy as np
 import pytest
 
 from tasoc_kit.numerics import cells as cells_module
-from tasoc_kit.numerics.cells import banded_runs, empty_tables, measure_frame, measure_frame_numpy
+from tasoc_kit.numerics.cells import measure_cells_numpy
+from tasoc_kit.numerics.frame_pass import AT_ONCE, empty_tables, measure_frames
+from tasoc_kit.numerics.patches import make_patches
 from tasoc_kit.numerics.runs import NO_RUNS, find_runs
+from tasoc_kit.numerics.stored_rows import Windows
 
 NOISE = (0.0215, 7.46e-4)
 
 
-def measure(
-    frame, template, strap=None, apertures=NO_RUNS, stars=0, clip=6.5, cell=16, band=128, noise=NOISE
+def measure_all(
+    frames, template, strap=None, apertures=NO_RUNS, stars=0, clip=6.5, cell=16, band=128, noise=NOISE
 ):
-    strap = np.zeros(frame.shape[1], bool) if strap is None else strap
-    tables = empty_tables(1, frame.shape, stars, cell, band)
-    image = np.zeros(frame.shape, np.float32)
-    out = tables._make(table[0] for table in tables)
-    census = measure_frame(
-        frame.astype(np.float32), template.astype(np.float32), strap, noise, clip, cell, band,
-        banded_runs(apertures, cell, len(frame)), out, image, True, True,
+    """Measure frames that are in memory; return the tables and the sum of the frames."""
+    strap = np.zeros(template.shape[1], bool) if strap is None else strap
+    tables = empty_tables(len(frames), template.shape, stars, cell, band)
+    image = np.zeros(template.shape, np.float32)
+    windows = Windows(
+        np.full(len(frames), -1, np.int32), *np.zeros((3, len(frames)), np.int64), np.float32(frames)
+    )
+    unread = measure_frames(
+        windows, template.astype(np.float32), strap, noise, clip, cell, band,
+        make_patches(apertures, cell, len(template)), tables, image, np.ones(len(frames), bool), True,
     )  # fmt: skip
-    return out, image, census
+    assert unread == -1
+    return tables, image
+
+
+def measure(frame, template, strap=None, **settings):
+    tables, image = measure_all([frame], template, strap, **settings)
+    return tables._make(table[0] for table in tables), image
 
 
 def noisy_frame(shape, sky, seed=1):
@@ -49,8 +61,8 @@ def test_cells_are_those_of_a_plain_numpy_mean(field):
     template, frame, _ = field
     strap = np.zeros(90, bool)
     strap[[20, 21]] = True
-    tables, _, _ = measure(frame, template, strap)
-    cells, used, variance = measure_frame_numpy(
+    tables, _ = measure(frame, template, strap)
+    cells, used, variance = measure_cells_numpy(
         frame.astype(np.float32), template.astype(np.float32), strap, NOISE, 6.5, 16
     )
     # The compiled pass starts from the median of an eighth of the pixels, so a pixel at the very
@@ -62,7 +74,7 @@ def test_cells_are_those_of_a_plain_numpy_mean(field):
 
 def test_the_last_cells_of_a_frame_that_is_no_multiple_of_a_cell_are_measured(field):
     template, frame, sky = field
-    tables, _, _ = measure(frame, template)
+    tables, _ = measure(frame, template)
     assert tables.cells.shape == (7, 6)
     assert abs(tables.cells[-1, -1] - sky[96:, 80:].mean()) < 0.3
 
@@ -71,8 +83,8 @@ def test_a_sky_far_from_that_of_its_neighbours_is_not_clipped_away(field):
     template, frame, _ = field
     bright = frame.copy()
     bright[32:48, 32:48] += 500.0
-    tables, _, _ = measure(bright, template)
-    before, _, _ = measure(frame, template)
+    tables, _ = measure(bright, template)
+    before, _ = measure(frame, template)
     assert abs(tables.cells[2, 2] - before.cells[2, 2] - 500) < 0.05
     assert tables.cell_used[2, 2] > 250
 
@@ -81,7 +93,7 @@ def test_a_cell_without_pixels_stays_empty(field):
     template, frame, _ = field
     hidden = template.copy()
     hidden[16:32, 0:16] = np.nan
-    tables, _, _ = measure(frame, hidden)
+    tables, _ = measure(frame, hidden)
     assert np.isnan(tables.cells[1, 0])
     assert tables.cell_used[1, 0] == 0
     assert np.isfinite(tables.cells).sum() == tables.cells.size - 1
@@ -91,7 +103,7 @@ def test_the_clip_follows_the_noise_of_the_cadence(field):
     template, _, sky = field
     random = np.random.default_rng(6)
     short = template + sky + random.normal(size=sky.shape) * 3 * np.sqrt(NOISE[0] + NOISE[1] * template)
-    tables, _, _ = measure(short, template, noise=(9 * NOISE[0], 9 * NOISE[1]))
+    tables, _ = measure(short, template, noise=(9 * NOISE[0], 9 * NOISE[1]))
     assert tables.cell_used.sum() > 0.999 * sky.size
 
 
@@ -99,8 +111,8 @@ def test_a_moving_object_does_not_reach_the_sky(field):
     template, frame, _ = field
     visited = frame.copy()
     visited[40:44, 40:44] += 300.0
-    tables, _, _ = measure(visited, template)
-    before, _, _ = measure(frame, template)
+    tables, _ = measure(visited, template)
+    before, _ = measure(frame, template)
     assert abs(tables.cells[2, 2] - before.cells[2, 2]) < 0.03
     assert before.cell_used[2, 2] - tables.cell_used[2, 2] == 16
 
@@ -111,15 +123,15 @@ def test_a_strap_finds_its_own_level_and_stays_out_of_the_cells(field):
     strap[[50, 51]] = True
     lifted = frame.copy()
     lifted[:, [50, 51]] += 25.0
-    tables, _, _ = measure(lifted, template, strap)
-    before, _, _ = measure(frame, template, strap)
+    tables, _ = measure(lifted, template, strap)
+    before, _ = measure(frame, template, strap)
     np.testing.assert_allclose(tables.cells, before.cells, atol=1e-5)
     np.testing.assert_allclose(tables.column_cells[0, 50] - before.column_cells[0, 50], 25.0, atol=1e-3)
 
 
 def test_column_cells_are_means_of_their_band(field):
     template, frame, _ = field
-    tables, _, _ = measure(frame, template, band=32)
+    tables, _ = measure(frame, template, band=32)
     difference = (frame.astype(np.float32) - template.astype(np.float32))[32:64, 7]
     assert tables.column_cells.shape == (4, 90)
     assert abs(tables.column_cells[1, 7] - difference.mean()) < 0.05
@@ -130,7 +142,7 @@ def test_aperture_sums_and_moments_are_plain_sums(field):
     template, frame, _ = field
     rows, columns = np.array([10, 10, 11, 60]), np.array([20, 21, 20, 70])
     apertures = find_runs(np.array([3, 1]), rows, columns, (np.array([10, 60]), np.array([21, 70])))
-    tables, image, _ = measure(frame, template, apertures=apertures, stars=3)
+    tables, image = measure(frame, template, apertures=apertures, stars=3)
     values = frame.astype(np.float32)[rows, columns]
     np.testing.assert_allclose(tables.aperture_sum, [values[:3].sum(), values[3], np.nan], rtol=1e-6)
     np.testing.assert_allclose(tables.moment_row[0], values[2], rtol=1e-6)
@@ -138,13 +150,26 @@ def test_aperture_sums_and_moments_are_plain_sums(field):
     np.testing.assert_array_equal(image, frame.astype(np.float32))
 
 
+def test_frames_measured_together_are_those_measured_alone(field):
+    template, frame, _ = field
+    random = np.random.default_rng(8)
+    frames = [frame + random.normal(size=frame.shape) for _ in range(AT_ONCE + 3)]
+    apertures = find_runs(np.array([4]), np.arange(14, 18), np.full(4, 30), (np.array([15]), np.array([30])))
+    together, image = measure_all(frames, template, apertures=apertures, stars=1)
+    for k, one in enumerate(frames):
+        alone, _ = measure(one, template, apertures=apertures, stars=1)
+        for name, table in alone._asdict().items():
+            np.testing.assert_array_equal(getattr(together, name)[k], table)
+    np.testing.assert_allclose(image, np.sum(np.float32(frames), axis=0), rtol=1e-6)
+
+
 def test_a_frame_is_told_by_its_finite_and_zero_pixels(field):
     template, frame, _ = field
     broken = frame.astype(np.float32)
     broken[:3] = np.nan
     broken[3:5] = 0.0
-    _, _, census = measure(broken, template)
-    assert census == (97 * 90, 2 * 90)
+    tables, _ = measure(broken, template)
+    assert (tables.finite_pixels, tables.zero_pixels) == (97 * 90, 2 * 90)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 16, 64])
@@ -168,8 +193,8 @@ def test_cells_agree_with_numpy_also_where_the_last_ones_are_cut(shape):
     frame, template = noisy_frame(shape, sky=10 + 0.01 * np.arange(shape[1]))
     strap = np.zeros(shape[1], bool)
     strap[5::23] = True
-    out, _, _ = measure(frame, template, strap)
-    expected, used, variance = measure_frame_numpy(frame, template, strap, NOISE, 6.5, 16)
+    out, _ = measure(frame, template, strap)
+    expected, used, variance = measure_cells_numpy(frame, template, strap, NOISE, 6.5, 16)
     # The two start from slightly different levels and may differ by a pixel at the clip.
     assert np.abs(out.cell_used.astype(int) - used).max() <= 2
     np.testing.assert_allclose(out.cells, expected, atol=0.1)
@@ -179,6 +204,6 @@ def test_cells_agree_with_numpy_also_where_the_last_ones_are_cut(shape):
 def test_a_step_in_the_sky_that_no_guess_foresees_loses_no_cell():
     frame, template = noisy_frame((64, 64), sky=0.0)
     frame[:, 32:] += 400
-    out, _, _ = measure(frame, template, np.zeros(64, bool))
+    out, _ = measure(frame, template, np.zeros(64, bool))
     assert (out.cell_used >= 0.9 * 256).all()
     np.testing.assert_allclose(out.cells[:, 2:] - out.cells[:, :2], 400, atol=0.5)

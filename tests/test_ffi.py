@@ -17,6 +17,7 @@ from astropy.io import fits
 from ffi_files import SHAPE, WCS, compress, ffi_name, frame_pixels, write_ffi, write_sector_of
 
 from tasoc_kit.errors import SourceError
+from tasoc_kit.numerics.stored_rows import copy_rows
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import open_ffi, open_frames, science
 from tasoc_kit.vocabulary import VARIABLES, KitQuality
@@ -344,6 +345,31 @@ def test_the_frame_reader_reads_cubes_with_gaps_and_without_files(folder):
         out = np.empty(reader.shape, np.float32)
         reader.read(2, out)
         np.testing.assert_array_equal(out, cube["flux"][2].values)
+
+
+def test_windows_give_the_rows_of_plain_packed_and_spoiled_files(tmp_path):
+    files = write_sector_of(tmp_path, 4)
+    compress(files[1])
+    files[2].write_bytes(b"")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        cube = open_ffi(tmp_path)
+    cube = cube.isel(row=slice(3, 20), column=slice(7, 50))
+    reader = open_frames(cube)
+    frames = range(cube.sizes["time"])
+    with reader.windows(frames) as windows:
+        assert list(windows.handle >= 0) == [True, False, False, True]
+        for i in frames:
+            out = np.empty((5, 43), np.float32)
+            assert copy_rows(windows, i, 4, out)
+            np.testing.assert_array_equal(out, cube["flux"][i, 4:9].values)
+    assert reader.count == len(frames)
+
+
+def test_a_frame_cut_after_it_was_indexed_opens_no_window(folder):
+    cube = open_ffi(folder)
+    os.truncate(str(cube["file"].values[2]), 9000)
+    with pytest.raises(SourceError, match="bytes early"), open_frames(cube).windows([1, 2]):
+        raise AssertionError("a window was opened")
 
 
 def test_the_frame_reader_gives_the_same_from_many_threads(folder):

@@ -1,4 +1,4 @@
-"""One pass over one frame: sky cells, column cells, aperture sums and the sum image.
+"""Sky cells of one frame, a row of cells at a time, and the columns beneath them.
 
 The frame is compared with a template (the star image plus the sky that was under it), so
 that nearly every pixel is a sky pixel. Each cell of 16×16 pixels finds its own level: the
@@ -6,120 +6,22 @@ median of a sample of its pixels, then the mean of all pixels within ``clip`` si
 guess comes from outside the cell, for a guess that is wrong clips the real sky away.
 Columns with a strap are kept out of the cells and find their own level column by column.
 
-The loops are compiled (numba, without the GIL) and run band by band so that frame, template
-and sum image stay in the cache; :func:`measure_frame_numpy` is the same in plain NumPy and
-serves as the oracle of the tests.
+The loops are compiled (numba, without the GIL); :func:`measure_cells_numpy` is the same in plain
+NumPy and serves as the oracle of the tests.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 
-from tasoc_kit.numerics.runs import Runs, some_stars
-
-__all__ = [
-    "BandedRuns",
-    "FrameTables",
-    "banded_runs",
-    "empty_tables",
-    "measure_frame",
-    "measure_frame_numpy",
-]
+__all__ = ["add_columns", "fill_columns", "measure_cells", "measure_cells_numpy"]
 
 SAMPLE_STRIDE = 16
 SPARSE_FROM = 128
 """Every pixel of a row of cells is sampled if one of its cells has fewer pixels than this."""
 FEW_ROWS = 16
 """Every second pixel of a strap is sampled in cells of so many rows or more."""
-
-
-class BandedRuns(NamedTuple):
-    """
-    The runs of all apertures in the order in which a frame is summed.
-
-    They go band by band, and by length within a band: a loop that always has the same length is
-    foreseen by the processor, and runs then cost half as much.
-    """
-
-    start: np.ndarray
-    """(band + 1) first run of each row of cells."""
-    row: np.ndarray
-    first: np.ndarray
-    stop: np.ndarray
-    """(run) row index, first column index, and the one behind the last."""
-    row_offset: np.ndarray
-    column_offset: np.ndarray
-    """(run) place of the first pixel, from the star's own pixel."""
-    aperture: np.ndarray
-    """(run) which aperture it belongs to; apertures are in the order of their first rows."""
-    star: np.ndarray
-    """(aperture) which star of the tables it belongs to."""
-
-
-def banded_runs(runs: Runs, cell: int, rows: int) -> BandedRuns:
-    """
-    Put the runs of apertures in the order in which a frame is summed.
-
-    Parameters
-    ----------
-    runs
-        The apertures; those without pixels are left out.
-    cell
-        Rows in a row of cells.
-    rows
-        Rows of the frame.
-    """
-    (lit,) = np.nonzero(np.diff(runs.start))
-    lit = lit[np.argsort(runs.row[runs.start[lit]], kind="stable")]
-    ours = some_stars(runs, lit)
-    aperture = np.repeat(np.arange(lit.size), np.diff(ours.start))
-    band = ours.row // cell
-    order = np.lexsort((ours.stop - ours.first, band))
-    aperture = aperture[order]
-    row, first, stop = (values[order] for values in (ours.row, ours.first, ours.stop))
-    return BandedRuns(
-        np.searchsorted(band[order], np.arange(-(-rows // cell) + 1)),
-        # In small numbers, for all of them are read for every frame.
-        row.astype(np.int16),
-        first.astype(np.int16),
-        stop.astype(np.int16),
-        (row - ours.centre_row[aperture]).astype(np.int16),
-        (first - ours.centre_column[aperture]).astype(np.int16),
-        aperture.astype(np.int32),
-        lit,
-    )
-
-
-class FrameTables(NamedTuple):
-    """What one frame leaves behind; every array is filled in place."""
-
-    cells: np.ndarray
-    cell_used: np.ndarray
-    cell_variance: np.ndarray
-    column_cells: np.ndarray
-    column_used: np.ndarray
-    aperture_sum: np.ndarray
-    moment_row: np.ndarray
-    moment_column: np.ndarray
-
-
-def empty_tables(frames: int, shape: tuple[int, int], stars: int, cell: int, band: int) -> FrameTables:
-    """Return tables for a number of frames of ``shape`` (rows, columns), time first."""
-    cell_rows, cell_columns = -(-shape[0] // cell), -(-shape[1] // cell)
-    bands = -(-shape[0] // band)
-    return FrameTables(
-        np.full((frames, cell_rows, cell_columns), np.nan, np.float32),
-        np.zeros((frames, cell_rows, cell_columns), np.uint16),
-        np.full((frames, cell_rows, cell_columns), np.nan, np.float32),
-        np.full((frames, bands, shape[1]), np.nan, np.float32),
-        np.zeros((frames, bands, shape[1]), np.uint16),
-        np.full((frames, stars), np.nan, np.float32),
-        np.full((frames, stars), np.nan, np.float32),
-        np.full((frames, stars), np.nan, np.float32),
-    )
 
 
 @njit(nogil=True, cache=True)
@@ -168,18 +70,18 @@ def _lower_medians(sample, rows, count):
 
 
 @njit(nogil=True, cache=True)
-def _cell_levels(frame, template, strap, r0, r1, cell, level):
+def _cell_levels(frame, template, strap, cell, level):
     """Give the columns of a row of cells the median of a sample of their cell, straps left out."""
-    columns = strap.size
+    rows, columns = frame.shape
     cells = (columns - 1) // cell + 1
-    smallest = (r1 - r0) * (columns - (cells - 1) * cell)
+    smallest = rows * (columns - (cells - 1) * cell)
     stride = SAMPLE_STRIDE if smallest >= SPARSE_FROM else 1
-    sample = np.empty((_power_of_two((r1 - r0) * ((cell - 1) // stride + 1)), cells), np.float32)
+    sample = np.empty((_power_of_two(rows * ((cell - 1) // stride + 1)), cells), np.float32)
     count = np.zeros(cells, np.int32)
     k = 0
-    for r in range(r0, r1):
+    for r in range(rows):
         # The start moves from row to row, so that the sample is no set of columns.
-        for first in range((3 * (r - r0)) % stride, cell, stride):
+        for first in range((3 * r) % stride, cell, stride):
             for j in range(cells):
                 c = min(first + j * cell, columns - 1)
                 d = frame[r, c] - template[r, c]
@@ -188,18 +90,19 @@ def _cell_levels(frame, template, strap, r0, r1, cell, level):
                 count[j] += usable
             k += 1
     medians = _lower_medians(sample, k, count)
-    for c in range(columns):
-        level[c] = medians[c // cell]
+    for j in range(cells):
+        level[j * cell : min((j + 1) * cell, columns)] = medians[j]
 
 
 @njit(nogil=True, cache=True)
-def _strap_levels(frame, template, straps, r0, r1, level):
+def _strap_levels(frame, template, straps, level):
     """Give every column with a strap its own median in a row of cells."""
-    step = 2 if r1 - r0 >= FEW_ROWS else 1
-    sample = np.empty((_power_of_two((r1 - r0 - 1) // step + 1), straps.size), np.float32)
+    rows = frame.shape[0]
+    step = 2 if rows >= FEW_ROWS else 1
+    sample = np.empty((_power_of_two((rows - 1) // step + 1), straps.size), np.float32)
     count = np.zeros(straps.size, np.int32)
     k = 0
-    for r in range(r0, r1, step):
+    for r in range(0, rows, step):
         for j in range(straps.size):
             d = frame[r, straps[j]] - template[r, straps[j]]
             usable = d == d
@@ -212,47 +115,30 @@ def _strap_levels(frame, template, straps, r0, r1, level):
 
 
 @njit(nogil=True, cache=True)
-def _fill_band(level, total, count, band_total, band_count, last, column_cells, column_used):
-    """Add one row of cells to the columns of its band; on the last one turn the sums into means."""
-    for c in range(total.size):
-        if count[c] > 0:
-            band_total[c] += total[c] + level[c] * count[c]
-            band_count[c] += count[c]
-        if last:
-            column_used[c] = np.uint16(band_count[c])
-            if band_count[c] > 0:
-                column_cells[c] = band_total[c] / band_count[c]
-            band_total[c] = 0.0
-            band_count[c] = 0.0
-
-
-@njit(nogil=True, cache=True)
-def _accumulate(frame, template, level, floor2, slope2, r0, r1, total, square, count):
-    """Add the pixels within the clip of their level to the sums of their columns."""
+def _accumulate(frame, template, limit, level, total, square, count):
+    """Sum, column by column, the pixels within the clip of the level of their column."""
     zero, one = np.float32(0.0), np.float32(1.0)
-    for c in range(total.size):
-        total[c] = zero
-        square[c] = zero
-        count[c] = zero
-    for r in range(r0, r1):
+    floor, slope = np.float32(limit[0]), np.float32(limit[1])
+    total[:] = zero
+    square[:] = zero
+    count[:] = zero
+    for r in range(frame.shape[0]):
         for c in range(total.size):
             t = template[r, c]
             e = frame[r, c] - t - level[c]
             bright = max(t + level[c], zero)
-            kept = e * e <= floor2 + slope2 * bright
+            kept = e * e <= floor + slope * bright
             total[c] += e if kept else zero
             square[c] += e * e if kept else zero
             count[c] += one if kept else zero
 
 
 @njit(nogil=True, cache=True)
-def _fill_cells(level, total, square, count, strap, cell, cells, used, variance):
+def _fill_cells(strap, cell, level, total, square, count, cells, used, variance):
     """Turn the column sums of one row of cells into the mean, count and variance of each cell."""
-    columns = total.size
     for j in range(cells.size):
-        c0, c1 = j * cell, min((j + 1) * cell, columns)
         n, s, q, guess = 0.0, 0.0, 0.0, np.nan
-        for c in range(c0, c1):
+        for c in range(j * cell, min((j + 1) * cell, total.size)):
             if not strap[c]:
                 n += count[c]
                 s += total[c]
@@ -265,108 +151,54 @@ def _fill_cells(level, total, square, count, strap, cell, cells, used, variance)
 
 
 @njit(nogil=True, cache=True)
-def _add_runs(frame, runs, band, sums):
-    """Add the runs of one row of cells to sum and first moments (aperture, 3) of their apertures."""
-    # Taken out of their tuple once: a loop that does so again pays for it in every turn.
-    start, rows, firsts, stops, row_offset, column_offset, aperture, _ = runs
-    for i in range(start[band], start[band + 1]):
-        r, first = rows[i], firsts[i]
-        total, moment, x = 0.0, 0.0, 0.0
-        for c in range(first, stops[i]):
-            value = float(frame[r, c])
-            total += value
-            moment += value * x
-            x += 1.0
-        k = aperture[i]
-        sums[k, 0] += total
-        sums[k, 1] += total * row_offset[i]
-        sums[k, 2] += total * column_offset[i] + moment
-
-
-@njit(nogil=True, cache=True)
-def _add_image(frame, image, r0, r1):
-    for r in range(r0, r1):
-        for c in range(frame.shape[1]):
-            image[r, c] += frame[r, c]
-
-
-@njit(nogil=True, cache=True)
-def _census(frame, r0, r1):
-    """Return how many pixels of some rows are finite, and how many of them are exactly zero."""
-    finite, zeros = 0, 0
-    for r in range(r0, r1):
-        for c in range(frame.shape[1]):
-            value = frame[r, c]
-            finite += np.isfinite(value)
-            zeros += value == 0
-    return finite, zeros
-
-
-@njit(nogil=True, cache=True)
-def measure_frame(frame, template, strap, noise, clip, cell, band, runs, out, image, add_image, sky):
+def measure_cells(frame, template, strap, straps, limit, cell, columns, cells, used, variance):
     """
-    Measure one frame in one pass over its pixels.
+    Measure one row of cells.
 
     Parameters
     ----------
     frame
-        float32 (rows, columns), electron/s; NaN where there is no value.
+        float32 (row, column), electron/s, the rows of these cells; NaN where there is no value.
     template
-        float32 (rows, columns): star image plus its sky; NaN marks pixels that are no sky.
-    strap
-        bool (columns): columns with a strap.
-    noise
-        (a, b) of ``var = a + b · flux``.
-    clip
-        Pixels farther than this many sigma from the level of their cell are left out.
-    cell, band
-        Size of a cell, and rows in a band of column cells (a multiple of ``cell``).
-    runs
-        The apertures as :class:`BandedRuns`; stars without one are not written.
-    out
-        One frame of :class:`FrameTables`.
-    image
-        float32 (rows, columns) the frame is added to if ``add_image``.
-    sky
-        False leaves the cells out; only for measuring what they cost.
-
-    Returns
-    -------
-    (finite pixels, pixels that are exactly zero)
+        float32 (row, column): star image plus its sky; NaN marks pixels that are no sky.
+    strap, straps
+        bool (column): columns with a strap; and their indices.
+    limit
+        (a, b): pixels with a squared distance of more than ``a + b · flux`` from the level of their
+        cell are left out.
+    cell
+        Size of a cell.
+    columns
+        float32 (4, column), filled in: of each column the level, and the sum, the sum of squares and
+        the number of its pixels, counted from that level.
+    cells, used, variance
+        (cell) filled in where a cell has any pixels: its mean, their number and variance.
     """
-    rows, columns = frame.shape
-    floor2, slope2 = np.float32(clip * clip * noise[0]), np.float32(clip * clip * noise[1])
-    level = np.empty(columns, np.float32)
-    total, square = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    count = np.empty(columns, np.float32)
-    band_total, band_count = np.zeros(columns), np.zeros(columns)
-    straps = np.flatnonzero(strap)
-    finite, zeros = 0, 0
-    # In double precision, for a bright star's pixels differ by five orders of magnitude.
-    sums = np.zeros((runs.star.size, 3))
-    for i in range(out.cells.shape[0]):
-        r0, r1 = i * cell, min((i + 1) * cell, rows)
-        if sky:
-            _cell_levels(frame, template, strap, r0, r1, cell, level)
-            _strap_levels(frame, template, straps, r0, r1, level)
-            _accumulate(frame, template, level, floor2, slope2, r0, r1, total, square, count)
-            _fill_cells(
-                level, total, square, count, strap, cell,
-                out.cells[i], out.cell_used[i], out.cell_variance[i],
-            )  # fmt: skip
-            k = r0 // band
-            last = r1 == rows or r1 % band == 0
-            used = out.column_used[k]
-            _fill_band(level, total, count, band_total, band_count, last, out.column_cells[k], used)
-        _add_runs(frame, runs, i, sums)
-        if add_image:
-            _add_image(frame, image, r0, r1)
-        some, none = _census(frame, r0, r1)
-        finite, zeros = finite + some, zeros + none
-    for k in range(runs.star.size):
-        s = runs.star[k]
-        out.aperture_sum[s], out.moment_row[s], out.moment_column[s] = sums[k, 0], sums[k, 1], sums[k, 2]
-    return finite, zeros
+    level, total, square, count = columns[0], columns[1], columns[2], columns[3]
+    _cell_levels(frame, template, strap, cell, level)
+    _strap_levels(frame, template, straps, level)
+    _accumulate(frame, template, limit, level, total, square, count)
+    _fill_cells(strap, cell, level, total, square, count, cells, used, variance)
+
+
+@njit(nogil=True, cache=True)
+def add_columns(columns, total, count):
+    """Add the columns of one row of cells, as :func:`measure_cells` fills them, to float64 sums."""
+    for c in range(total.size):
+        if columns[3, c] > 0:
+            total[c] += columns[1, c] + columns[0, c] * columns[3, c]
+            count[c] += columns[3, c]
+
+
+@njit(nogil=True, cache=True)
+def fill_columns(total, count, column_cells, column_used):
+    """Turn the sums of a band into the means of its columns, and set the sums to zero."""
+    for c in range(total.size):
+        column_used[c] = np.uint16(count[c])
+        if count[c] > 0:
+            column_cells[c] = total[c] / count[c]
+        total[c] = 0.0
+        count[c] = 0.0
 
 
 def _clipped_mean(values: np.ndarray, level: float, limit: np.ndarray) -> tuple[float, int, float]:
@@ -376,7 +208,7 @@ def _clipped_mean(values: np.ndarray, level: float, limit: np.ndarray) -> tuple[
     return float(values[kept].mean()), int(kept.sum()), float(values[kept].var())
 
 
-def measure_frame_numpy(
+def measure_cells_numpy(
     frame: np.ndarray,
     template: np.ndarray,
     strap: np.ndarray,

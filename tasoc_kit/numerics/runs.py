@@ -97,23 +97,36 @@ def find_runs(
         Row and column index (star) that moments are counted from.
     """
     pixels = np.concatenate([[0], np.cumsum(row_size)]).astype(np.int64)
-    place = row.astype(np.int64) << 32 | column.astype(np.int64)
-    begins = np.zeros(place.size + 1, bool)
-    begins[pixels] = True
-    if not ((np.diff(place) > 0) | begins[1:-1]).all():
-        star = np.repeat(np.arange(len(row_size)), row_size)
-        place = place[np.lexsort((place, star))]
-    begins[1:-1] |= np.diff(place) != 1
-    (first,) = np.nonzero(begins[:-1])
-    last = np.append(first[1:], place.size)[: first.size] - 1
-    return Runs(
-        np.searchsorted(first, pixels),
-        (place[first] >> 32).astype(np.int32),
-        (place[first] & 0xFFFFFFFF).astype(np.int32),
-        (place[last] & 0xFFFFFFFF).astype(np.int32) + np.int32(1),
-        centre[0].astype(np.int32),
-        centre[1].astype(np.int32),
-    )
+    row, column = (np.ascontiguousarray(values, np.int32) for values in (row, column))
+    if not _in_order(pixels, row, column):
+        order = np.lexsort((column, row, np.repeat(np.arange(len(row_size)), row_size)))
+        row, column = row[order], column[order]
+    return Runs(*_join(pixels, row, column), *(values.astype(np.int32) for values in centre))
+
+
+@njit(nogil=True, cache=True)
+def _in_order(pixels, row, column):
+    for s in range(pixels.size - 1):
+        for k in range(pixels[s] + 1, pixels[s + 1]):
+            if row[k] < row[k - 1] or (row[k] == row[k - 1] and column[k] <= column[k - 1]):
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _join(pixels, row, column):
+    """Return the first run of each star, and row, first column and end of every run."""
+    start, rows = np.zeros(pixels.size, np.int64), np.empty(row.size, np.int32)
+    first, stop = np.empty(row.size, np.int32), np.empty(row.size, np.int32)
+    runs = 0
+    for s in range(pixels.size - 1):
+        for k in range(pixels[s], pixels[s + 1]):
+            if k == pixels[s] or row[k] != row[k - 1] or column[k] != column[k - 1] + 1:
+                rows[runs], first[runs] = row[k], column[k]
+                runs += 1
+            stop[runs - 1] = column[k] + 1
+        start[s + 1] = runs
+    return start, rows[:runs].copy(), first[:runs].copy(), stop[:runs].copy()
 
 
 def some_stars(runs: Runs, stars: np.ndarray) -> Runs:

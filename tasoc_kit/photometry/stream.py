@@ -4,9 +4,9 @@ A frame is compared with the reference. What stays are the sky cells, the column
 raw sums and first moments of every aperture, and the mean image of each block of frames. All
 that follows (the sky, its smoothing, errors, light curves) is algebra on these tables.
 
-The result is lazy: one Dask chunk holds one block of frames, made of tasks of a few frames
-each. Within a task frames are added in order, and tasks in order within a block, so the bits
-do not depend on threads, on the scheduler, or on where a run was interrupted.
+The result is lazy: one Dask chunk holds one block of frames, made by threads that take a few
+frames each. Each adds its frames in order, and what they add is added in order, so the bits do not
+depend on threads, on the scheduler, or on where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from tasoc_kit import chunks
+from tasoc_kit.config import settings
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.cells import BandedRuns, FrameTables, banded_runs, empty_tables, measure_frame
 from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.numerics.frame_pass import FrameTables, empty_tables, measure_frames, some_frames
+from tasoc_kit.numerics.patches import Patches, make_patches
 from tasoc_kit.numerics.runs import Runs, find_runs
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
@@ -31,7 +34,8 @@ from tasoc_kit.step import Parameter, step
 
 __all__ = ["aperture_runs", "stream_blocks", "stream_frames"]
 
-FRAMES_PER_TASK = 16
+FRAMES_PER_IMAGE = 16
+"""Frames whose sum a thread makes in single precision."""
 ROWS_AT_ONCE = 32
 BRIGHT_OVER_SKY = 1.0
 """A pixel is no sky where the stars alone bring more variance than this times the sky's."""
@@ -45,17 +49,21 @@ _DIMS = {
     "aperture_sum": ("time", "star"),
     "moment_row": ("time", "star"),
     "moment_column": ("time", "star"),
+    "finite_pixels": ("time",),
+    "zero_pixels": ("time",),
+    "block_image": ("block", "row", "column"),
+    "block_frames": ("block",),
 }
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every task needs beside its frames."""
+    """What the pass needs beside the frames."""
 
     template: np.ndarray
     strap: np.ndarray
     noise: tuple[float, float]
-    runs: BandedRuns
+    patches: Patches
     stars: int
     clip: float
     cell: int
@@ -64,7 +72,7 @@ class _Plan:
 
 
 @step(
-    version=2,
+    version=3,
     product="stream",
     needs={
         "cube": ("flux",),
@@ -124,7 +132,7 @@ def stream_frames(
             "expected the same rows and columns. Make the reference from this cube."
         )
     plan = _make_plan(cube, reference, apertures, clip, cell, band)
-    variables = _blocks(reader, dask.delayed(plan, traverse=False), plan, good_cadences(quality), block)
+    variables = _blocks(reader, plan, good_cadences(quality), block)
     return xr.Dataset(
         variables,
         coords={name: cube[name].variable for name in ("time", "cadenceno", "row", "column")}
@@ -155,7 +163,7 @@ def stream_blocks(stream: xr.Dataset, names: Iterable[str]) -> Iterator[dict[str
     size, names = int(stream.attrs.get("block", 64)), list(names)
 
     def read(start: int) -> dict[str, np.ndarray]:
-        block = stream[names].isel(time=slice(start, start + size)).compute()
+        block = chunks.compute(stream[names].isel(time=slice(start, start + size)))
         return {name: block[name].values for name in names}
 
     starts = range(0, stream.sizes["time"], size)
@@ -182,83 +190,81 @@ def _make_plan(
     strap = is_strap(columns)
     if strap.all():
         strap[:] = False
-    runs = banded_runs(aperture_runs(apertures, rows, columns), cell, rows.size)
-    return _Plan(template, strap, noise, runs, apertures.sizes["star"], clip, cell, band * cell, True)
+    patches = make_patches(aperture_runs(apertures, rows, columns), cell, rows.size)
+    return _Plan(template, strap, noise, patches, apertures.sizes["star"], clip, cell, band * cell, True)
 
 
-def _measure_frames(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
-    """Read and measure some frames in order; the task that Dask runs."""
-    tables = empty_tables(len(frames), reader.shape, plan.stars, plan.cell, plan.band)
-    census = np.zeros((len(frames), 2), np.int32)
-    frame, image = np.empty(reader.shape, np.float32), np.zeros(reader.shape, np.float32)
-    for k, i in enumerate(frames):
-        reader.read(i, frame)
-        out = FrameTables(*(table[k] for table in tables))
-        finite, zeros = measure_frame(
-            frame, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
-            plan.runs, out, image, bool(good[k]), plan.sky,
-        )  # fmt: skip
-        census[k] = finite, zeros
-        if finite == 0 or zeros == finite:
-            _forget(out)
-    return tables._asdict() | {
-        "finite_pixels": census[:, 0],
-        "zero_pixels": census[:, 1],
-        "image": image,
-        "count": int(good.sum()),
-    }
+def _measure_some(
+    reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray, out: FrameTables
+) -> np.ndarray:
+    """Measure some frames in order, and return the sum of the good ones."""
+    image = np.zeros(reader.shape, np.float32)
+    # Frames without a file that compiled code can read are held in memory, one at a time.
+    at_once = len(frames) if all(map(reader.is_direct, frames)) else 1
+    for start in range(0, len(frames), at_once):
+        part = slice(start, start + at_once)
+        with reader.windows(frames[part]) as windows:
+            unread = measure_frames(
+                windows, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
+                plan.patches, some_frames(out, part), image, good[part], plan.sky,
+            )  # fmt: skip
+        if unread >= 0:
+            raise reader.unread(frames[part][unread])
+    return image
 
 
-def _forget(out: FrameTables) -> None:
-    """Leave nothing of a frame that holds no data: a sky of exactly zero is no measurement."""
-    for name, table in out._asdict().items():
-        table[...] = 0 if name.endswith("used") else np.nan
+def _forget_empty(tables: FrameTables) -> None:
+    """Leave nothing of frames that hold no data: a sky of exactly zero is no measurement."""
+    for k in np.flatnonzero((tables.finite_pixels == 0) | (tables.zero_pixels == tables.finite_pixels)):
+        for name, table in tables._asdict().items():
+            if not name.endswith("_pixels"):
+                table[k] = 0 if name.endswith("used") else np.nan
 
 
-def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the tasks of one block together, in order."""
-    count = sum(part["count"] for part in parts)
-    mean = np.empty_like(parts[0]["image"])
+def _mean(images: list[np.ndarray], count: int) -> np.ndarray:
+    """Return the mean of the frames whose sums are given; NaN if there are none."""
+    mean = np.empty_like(images[0])
     # Some rows at a time, so that the sums in double precision stay in the cache.
     for start in range(0, mean.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        total = parts[0]["image"][rows].astype(np.float64)
-        for part in parts[1:]:
-            total += part["image"][rows]
+        total = images[0][rows].astype(np.float64)
+        for image in images[1:]:
+            total += image[rows]
         mean[rows] = total / count if count else np.nan
-    joined = {
-        name: np.concatenate([part[name] for part in parts])
-        for name in (*FrameTables._fields, "finite_pixels", "zero_pixels")
-    }
-    return joined | {
-        "block_image": mean[None],
+    return mean
+
+
+def _measure_block(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
+    """Read and measure one block of frames; the task that Dask runs."""
+    tables = empty_tables(len(frames), reader.shape, plan.stars, plan.cell, plan.band)
+
+    def measure(start: int) -> np.ndarray:
+        part = slice(start, start + FRAMES_PER_IMAGE)
+        return _measure_some(reader, plan, frames[part], good[part], some_frames(tables, part))
+
+    with ThreadPoolExecutor(settings().threads, "frames") as threads:
+        images = list(threads.map(measure, range(0, len(frames), FRAMES_PER_IMAGE)))
+    _forget_empty(tables)
+    count = int(good.sum())
+    return tables._asdict() | {
+        "block_image": _mean(images, count)[None],
         "block_frames": np.asarray([count], np.int32),
     }
 
 
 def _blocks(
-    reader: FrameReader, shared: Any, plan: _Plan, good: np.ndarray, block: int
+    reader: FrameReader, plan: _Plan, good: np.ndarray, block: int
 ) -> dict[str, tuple[tuple[str, ...], da.Array]]:
     """Return every table as a lazy array with one chunk a block of frames."""
-    measure, join = dask.delayed(_measure_frames), dask.delayed(_join)
-    frames = good.size
+    measure, shared = dask.delayed(_measure_block), dask.delayed((reader, plan), traverse=False)
     one = empty_tables(1, reader.shape, plan.stars, plan.cell, plan.band)
-    kinds = {name: (table.shape[1:], table.dtype) for name, table in one._asdict().items()}
-    kinds |= {"finite_pixels": ((), np.dtype(np.int32)), "zero_pixels": ((), np.dtype(np.int32))}
-    pieces: dict[str, list[da.Array]] = {name: [] for name in (*kinds, "block_image", "block_frames")}
-    lazy_reader = dask.delayed(reader)
-    for start in range(0, frames, block):
-        stop = min(start + block, frames)
-        tasks = [range(i, min(i + FRAMES_PER_TASK, stop)) for i in range(start, stop, FRAMES_PER_TASK)]
-        joined = join([measure(lazy_reader, shared, t, good[t.start : t.stop]) for t in tasks])
-        for name, (shape, dtype) in kinds.items():
-            pieces[name].append(da.from_delayed(joined[name], (stop - start, *shape), dtype))
-        pieces["block_image"].append(da.from_delayed(joined["block_image"], (1, *reader.shape), np.float32))
-        pieces["block_frames"].append(da.from_delayed(joined["block_frames"], (1,), np.int32))
-    dims = _DIMS | {
-        "finite_pixels": ("time",),
-        "zero_pixels": ("time",),
-        "block_image": ("block", "row", "column"),
-        "block_frames": ("block",),
-    }
-    return {name: (dims[name], da.concatenate(arrays)) for name, arrays in pieces.items()}
+    per_frame = {name: (table.shape[1:], table.dtype) for name, table in one._asdict().items()}
+    per_block = {"block_image": (reader.shape, np.float32), "block_frames": ((), np.int32)}
+    pieces: dict[str, list[da.Array]] = {name: [] for name in (*per_frame, *per_block)}
+    for start in range(0, good.size, block):
+        frames = range(start, min(start + block, good.size))
+        made = measure(shared[0], shared[1], frames, good[frames.start : frames.stop])
+        for kinds, length in ((per_frame, len(frames)), (per_block, 1)):
+            for name, (shape, dtype) in kinds.items():
+                pieces[name].append(da.from_delayed(made[name], (length, *shape), dtype))
+    return {name: (_DIMS[name], da.concatenate(arrays)) for name, arrays in pieces.items()}

@@ -10,7 +10,8 @@ import json
 import os
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from xarray.core import indexing
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics import detector
+from tasoc_kit.numerics.stored_rows import Windows
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name
 from tasoc_kit.sources.ffi_index import (
@@ -367,6 +369,34 @@ class FrameReader:
         with self._counting:
             self.count += 1
         self._read("flux", i, out)
+
+    def is_direct(self, i: int) -> bool:
+        """Return True if the whole of frame ``i`` lies in a local file that is not packed."""
+        files = self._files["flux"]
+        return files is not None and files.is_direct(i, *self._origin, self.shape)
+
+    @contextmanager
+    def windows(self, frames: Sequence[int]) -> Iterator[Windows]:
+        """Open frames for compiled code to read row by row; those without such a file are in memory."""
+        files, (row, column) = self._files["flux"], self._origin
+        direct = [self.is_direct(i) for i in frames]
+        with self._counting:
+            self.count += len(frames)
+        handle, places = np.full(len(frames), -1, np.int32), np.zeros((3, len(frames)), np.int64)
+        held = np.empty((0 if all(direct) else len(frames), *self.shape), np.float32)
+        with ExitStack() as opened:
+            for k, i in enumerate(frames):
+                if files is not None and direct[k]:
+                    handle[k], *place = opened.enter_context(files.opened(i, row, self.shape[0]))
+                    places[:, k] = *place, column
+                else:
+                    self._read("flux", i, held[k])
+            yield Windows(handle, *places, held)
+
+    def unread(self, i: int) -> SourceError:
+        """Return the error for frame ``i``, whose file was open and yet did not give its bytes."""
+        url = str(self.cube["file"].values[i])
+        return SourceError.for_file(url, "cannot be read to its end", "Check the disk, or fetch it again.")
 
     def read_err(self, i: int, out: np.ndarray) -> None:
         """Fill ``out`` with the uncertainty of frame ``i``; NaN where there is none."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tasoc_kit.errors import SourceError
+from tasoc_kit.numerics.stored_rows import read_window
 from tasoc_kit.sources.byte_source import is_local, local_path, open_bytes
 from tasoc_kit.sources.ffi_header import header_row
 
@@ -19,8 +19,6 @@ __all__ = ["FrameFiles"]
 
 _STORED = np.dtype(">f4")
 _ITEM = _STORED.itemsize
-STRIP_BYTES = 1 << 19
-"""Read at once from a local file: what is swapped into native order is then still in the cache."""
 
 
 @dataclass
@@ -35,13 +33,6 @@ class FrameFiles:
     """``file`` for the image, ``err`` for its uncertainty."""
     usable: np.ndarray | None = None
     _resolved: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    _local: threading.local = field(default_factory=threading.local)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_local"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _local=threading.local())
 
     def place(self, i: int) -> tuple[int, int, int]:
         """Return (offset, rows, columns) of a frame; the header is read once where the index lacks them."""
@@ -76,6 +67,13 @@ class FrameFiles:
         -------
         True if any pixel came from the file.
         """
+        if self.is_direct(i, row, column, out.shape):
+            with self.opened(i, row, out.shape[0]) as (handle, start, stride):
+                if not read_window(handle, start, stride, column, out):
+                    raise SourceError.for_file(
+                        str(self.urls[i]), "cannot be read to its end", "Check the disk."
+                    )
+            return True
         offset, rows, columns = self.place(i)
         height = min(out.shape[0], rows - row)
         width = min(out.shape[1], columns - column)
@@ -84,20 +82,26 @@ class FrameFiles:
             return False
         if height < out.shape[0] or width < out.shape[1]:
             out.fill(np.nan)
-        start = offset + row * columns * _ITEM
-        for top, stored in self._strips(str(self.urls[i]), start, height, columns):
-            np.copyto(out[top : top + len(stored), :width], stored[:, column : column + width])
+        url, wanted = str(self.urls[i]), height * columns * _ITEM
+        data = open_bytes(url).read(offset + row * columns * _ITEM, wanted)
+        if len(data) < wanted:
+            raise _too_short(url, wanted - len(data))
+        stored = np.frombuffer(data, dtype=_STORED).reshape(height, columns)
+        out[:height, :width] = stored[:, column : column + width]
         return True
 
-    def _strips(self, url: str, start: int, rows: int, columns: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the stored rows in strips, each with its first row; the next one overwrites it."""
-        if not is_local(url) or url.endswith(".gz"):
-            data = open_bytes(url).read(start, rows * columns * _ITEM)
-            if len(data) < rows * columns * _ITEM:
-                missing = rows * columns * _ITEM - len(data)
-                raise SourceError.for_file(url, f"ends {missing} bytes early", "Index it anew.")
-            yield 0, np.frombuffer(data, dtype=_STORED).reshape(rows, columns)
-            return
+    def is_direct(self, i: int, row: int, column: int, shape: tuple[int, ...]) -> bool:
+        """Return True if a local, plain file holds the whole window, so that compiled code reads it."""
+        offset, rows, columns = self.place(i)
+        inside = row + shape[0] <= rows and column + shape[1] <= columns
+        return offset >= 0 and inside and _is_plain(str(self.urls[i]))
+
+    @contextmanager
+    def opened(self, i: int, row: int, rows: int) -> Iterator[tuple[int, int, int]]:
+        """Open the local file of a frame; give its handle, the byte of a row, and pixels in a row."""
+        url = str(self.urls[i])
+        offset, _, columns = self.place(i)
+        start, stop = (offset + r * columns * _ITEM for r in (row, row + rows))
         try:
             handle = os.open(local_path(url), os.O_RDONLY)
         except OSError as error:
@@ -105,27 +109,18 @@ class FrameFiles:
                 url, f"cannot be opened ({error.strerror})", "Check the path."
             ) from None
         try:
-            height = max(1, STRIP_BYTES // (columns * _ITEM))
-            for top in range(0, rows, height):
-                count = min(height, rows - top)
-                buffer = self._buffer(count * columns)
-                _read_fully(handle, memoryview(buffer).cast("B"), start + top * columns * _ITEM, url)
-                yield top, buffer.reshape(count, columns)
+            missing = stop - os.fstat(handle).st_size
+            if missing > 0:
+                raise _too_short(url, missing)
+            yield handle, start, columns
         finally:
             os.close(handle)
-
-    def _buffer(self, count: int) -> np.ndarray:
-        """Return the buffer of this thread: pages that were touched once are not faulted in again."""
-        held = getattr(self._local, "buffer", None)
-        if held is None or held.size < count:
-            held = self._local.buffer = np.empty(count, dtype=_STORED)
-        return held[:count]
 
     def prefetch(self, i: int) -> None:
         """Ask the kernel to read a local frame ahead."""
         url = str(self.urls[i])
         offset, rows, columns = self.place(i)
-        if offset < 0 or not is_local(url) or url.endswith(".gz"):
+        if offset < 0 or not _is_plain(url):
             return
         try:
             handle = os.open(local_path(url), os.O_RDONLY)
@@ -137,10 +132,9 @@ class FrameFiles:
             os.close(handle)
 
 
-def _read_fully(handle: int, view: memoryview, start: int, url: str) -> None:
-    done = 0
-    while done < len(view):
-        got = os.preadv(handle, [view[done:]], start + done)
-        if got == 0:
-            raise SourceError.for_file(url, f"ends {len(view) - done} bytes early", "Index it anew.")
-        done += got
+def _is_plain(url: str) -> bool:
+    return is_local(url) and not url.endswith(".gz")
+
+
+def _too_short(url: str, missing: int) -> SourceError:
+    return SourceError.for_file(url, f"ends {missing} bytes early", "Index it anew.")

@@ -25,6 +25,7 @@ import xarray as xr
 from fresh_process import Cost, measured
 from photometry_plan import THREADS, Plan, open_plan
 
+from tasoc_kit.numerics.frame_pass import empty_tables
 from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.sky import fit_sky
@@ -141,15 +142,15 @@ def sky_cost(folder: Path, frames: int) -> tuple[float, float]:
     reader, good = open_frames(plan.cube), np.ones(frames, bool)
     costs = []
     for sky in (True, False):
-        streaming._measure_frames(reader, replace(made, sky=sky), range(1), good[:1])
+        settings = replace(made, sky=sky)
+        tables = empty_tables(frames, reader.shape, made.stars, made.cell, made.band)
+        streaming._measure_some(reader, settings, range(1), good[:1], tables)
         with measured() as cost:
-            for start in range(0, frames, streaming.FRAMES_PER_TASK):
-                part = range(start, min(start + streaming.FRAMES_PER_TASK, frames))
-                streaming._measure_frames(reader, replace(made, sky=sky), part, good[: len(part)])
+            streaming._measure_some(reader, settings, range(frames), good, tables)
         costs.append(cost.cpu)
-    tables = stream.compute()
+    stream = stream.compute()
     with measured() as cost:
-        fit_sky(tables, plan.reference, plan.quality)
+        fit_sky(stream, plan.reference, plan.quality)
     return (costs[0] + cost.cpu) / frames, costs[1] / frames
 
 

@@ -1,0 +1,98 @@
+"""Rows of stored images: from an open file into native float32, within compiled code.
+
+FITS keeps numbers in big-endian order. A few rows are read at a time and swapped while they are
+in the cache, so that whoever wants only some rows never waits for a whole frame in memory.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, types
+
+__all__ = ["Windows", "copy_rows", "read_window"]
+
+ROWS_AT_ONCE = 8
+"""Read and swapped at once: few enough to leave the cache to whoever works on the rows."""
+
+_pread = types.ExternalFunction("pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64))
+
+
+class Windows(NamedTuple):
+    """The same part of some frames, in open files or in memory."""
+
+    handle: np.ndarray
+    """int32 (frame) open file; −1 for a frame in memory."""
+    start: np.ndarray
+    """int64 (frame) byte of the first pixel of the first row that is wanted."""
+    stride: np.ndarray
+    """int64 (frame) pixels in a stored row."""
+    column: np.ndarray
+    """int64 (frame) first column that is wanted."""
+    held: np.ndarray
+    """float32 (frame, row, column) the frames in memory; of no frame where all are in files."""
+
+
+@njit(nogil=True, cache=True)
+def _swap(stored, column, out):
+    """Copy columns from ``column`` on of big-endian rows into ``out``; both uint32."""
+    low, high = np.uint32(0xFF00), np.uint32(0xFF0000)
+    for r in range(out.shape[0]):
+        # Slices, for an index that is a sum may be negative and would be tested for every pixel.
+        source, target = stored[r, column : column + out.shape[1]], out[r]
+        for c in range(target.size):
+            x = source[c]
+            target[c] = (
+                (x >> np.uint32(24))
+                | ((x >> np.uint32(8)) & low)
+                | ((x << np.uint32(8)) & high)
+                | (x << np.uint32(24))
+            )
+
+
+@njit(nogil=True, cache=True)
+def read_window(handle, start, stride, column, out):
+    """
+    Read part of some rows that follow each other in a file.
+
+    Parameters
+    ----------
+    handle
+        The open file.
+    start
+        Byte of the first pixel of the first row.
+    stride
+        Pixels in a stored row.
+    column
+        First column that is wanted.
+    out
+        float32 (row, column), C-contiguous.
+
+    Returns
+    -------
+    False if the file did not give all bytes.
+    """
+    scratch = np.empty((ROWS_AT_ONCE, stride), np.uint32)
+    for top in range(0, out.shape[0], ROWS_AT_ONCE):
+        part = out[top : min(top + ROWS_AT_ONCE, out.shape[0])]
+        wanted, done = part.shape[0] * stride * 4, 0
+        while done < wanted:
+            place = start + top * stride * 4 + done
+            got = _pread(handle, scratch.ctypes.data + np.uintp(done), np.uintp(wanted - done), place)
+            if got <= 0:
+                return False
+            done += got
+        _swap(scratch, column, part.view(np.uint32))
+    return True
+
+
+@njit(nogil=True, cache=True)
+def copy_rows(windows, frame, top, out):
+    """Fill ``out`` (row, column) with rows from ``top`` on of one of the frames; False if it fails."""
+    if windows.handle[frame] < 0:
+        out[:] = windows.held[frame, top : top + out.shape[0]]
+        return True
+    stride = windows.stride[frame]
+    start = windows.start[frame] + top * stride * 4
+    return read_window(windows.handle[frame], start, stride, windows.column[frame], out)
