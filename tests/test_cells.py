@@ -8,7 +8,7 @@ from tasoc_kit.numerics.cells import measure_cells_numpy
 from tasoc_kit.numerics.frame_pass import AT_ONCE, empty_tables, measure_frames
 from tasoc_kit.numerics.patches import make_patches
 from tasoc_kit.numerics.runs import NO_RUNS, find_runs
-from tasoc_kit.numerics.stored_rows import Windows
+from tasoc_kit.sources.frame_files import Windows
 
 NOISE = (0.0215, 7.46e-4)
 

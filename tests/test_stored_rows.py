@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from tasoc_kit.numerics.stored_rows import ROWS_AT_ONCE, Windows, copy_rows, read_window
+from tasoc_kit.numerics.stored_rows import ROWS_AT_ONCE, copy_rows, read_window
+from tasoc_kit.sources.frame_files import Windows
 
 HEADER = 37
 

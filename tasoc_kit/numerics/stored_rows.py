@@ -6,32 +6,15 @@ in the cache, so that whoever wants only some rows never waits for a whole frame
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit, types
 
-__all__ = ["Windows", "copy_rows", "read_window"]
+__all__ = ["copy_rows", "read_window"]
 
 ROWS_AT_ONCE = 8
 """Read and swapped at once: few enough to leave the cache to whoever works on the rows."""
 
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64))
-
-
-class Windows(NamedTuple):
-    """The same part of some frames, in open files or in memory."""
-
-    handle: np.ndarray
-    """int32 (frame) open file; −1 for a frame in memory."""
-    start: np.ndarray
-    """int64 (frame) byte of the first pixel of the first row that is wanted."""
-    stride: np.ndarray
-    """int64 (frame) pixels in a stored row."""
-    column: np.ndarray
-    """int64 (frame) first column that is wanted."""
-    held: np.ndarray
-    """float32 (frame, row, column) the frames in memory; of no frame where all are in files."""
 
 
 @njit(nogil=True, cache=True)
@@ -89,7 +72,11 @@ def read_window(handle, start, stride, column, out):
 
 @njit(nogil=True, cache=True)
 def copy_rows(windows, frame, top, out):
-    """Fill ``out`` (row, column) with rows from ``top`` on of one of the frames; False if it fails."""
+    """
+    Fill ``out`` (row, column) with rows from ``top`` on of one frame; False if that fails.
+
+    ``windows`` is a :class:`tasoc_kit.sources.frame_files.Windows`.
+    """
     if windows.handle[frame] < 0:
         out[:] = windows.held[frame, top : top + out.shape[0]]
         return True

@@ -34,7 +34,7 @@ from tasoc_kit.step import Parameter, step
 
 __all__ = ["aperture_runs", "stream_blocks", "stream_frames"]
 
-FRAMES_PER_IMAGE = 16
+FRAMES_PER_SUM = 16
 """Frames whose sum a thread makes in single precision."""
 ROWS_AT_ONCE = 32
 BRIGHT_OVER_SKY = 1.0
@@ -195,10 +195,9 @@ def _make_plan(
 
 
 def _measure_some(
-    reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray, out: FrameTables
-) -> np.ndarray:
-    """Measure some frames in order, and return the sum of the good ones."""
-    image = np.zeros(reader.shape, np.float32)
+    reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray, out: FrameTables, image: np.ndarray
+) -> None:
+    """Measure some frames in order, and add the good ones to an image."""
     # Frames without a file that compiled code can read are held in memory, one at a time.
     at_once = len(frames) if all(map(reader.is_direct, frames)) else 1
     for start in range(0, len(frames), at_once):
@@ -210,7 +209,6 @@ def _measure_some(
             )  # fmt: skip
         if unread >= 0:
             raise reader.unread(frames[part][unread])
-    return image
 
 
 def _forget_empty(tables: FrameTables) -> None:
@@ -221,33 +219,31 @@ def _forget_empty(tables: FrameTables) -> None:
                 table[k] = 0 if name.endswith("used") else np.nan
 
 
-def _mean(images: list[np.ndarray], count: int) -> np.ndarray:
+def _mean(sums: np.ndarray, count: int) -> np.ndarray:
     """Return the mean of the frames whose sums are given; NaN if there are none."""
-    mean = np.empty_like(images[0])
+    mean = np.empty_like(sums[0])
     # Some rows at a time, so that the sums in double precision stay in the cache.
     for start in range(0, mean.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        total = images[0][rows].astype(np.float64)
-        for image in images[1:]:
-            total += image[rows]
-        mean[rows] = total / count if count else np.nan
+        mean[rows] = sums[:, rows].sum(axis=0, dtype=np.float64) / count if count else np.nan
     return mean
 
 
 def _measure_block(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
     """Read and measure one block of frames; the task that Dask runs."""
     tables = empty_tables(len(frames), reader.shape, plan.stars, plan.cell, plan.band)
+    sums = np.zeros((-(-len(frames) // FRAMES_PER_SUM), *reader.shape), np.float32)
 
-    def measure(start: int) -> np.ndarray:
-        part = slice(start, start + FRAMES_PER_IMAGE)
-        return _measure_some(reader, plan, frames[part], good[part], some_frames(tables, part))
+    def measure(k: int) -> None:
+        part = slice(k * FRAMES_PER_SUM, (k + 1) * FRAMES_PER_SUM)
+        _measure_some(reader, plan, frames[part], good[part], some_frames(tables, part), sums[k])
 
     with ThreadPoolExecutor(settings().threads, "frames") as threads:
-        images = list(threads.map(measure, range(0, len(frames), FRAMES_PER_IMAGE)))
+        list(threads.map(measure, range(len(sums))))
     _forget_empty(tables)
     count = int(good.sum())
     return tables._asdict() | {
-        "block_image": _mean(images, count)[None],
+        "block_image": _mean(sums, count)[None],
         "block_frames": np.asarray([count], np.int32),
     }
 

@@ -23,7 +23,6 @@ from xarray.core import indexing
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics import detector
-from tasoc_kit.numerics.stored_rows import Windows
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name
 from tasoc_kit.sources.ffi_index import (
@@ -34,7 +33,7 @@ from tasoc_kit.sources.ffi_index import (
     scan,
     select_unit,
 )
-from tasoc_kit.sources.frame_files import FrameFiles
+from tasoc_kit.sources.frame_files import FrameFiles, Windows
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = [

@@ -7,18 +7,33 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from tasoc_kit.errors import SourceError
-from tasoc_kit.numerics.stored_rows import read_window
 from tasoc_kit.sources.byte_source import is_local, local_path, open_bytes
 from tasoc_kit.sources.ffi_header import header_row
 
-__all__ = ["FrameFiles"]
+__all__ = ["FrameFiles", "Windows"]
 
 _STORED = np.dtype(">f4")
 _ITEM = _STORED.itemsize
+
+
+class Windows(NamedTuple):
+    """The same part of some frames, in open files or in memory."""
+
+    handle: np.ndarray
+    """int32 (frame) open file; −1 for a frame in memory."""
+    start: np.ndarray
+    """int64 (frame) byte of the first pixel of the first row that is wanted."""
+    stride: np.ndarray
+    """int64 (frame) pixels in a stored row."""
+    column: np.ndarray
+    """int64 (frame) first column that is wanted."""
+    held: np.ndarray
+    """float32 (frame, row, column) the frames in memory; of no frame where all are in files."""
 
 
 @dataclass
@@ -68,6 +83,9 @@ class FrameFiles:
         True if any pixel came from the file.
         """
         if self.is_direct(i, row, column, out.shape):
+            # numba takes half a second and 60 MB of everyone who only looks at an index.
+            from tasoc_kit.numerics.stored_rows import read_window
+
             with self.opened(i, row, out.shape[0]) as (handle, start, stride):
                 if not read_window(handle, start, stride, column, out):
                     raise SourceError.for_file(

@@ -156,7 +156,7 @@ class Bench:
 
     def background(self, wanted: set[str]) -> dict[str, float]:
         """Compare the sky of a frame with Background2D."""
-        folder, n, ours, theirs = self.planned, min(16, self.frames), [], []
+        folder, n, ours, theirs = self.planned, min(64, self.frames), [], []
         for turn in range(TURNS):
             with_sky, without = fresh(sky_cost, folder, n)
             ours.append(with_sky - without)

@@ -144,9 +144,10 @@ def sky_cost(folder: Path, frames: int) -> tuple[float, float]:
     for sky in (True, False):
         settings = replace(made, sky=sky)
         tables = empty_tables(frames, reader.shape, made.stars, made.cell, made.band)
-        streaming._measure_some(reader, settings, range(1), good[:1], tables)
+        image = np.zeros(reader.shape, np.float32)
+        streaming._measure_some(reader, settings, range(1), good[:1], tables, image)
         with measured() as cost:
-            streaming._measure_some(reader, settings, range(frames), good, tables)
+            streaming._measure_some(reader, settings, range(frames), good, tables, image)
         costs.append(cost.cpu)
     stream = stream.compute()
     with measured() as cost:
