@@ -82,14 +82,20 @@ def _add(frame, image):
 
 
 @njit(nogil=True, cache=True)
-def _fill_stars(sums, star, aperture_sum, moment_row, moment_column):
-    """Give every star with an aperture its sum and moments, and all others NaN."""
-    aperture_sum[:] = np.nan
-    moment_row[:] = np.nan
-    moment_column[:] = np.nan
+def _hand_over(sums, star, aperture_sum, moment_row, moment_column):
+    """Give every star with an aperture its sum and moments, and leave zeros for the next frame."""
     for k in range(star.size):
         s = np.uintp(star[k])
         aperture_sum[s], moment_row[s], moment_column[s] = sums[k, 0], sums[k, 1], sums[k, 2]
+        sums[k, 0], sums[k, 1], sums[k, 2] = 0.0, 0.0, 0.0
+
+
+@njit(nogil=True, cache=True)
+def _without_aperture(stars, star):
+    """Return the stars that none of the apertures belongs to."""
+    dark = np.ones(stars, np.bool_)
+    dark[star] = False
+    return np.flatnonzero(dark)
 
 
 @njit(nogil=True, cache=True)
@@ -131,12 +137,13 @@ def measure_frames(windows, template, strap, noise, clip, cell, band, patches, o
     straps = np.flatnonzero(strap)
     work = np.empty((4, columns), np.float32)
     total, count = np.zeros((AT_ONCE, columns)), np.zeros((AT_ONCE, columns))
-    sums = np.empty((AT_ONCE, patches.star.size, 3))
+    dark = _without_aperture(out.aperture_sum.shape[1], patches.star)
+    # Patches are summed in double precision; between them single is enough, as it is for the result.
+    sums = np.zeros((AT_ONCE, patches.star.size, 3), np.float32)
     # Whole vectors are loaded from every place, so memory goes on behind the last pixel.
     pixels = np.zeros(cell * columns + LANES, np.float32)
     for start in range(0, frames, AT_ONCE):
         stop = min(start + AT_ONCE, frames)
-        sums[:] = 0.0
         for i in range(out.cells.shape[1]):
             r0, r1 = i * cell, min((i + 1) * cell, rows)
             b = r0 // band
@@ -160,7 +167,8 @@ def measure_frames(windows, template, strap, noise, clip, cell, band, patches, o
                 out.finite_pixels[t] += finite
                 out.zero_pixels[t] += zeros
         for t in range(start, stop):
-            _fill_stars(
-                sums[t - start], patches.star, out.aperture_sum[t], out.moment_row[t], out.moment_column[t]
-            )
+            stars = out.aperture_sum[t], out.moment_row[t], out.moment_column[t]
+            _hand_over(sums[t - start], patches.star, stars[0], stars[1], stars[2])
+            for s in dark:
+                stars[0][s], stars[1][s], stars[2][s] = np.nan, np.nan, np.nan
     return -1

@@ -92,9 +92,9 @@ def make_patches(runs: Runs, cell: int, rows: int) -> Patches:
 @njit(nogil=True, cache=True)
 def _piece(runs, first, end, cell):
     """Return the end of the runs that share a row of cells with ``first``, and the columns they span."""
-    band, k = runs.row[first] // cell, first
+    behind, k = (runs.row[first] // cell + 1) * cell, first
     low, high = runs.first[first], runs.stop[first]
-    while k < end and runs.row[k] // cell == band:
+    while k < end and runs.row[k] < behind:
         low, high = min(low, runs.first[k]), max(high, runs.stop[k])
         k += 1
     return k, low, high
@@ -122,9 +122,12 @@ def _cut(runs, stars, cell):
             following, low, high = _piece(runs, k, end, cell)
             top, tall = runs.row[k], runs.row[following - 1] - runs.row[k] + 1
             for run in range(k, following):
-                for c in range(runs.first[run], runs.stop[run]):
-                    patch, bit = divmod(c - low, LANES)
-                    lit[line + patch * tall + runs.row[run] - top] |= np.uint8(1 << bit)
+                first, behind = np.uint32(runs.first[run] - low), np.uint32(runs.stop[run] - low)
+                place = line + runs.row[run] - top
+                for patch in range(first // LANES, (behind + LANES - 1) // LANES):
+                    start = patch * LANES
+                    bits_set = (1 << min(behind - start, LANES)) - (1 << max(first, start) - start)
+                    lit[place + patch * tall] |= np.uint8(bits_set)
             for patch in range((high - low + LANES - 1) // LANES):
                 band[p], row[p], column[p], height[p] = top // cell, top, low + patch * LANES, tall
                 aperture[p], bits[p] = a, line
@@ -201,7 +204,7 @@ def add_patches(frame, patches, band, sums):
     band
         Which row of cells.
     sums
-        float64 (aperture, 3), added to.
+        float (aperture, 3), added to.
     """
     # Taken out of their tuple once: a loop that does so again pays for it in every turn.
     start, rows, columns, heights, row_offset, column_offset, aperture, bits, lit, _ = patches
