@@ -270,6 +270,7 @@ def test_a_listing_opens_within_300_mb(shared_data):
     code = (
         "import sys; from tasoc_kit.sources.ffi import open_ffi;"
         "cube = open_ffi(sys.argv[1], camera=1, ccd=2); assert cube.sizes['time'] == 1245;"
+        "assert 'numba' not in sys.modules;"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     done = subprocess.run(

@@ -1,5 +1,8 @@
 """Claims about light curves, held against the truth of a simulated sector."""
 
+import os
+import shutil
+
 import dask
 import dask.array as da
 import numpy as np
@@ -7,15 +10,16 @@ import pytest
 import xarray as xr
 from sector import make_products
 
-from tasoc_kit.errors import StepInputError
+from tasoc_kit.errors import SourceError, StepInputError
 from tasoc_kit.numerics.statistics import point_to_point
+from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.quality import good_cadences, make_quality
 from tasoc_kit.photometry.sky import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.ffi import open_frames, science
 from tasoc_kit.vocabulary import ApertureFlag, KitQuality
 
 
@@ -128,6 +132,23 @@ def test_every_frame_is_read_once(sector, monkeypatch):
     with dask.config.set(scheduler="threads"):
         stream.compute()
     assert readers[0].count == sector.cube.sizes["time"]
+
+
+def test_a_file_cut_while_it_is_read_is_an_error_with_its_name(sector, tmp_path, monkeypatch):
+    for name in sector.cube["file"].values[:6]:
+        shutil.copy(name, tmp_path)
+    cube = science(open_cube(tmp_path))
+    victim = str(cube["file"].values[4])
+    measure = streaming.measure_frames
+
+    def cut_and_measure(*arguments):
+        os.truncate(victim, 9000)
+        return measure(*arguments)
+
+    monkeypatch.setattr(streaming, "measure_frames", cut_and_measure)
+    stream = stream_frames(cube, sector.reference, sector.apertures, make_quality(cube))
+    with pytest.raises(SourceError, match=f"{os.path.basename(victim)}.*cannot be read to its end"):
+        stream.compute()
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])

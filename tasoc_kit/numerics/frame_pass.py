@@ -106,7 +106,7 @@ def measure_frames(windows, template, strap, noise, clip, cell, band, patches, o
     Parameters
     ----------
     windows
-        The frames, float32, electron/s; NaN where there is no value.
+        The frames (:class:`tasoc_kit.sources.frame_files.Windows`), electron/s; NaN where there is no value.
     template
         float32 (rows, columns): star image plus its sky; NaN marks pixels that are no sky.
     strap

@@ -33,7 +33,7 @@ from tasoc_kit.sources.ffi_index import (
     scan,
     select_unit,
 )
-from tasoc_kit.sources.frame_files import FrameFiles, Windows
+from tasoc_kit.sources.frame_files import FrameFiles, Windows, unread
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = [
@@ -393,9 +393,8 @@ class FrameReader:
             yield Windows(handle, *places, held)
 
     def unread(self, i: int) -> SourceError:
-        """Return the error for frame ``i``, whose file was open and yet did not give its bytes."""
-        url = str(self.cube["file"].values[i])
-        return SourceError.for_file(url, "cannot be read to its end", "Check the disk, or fetch it again.")
+        """Return the error for frame ``i``, whose window was open and yet did not give its bytes."""
+        return unread(str(self.cube["file"].values[i]))
 
     def read_err(self, i: int, out: np.ndarray) -> None:
         """Fill ``out`` with the uncertainty of frame ``i``; NaN where there is none."""

@@ -15,7 +15,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import is_local, local_path, open_bytes
 from tasoc_kit.sources.ffi_header import header_row
 
-__all__ = ["FrameFiles", "Windows"]
+__all__ = ["FrameFiles", "Windows", "unread"]
 
 _STORED = np.dtype(">f4")
 _ITEM = _STORED.itemsize
@@ -88,9 +88,7 @@ class FrameFiles:
 
             with self.opened(i, row, out.shape[0]) as (handle, start, stride):
                 if not read_window(handle, start, stride, column, out):
-                    raise SourceError.for_file(
-                        str(self.urls[i]), "cannot be read to its end", "Check the disk."
-                    )
+                    raise unread(str(self.urls[i]))
             return True
         offset, rows, columns = self.place(i)
         height = min(out.shape[0], rows - row)
@@ -148,6 +146,11 @@ class FrameFiles:
             os.posix_fadvise(handle, offset, rows * columns * _ITEM, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(handle)
+
+
+def unread(url: str) -> SourceError:
+    """Return the error for a file that was open and yet did not give its bytes."""
+    return SourceError.for_file(url, "cannot be read to its end", "Check the disk, or fetch it again.")
 
 
 def _is_plain(url: str) -> bool:
