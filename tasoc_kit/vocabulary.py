@@ -18,6 +18,7 @@ __all__ = [
     "VARIABLES",
     "ApertureFlag",
     "KitQuality",
+    "Method",
     "Status",
     "TessQuality",
     "Variable",
@@ -109,6 +110,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("pixel_row", ("aperture_pixel",), "int16", "pix", "row of an aperture pixel"),
     ("pixel_column", ("aperture_pixel",), "int16", "pix", "column of an aperture pixel"),
     ("status", _S, "int8", "", "what became of the star: 1 OK, 2 ERROR, 3 WARNING, 5 SKIPPED"),
+    ("method", _S, "int8", "", "photometry that serves the star best: 1 aperture, 2 PSF, 3 halo"),
     ("aperture_flags", _S, "int32", "", "bits that say how the aperture was made"),
     ("contamination", _S, "float32", "", "share of the catalogue flux in the aperture from other stars"),
     ("skipped_by", _S, "int32", "", "index of the star whose aperture holds this one; −1 where none does"),
@@ -201,6 +203,15 @@ class Status(IntEnum):
     WARNING = 3
     ABORT = 4
     SKIPPED = 5
+
+
+class Method(IntEnum):
+    """The photometry that serves a star best."""
+
+    NONE = 0
+    APERTURE = 1
+    PSF = 2
+    HALO = 3
 
 
 class ApertureFlag(IntFlag):
