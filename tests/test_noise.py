@@ -30,3 +30,13 @@ def test_a_systematic_floor_limits_the_brightest_stars():
 def test_an_aperture_never_has_fewer_than_four_pixels():
     assert aperture_pixels(np.array([20.0]))[0] == 4
     assert aperture_pixels(np.array([9.20]))[0] == 61
+
+
+def test_a_measured_aperture_and_sky_take_the_place_of_typical_ones():
+    tmag, seconds = np.array([12.0, 12.0]), 2851.2
+    pixels, sky = np.array([9, 36]), np.array([1000.0, 4000.0])
+    noise = expected_noise(tmag, seconds=seconds, pixels=pixels, sky=sky)
+    electrons = 10 ** (-0.4 * (12.0 - 20.451)) * seconds
+    np.testing.assert_allclose(noise.read, 1e6 * 10 * np.sqrt(seconds / 2 * pixels) / electrons)
+    np.testing.assert_allclose(noise.zodiacal, 1e6 * np.sqrt(sky * seconds) / electrons)
+    assert expected_noise(tmag, pixels=pixels, sky=-sky).zodiacal.max() == 0

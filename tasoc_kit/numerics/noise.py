@@ -48,7 +48,13 @@ def aperture_pixels(tmag: np.ndarray) -> np.ndarray:
 
 
 def expected_noise(
-    tmag: np.ndarray, *, seconds: float = 3600.0, ecliptic_latitude: float = 45.0, systematic: float = 5.0
+    tmag: np.ndarray,
+    *,
+    seconds: float = 3600.0,
+    ecliptic_latitude: float = 45.0,
+    systematic: float = 5.0,
+    pixels: np.ndarray | None = None,
+    sky: np.ndarray | None = None,
 ) -> ExpectedNoise:
     """
     Return the noise that TASOC's model expects.
@@ -63,15 +69,23 @@ def expected_noise(
         Degrees; sets the brightness of the zodiacal light.
     systematic
         Floor in ppm at one hour.
+    pixels
+        Pixels of each star's aperture; by default those typical of its magnitude.
+    sky
+        Sky in each star's aperture, electron/s, whose photon noise takes the place of the zodiacal
+        light of the model.
     """
     tmag = np.asarray(tmag, dtype=float)
     electrons = 10.0 ** (-0.4 * (tmag - ZERO_POINT)) * seconds
     reads = seconds / READ_SECONDS
-    zodiacal = 10.0 + 6.0 * (abs(ecliptic_latitude) / 90.0 - 1.0) ** 2
-    per_pixel = np.sqrt(reads * aperture_pixels(tmag)) * 1e6 / electrons
+    per_pixel = np.sqrt(reads * (aperture_pixels(tmag) if pixels is None else pixels)) * 1e6 / electrons
+    if sky is None:
+        zodiacal = (10.0 + 6.0 * (abs(ecliptic_latitude) / 90.0 - 1.0) ** 2) * per_pixel
+    else:
+        zodiacal = np.sqrt(np.maximum(sky, 0.0) * seconds) * 1e6 / electrons
     return ExpectedNoise(
         shot=1e6 / np.sqrt(electrons),
-        zodiacal=zodiacal * per_pixel,
+        zodiacal=zodiacal,
         read=READ_NOISE * per_pixel,
         systematic=np.full(tmag.shape, systematic / np.sqrt(seconds / 3600.0)),
     )
