@@ -8,24 +8,36 @@ from tasoc_kit.numerics.cells import measure_cells_numpy
 from tasoc_kit.numerics.frame_pass import AT_ONCE, empty_tables, measure_frames
 from tasoc_kit.numerics.patches import make_patches
 from tasoc_kit.numerics.runs import NO_RUNS, find_runs
+from tasoc_kit.numerics.stamps import make_stamps
 from tasoc_kit.sources.frame_files import Windows
 
 NOISE = (0.0215, 7.46e-4)
 
 
 def measure_all(
-    frames, template, strap=None, apertures=NO_RUNS, stars=0, clip=6.5, cell=16, band=128, noise=NOISE
+    frames,
+    template,
+    strap=None,
+    apertures=NO_RUNS,
+    stars=0,
+    clip=6.5,
+    cell=16,
+    band=128,
+    noise=NOISE,
+    stamps=((), ()),
 ):
     """Measure frames that are in memory; return the tables and the sum of the frames."""
     strap = np.zeros(template.shape[1], bool) if strap is None else strap
-    tables = empty_tables(len(frames), template.shape, stars, cell, band)
+    tables = empty_tables(len(frames), template.shape, stars, cell, band, len(stamps[0]))
     image = np.zeros(template.shape, np.float32)
     windows = Windows(
         np.full(len(frames), -1, np.int32), *np.zeros((3, len(frames)), np.int64), np.float32(frames)
     )
     unread = measure_frames(
         windows, template.astype(np.float32), strap, noise, clip, cell, band,
-        make_patches(apertures, cell, len(template)), tables, image, np.ones(len(frames), bool), True,
+        make_patches(apertures, cell, len(template)),
+        make_stamps(*np.array(stamps, np.int64), cell, len(template)),
+        tables, image, np.ones(len(frames), bool), True,
     )  # fmt: skip
     assert unread == -1
     return tables, image

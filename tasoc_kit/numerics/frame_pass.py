@@ -1,4 +1,4 @@
-"""One pass over the pixels of some frames: sky cells, column cells, aperture sums, sum image.
+"""One pass over the pixels of some frames: sky cells, column cells, aperture sums, stamps, sum image.
 
 A few frames at once, row of cells by row of cells: a frame's rows are read, swapped and measured
 while they are in the cache, and so are the template and the sum image, which these frames share.
@@ -14,6 +14,7 @@ from numba import njit
 
 from tasoc_kit.numerics.cells import add_columns, fill_columns, measure_cells
 from tasoc_kit.numerics.patches import LANES, add_patches
+from tasoc_kit.numerics.stamps import copy_stamps
 from tasoc_kit.numerics.stored_rows import copy_rows
 
 __all__ = ["FrameTables", "empty_tables", "measure_frames", "some_frames"]
@@ -34,11 +35,14 @@ class FrameTables(NamedTuple):
     aperture_sum: np.ndarray
     moment_row: np.ndarray
     moment_column: np.ndarray
+    stamp_flux: np.ndarray
     finite_pixels: np.ndarray
     zero_pixels: np.ndarray
 
 
-def empty_tables(frames: int, shape: tuple[int, int], stars: int, cell: int, band: int) -> FrameTables:
+def empty_tables(
+    frames: int, shape: tuple[int, int], stars: int, cell: int, band: int, stamp_pixels: int = 0
+) -> FrameTables:
     """Return tables for a number of frames of ``shape`` (rows, columns), to be filled."""
     cell_rows, cell_columns = -(-shape[0] // cell), -(-shape[1] // cell)
     bands = -(-shape[0] // band)
@@ -49,6 +53,7 @@ def empty_tables(frames: int, shape: tuple[int, int], stars: int, cell: int, ban
         np.full((frames, bands, shape[1]), np.nan, np.float32),
         np.zeros((frames, bands, shape[1]), np.uint16),
         *(np.empty((frames, stars), np.float32) for _ in range(3)),
+        np.empty((frames, stamp_pixels), np.float32),
         np.zeros(frames, np.int32),
         np.zeros(frames, np.int32),
     )
@@ -99,7 +104,9 @@ def _without_aperture(stars, star):
 
 
 @njit(nogil=True, cache=True)
-def measure_frames(windows, template, strap, noise, clip, cell, band, patches, out, image, added, sky):
+def measure_frames(
+    windows, template, strap, noise, clip, cell, band, patches, stamps, out, image, added, sky
+):
     """
     Measure some frames in one pass over their pixels.
 
@@ -119,6 +126,8 @@ def measure_frames(windows, template, strap, noise, clip, cell, band, patches, o
         Size of a cell, and rows in a band of column cells (a multiple of ``cell``).
     patches
         The apertures; stars without one are NaN.
+    stamps
+        Pixels that are kept as they are.
     out
         :class:`FrameTables` of as many frames.
     image
@@ -161,6 +170,7 @@ def measure_frames(windows, template, strap, noise, clip, cell, band, patches, o
                     if r1 == rows or r1 % band == 0:
                         fill_columns(total[k], count[k], out.column_cells[t, b], out.column_used[t, b])
                 add_patches(frame, patches, i, sums[k])
+                copy_stamps(frame, stamps, i, out.stamp_flux[t])
                 if added[t]:
                     _add(frame, image[r0:r1])
                 finite, zeros = _census(frame)

@@ -1,8 +1,9 @@
 """The one pass over the pixels: every frame is read once and leaves small tables behind.
 
 A frame is compared with the reference. What stays are the sky cells, the column cells, the
-raw sums and first moments of every aperture, and the mean image of each block of frames. All
-that follows (the sky, its smoothing, errors, light curves) is algebra on these tables.
+raw sums and first moments of every aperture, the pixels about the stars that halo photometry
+serves, and the mean image of each block of frames. All that follows (the sky, its smoothing,
+errors, light curves) is algebra on these tables.
 
 The result is lazy: one Dask chunk holds one block of frames, made by threads that take a few
 frames each. Each adds its frames in order, and what they add is added in order, so the bits do not
@@ -28,15 +29,19 @@ from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.frame_pass import FrameTables, empty_tables, measure_frames, some_frames
 from tasoc_kit.numerics.patches import Patches, make_patches
 from tasoc_kit.numerics.runs import Runs, find_runs
+from tasoc_kit.numerics.stamps import Stamps, find_stamps, make_stamps
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
+from tasoc_kit.vocabulary import Method
 
 __all__ = ["aperture_runs", "stream_blocks", "stream_frames"]
 
 FRAMES_PER_SUM = 16
 """Frames whose sum a thread makes in single precision."""
 ROWS_AT_ONCE = 32
+HALO_RADIUS = 20.0
+"""Pixels about a halo star that are kept (TASOC)."""
 BRIGHT_OVER_SKY = 1.0
 """A pixel is no sky where the stars alone bring more variance than this times the sky's."""
 
@@ -49,6 +54,7 @@ _DIMS = {
     "aperture_sum": ("time", "star"),
     "moment_row": ("time", "star"),
     "moment_column": ("time", "star"),
+    "stamp_flux": ("time", "stamp_pixel"),
     "finite_pixels": ("time",),
     "zero_pixels": ("time",),
     "block_image": ("block", "row", "column"),
@@ -64,15 +70,21 @@ class _Plan:
     strap: np.ndarray
     noise: tuple[float, float]
     patches: Patches
+    stamps: Stamps
     stars: int
     clip: float
     cell: int
     band: int
     sky: bool
 
+    def empty(self, frames: int) -> FrameTables:
+        """Return tables for a number of frames, to be filled."""
+        pixels = self.stamps.place.size
+        return empty_tables(frames, self.template.shape, self.stars, self.cell, self.band, pixels)
+
 
 @step(
-    version=3,
+    version=4,
     product="stream",
     needs={
         "cube": ("flux",),
@@ -80,7 +92,7 @@ class _Plan:
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "quality": ("quality", "frame_quality"),
     },
-    gives=("cells", "column_cells", "aperture_sum", "block_image"),
+    gives=("cells", "column_cells", "aperture_sum", "stamp_flux", "block_image"),
     libraries=("numpy", "numba"),
 )
 def stream_frames(
@@ -95,7 +107,7 @@ def stream_frames(
     block: Annotated[int, Parameter("cadences stored together", ge=8)] = 64,
 ) -> xr.Dataset:
     """
-    Read every frame once and keep sky cells, column cells, aperture sums and block images.
+    Read every frame once and keep sky cells, column cells, aperture sums, stamps and block images.
 
     Parameters
     ----------
@@ -104,7 +116,7 @@ def stream_frames(
     reference
         Star image, its sky and the noise model.
     apertures
-        Pixels of every star.
+        Pixels of every star; the stars whose ``method`` is HALO leave stamps too.
     quality
         Bits of every cadence; only good ones enter the block images.
     clip
@@ -131,13 +143,35 @@ def stream_frames(
             f"stream_frames: frames of {reader.shape} pixels, reference of {reference['reference'].shape}; "
             "expected the same rows and columns. Make the reference from this cube."
         )
-    plan = _make_plan(cube, reference, apertures, clip, cell, band)
+    stamps = _halo_stamps(cube, apertures)
+    plan = _make_plan(cube, reference, apertures, stamps, clip, cell, band)
     variables = _blocks(reader, plan, good_cadences(quality), block)
     return xr.Dataset(
         variables,
         coords={name: cube[name].variable for name in ("time", "cadenceno", "row", "column")}
-        | {"tic": apertures["tic"].variable},
+        | {"tic": apertures["tic"].variable}
+        | {name: stamps[name].variable for name in stamps},
         attrs={"cell": cell, "band": band * cell, "block": block, "clip": clip},
+    )
+
+
+def _halo_stamps(cube: xr.Dataset, apertures: xr.Dataset) -> xr.Dataset:
+    """Return star, row and column (stamp_pixel) of the pixels about the halo stars; maybe none."""
+    halo = np.zeros(0, int)
+    if "method" in apertures.variables:
+        halo = np.flatnonzero(apertures["method"].values == Method.HALO)
+    origin = [int(cube[axis].values[0]) for axis in ("row", "column")]
+    place = (
+        apertures[f"star_{axis}"].values[halo] - low
+        for axis, low in zip(("row", "column"), origin, strict=True)
+    )
+    star, row, column = find_stamps(*place, HALO_RADIUS, (cube.sizes["row"], cube.sizes["column"]))
+    return xr.Dataset(
+        {
+            "stamp_star": ("stamp_pixel", halo[star].astype(np.int32)),
+            "stamp_row": ("stamp_pixel", (row + origin[0]).astype(np.int16)),
+            "stamp_column": ("stamp_pixel", (column + origin[1]).astype(np.int16)),
+        }
     )
 
 
@@ -177,7 +211,13 @@ def stream_blocks(stream: xr.Dataset, names: Iterable[str]) -> Iterator[dict[str
 
 
 def _make_plan(
-    cube: xr.Dataset, reference: xr.Dataset, apertures: xr.Dataset, clip: float, cell: int, band: int
+    cube: xr.Dataset,
+    reference: xr.Dataset,
+    apertures: xr.Dataset,
+    stamps: xr.Dataset,
+    clip: float,
+    cell: int,
+    band: int,
 ) -> _Plan:
     rows, columns = cube["row"].values, cube["column"].values
     star, sky = reference["reference"].values, reference["reference_sky"].values
@@ -191,7 +231,15 @@ def _make_plan(
     if strap.all():
         strap[:] = False
     patches = make_patches(aperture_runs(apertures, rows, columns), cell, rows.size)
-    return _Plan(template, strap, noise, patches, apertures.sizes["star"], clip, cell, band * cell, True)
+    kept = make_stamps(
+        stamps["stamp_row"].values.astype(np.int64) - rows[0],
+        stamps["stamp_column"].values.astype(np.int64) - columns[0],
+        cell,
+        rows.size,
+    )
+    return _Plan(
+        template, strap, noise, patches, kept, apertures.sizes["star"], clip, cell, band * cell, True
+    )
 
 
 def _measure_some(
@@ -205,7 +253,7 @@ def _measure_some(
         with reader.windows(frames[part]) as windows:
             unread = measure_frames(
                 windows, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
-                plan.patches, some_frames(out, part), image, good[part], plan.sky,
+                plan.patches, plan.stamps, some_frames(out, part), image, good[part], plan.sky,
             )  # fmt: skip
         if unread >= 0:
             raise reader.unread(frames[part][unread])
@@ -231,7 +279,7 @@ def _mean(sums: np.ndarray, count: int) -> np.ndarray:
 
 def _measure_block(reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray) -> dict[str, Any]:
     """Read and measure one block of frames; the task that Dask runs."""
-    tables = empty_tables(len(frames), reader.shape, plan.stars, plan.cell, plan.band)
+    tables = plan.empty(len(frames))
     sums = np.zeros((-(-len(frames) // FRAMES_PER_SUM), *reader.shape), np.float32)
 
     def measure(k: int) -> None:
@@ -253,7 +301,7 @@ def _blocks(
 ) -> dict[str, tuple[tuple[str, ...], da.Array]]:
     """Return every table as a lazy array with one chunk a block of frames."""
     measure, shared = dask.delayed(_measure_block), dask.delayed((reader, plan), traverse=False)
-    one = empty_tables(1, reader.shape, plan.stars, plan.cell, plan.band)
+    one = plan.empty(1)
     per_frame = {name: (table.shape[1:], table.dtype) for name, table in one._asdict().items()}
     per_block = {"block_image": (reader.shape, np.float32), "block_frames": ((), np.int32)}
     pieces: dict[str, list[da.Array]] = {name: [] for name in (*per_frame, *per_block)}

@@ -25,7 +25,6 @@ import xarray as xr
 from fresh_process import Cost, measured
 from photometry_plan import THREADS, Plan, open_plan
 
-from tasoc_kit.numerics.frame_pass import empty_tables
 from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.sky import fit_sky
@@ -138,12 +137,13 @@ def sky_cost(folder: Path, frames: int) -> tuple[float, float]:
     plan = open_plan(folder, frames)
     stream = stream_frames(plan.cube, plan.reference, plan.apertures, plan.quality)
     settings = stream.attrs["clip"], stream.attrs["cell"], stream.attrs["band"] // stream.attrs["cell"]
-    made = streaming._make_plan(plan.cube, plan.reference, plan.apertures, *settings)
+    stamps = streaming._halo_stamps(plan.cube, plan.apertures)
+    made = streaming._make_plan(plan.cube, plan.reference, plan.apertures, stamps, *settings)
     reader, good = open_frames(plan.cube), np.ones(frames, bool)
     costs = []
     for sky in (True, False):
         settings = replace(made, sky=sky)
-        tables = empty_tables(frames, reader.shape, made.stars, made.cell, made.band)
+        tables = made.empty(frames)
         image = np.zeros(reader.shape, np.float32)
         streaming._measure_some(reader, settings, range(1), good[:1], tables, image)
         with measured() as cost:
