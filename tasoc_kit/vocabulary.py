@@ -52,6 +52,7 @@ DIMENSIONS: dict[str, str] = {
     "coefficient": "coefficients of the sky model of one frame",
     "plan_frame": "frames that the reference was made from",
     "axis": "row, then column",
+    "xyz": "x, y and z of the ICRS",
     "term": "terms of a low-order expansion",
 }
 
@@ -69,6 +70,13 @@ VARIABLES: dict[str, Variable] = _table(
     ("time_start", _T, "float64", "d", "start of the exposure, BTJD"),
     ("time_stop", _T, "float64", "d", "end of the exposure, BTJD"),
     ("timecorr", _T, "float64", "d", "barycentric correction at the CCD centre"),
+    (
+        "spacecraft_position",
+        ("time", "xyz"),
+        "float64",
+        "km",
+        "place of the spacecraft from the barycentre of the Solar System, ICRS",
+    ),
     ("cadenceno", _T, "int32", "", "cadence number"),
     ("quality", _T, "int32", "", "TESS quality bits of the frame"),
     ("frame_quality", _T, "int32", "", "tasoc_kit quality bits of the frame"),

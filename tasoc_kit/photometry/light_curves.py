@@ -30,6 +30,8 @@ __all__ = ["make_light_curves"]
 
 MOTION = ("motion_row", "motion_column")
 _SUMS = ("aperture_sum", "moment_row", "moment_column")
+_CADENCE = ("quality", "timecorr", "spacecraft_position")
+_TOLD = ("spacecraft", "star_time_err")
 _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
 
@@ -112,10 +114,11 @@ def make_light_curves(
             pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), float))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
-    parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, ("quality",)))
+    parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, _CADENCE))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
-    return xr.Dataset(variables, coords=coords, attrs={"block": size})
+    told = {name: quality.attrs[name] for name in _TOLD if name in quality.attrs}
+    return xr.Dataset(variables, coords=coords, attrs=told | {"block": size})
 
 
 def _lazy(variable: xr.DataArray, part: slice) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.photometry.spacecraft import locate_spacecraft
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
 
@@ -25,13 +26,15 @@ HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 
 
 @step(
-    version=1,
+    version=2,
     product="quality",
     needs={"cube": ("time", "cadenceno", "quality")},
-    gives=("quality", "frame_quality"),
+    gives=("quality", "frame_quality", "timecorr", "spacecraft_position"),
+    libraries=("numpy", "scipy", "pyerfa"),
 )
 def make_quality(
     cube: xr.Dataset,
+    ephemeris: xr.Dataset | None = None,
     *,
     manual_excludes: Annotated[
         bool, Parameter("flag the cadences known to be spoiled over the whole frame")
@@ -44,17 +47,21 @@ def make_quality(
     ----------
     cube
         Frames of one CCD; only its cadence table is read.
+    ephemeris
+        Where the spacecraft was; without it star times are less exact (see ``spacecraft``).
     manual_excludes
         Flag the cadences known to be spoiled over the whole frame.
 
     Returns
     -------
-    ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours.
+    ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours;
+    ``spacecraft_position`` (time, xyz), from which :func:`~tasoc_kit.photometry.spacecraft.star_time`
+    makes the times of a star.
 
     Raises
     ------
     StepInputError
-        If the cube has no frame.
+        If the cube has no frame, or the ephemeris is not that of TESS in this sector.
     """
     if cube.sizes["time"] == 0:
         raise StepInputError(
@@ -71,12 +78,16 @@ def make_quality(
             ours[lost] |= KitQuality.NO_WCS
     if manual_excludes:
         ours[_excluded(cube)] |= KitQuality.MANUAL_EXCLUDE
+    position, source = locate_spacecraft(cube, ephemeris)
     coords = {name: cube[name].variable for name in ("time", "cadenceno")}
+    timecorr = cube["timecorr"].values if "timecorr" in cube.variables else np.zeros(cube.sizes["time"])
     variables = {
         "quality": ("time", cube["quality"].values.astype(np.int32)),
         "frame_quality": ("time", ours.astype(np.int32)),
+        "timecorr": ("time", timecorr),
+        "spacecraft_position": (("time", "xyz"), position),
     }
-    return xr.Dataset(variables, coords=coords)
+    return xr.Dataset(variables, coords=coords, attrs=source)
 
 
 def _excluded(cube: xr.Dataset) -> np.ndarray:

@@ -6,8 +6,6 @@ inputs are those made with the default settings, and the ones that are not there
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,7 +18,8 @@ import xarray as xr
 from tasoc_kit import catalog, store
 from tasoc_kit.pipeline.places import SCHEDULER
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
-from tasoc_kit.provenance import raw_id, raw_record
+from tasoc_kit.pipeline.side_tables import read_side_table
+from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.star_catalog import read_stars
 
@@ -46,13 +45,7 @@ def open_catalogue(catalogue: str | None, cube: xr.Dataset) -> xr.Dataset | None
         return None
     date = float(cube["time"].mean()) if cube.sizes["time"] else None
     stars: xr.Dataset = read_stars(place, date)
-    content = hashlib.sha256()
-    for name in sorted(map(str, stars.variables)):
-        content.update(name.encode() + stars[name].values.tobytes())
-    files = [("stars", stars.sizes["star"], content.hexdigest())]
-    identity = raw_id(files)
-    lineage = {identity: raw_record(files)}
-    return stars.assign_attrs(provenance_id=identity, provenance=json.dumps(lineage, sort_keys=True))
+    return with_content_id(stars, "stars")
 
 
 def _beside(cube: xr.Dataset) -> str | None:
@@ -97,9 +90,10 @@ def open_inputs(
     catalogue: str | None = None,
     ids: Mapping[str, str] | None = None,
     pipeline: str = "photometry",
+    **side_tables: Any,
 ) -> SimpleNamespace:
     """
-    Open what a stage of a pipeline takes: the cube, products, the star catalogue.
+    Open what a stage of a pipeline takes: the cube, products, the star catalogue, side tables.
 
     Parameters
     ----------
@@ -116,6 +110,8 @@ def open_inputs(
         is missing of them is made first.
     pipeline
         Name of the pipeline in ``pipelines.yaml``.
+    **side_tables
+        Place of each further table that the stage takes, as ``ephemeris="tess.csv"``; None for none.
     """
     _join_cluster()
     found = load_pipelines()[pipeline]
@@ -130,6 +126,7 @@ def open_inputs(
         opened[name] = store.open_product(name, id=(ids or {})[name])
     if "catalogue?" in wanted.inputs:
         opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
+    opened |= {name: read_side_table(name, side_tables.get(name)) for name in wanted.side_tables}
     return SimpleNamespace(**opened)
 
 

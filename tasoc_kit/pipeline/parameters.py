@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from tasoc_kit.errors import NotebookError, suggest
 from tasoc_kit.pipeline.preload import leave_out
+from tasoc_kit.pipeline.side_tables import SIDE_TABLES
 from tasoc_kit.step import Step
 
 # Where it can, jsonschema builds a grammar of internet addresses for nbformat: seconds, for no notebook.
@@ -27,7 +28,7 @@ with leave_out("rfc3987_syntax"):
 
 __all__ = ["PLACE", "NotebookParameter", "check_against_step", "read_notebook", "read_parameters", "validate"]
 
-PLACE = ("cube", "sector", "camera", "ccd", "catalogue", "ids")
+PLACE = ("cube", "sector", "camera", "ccd", "catalogue", *SIDE_TABLES, "ids")
 """Parameters of a notebook that say where its input is; every other one is a setting of its step."""
 
 _TYPES: dict[str, Any] = {

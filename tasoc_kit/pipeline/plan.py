@@ -23,6 +23,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.parameters import PLACE, read_parameters
+from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import Record
 from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import Folder
@@ -54,7 +55,7 @@ class Stage(BaseModel):
     step: str = ""
     """``module:function`` of its step; empty for a page that makes no product."""
     inputs: tuple[str, ...]
-    """Names of what its step takes; ``catalogue?`` may be absent."""
+    """Names of what its step takes; those that end in ``?`` may be absent and are no products."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     cost: Cost = Cost()
 
@@ -79,7 +80,12 @@ class Stage(BaseModel):
     @property
     def products(self) -> tuple[str, ...]:
         """Inputs that other stages make."""
-        return tuple(name for name in self.inputs if name not in ("cube", "catalogue?"))
+        return tuple(name for name in self.inputs if name != "cube" and not name.endswith("?"))
+
+    @property
+    def side_tables(self) -> tuple[str, ...]:
+        """Tables that its settings may name."""
+        return tuple(name[:-1] for name in self.inputs if name.endswith("?") and name != "catalogue?")
 
 
 class Pipeline(BaseModel):
@@ -288,7 +294,9 @@ def _make_run(
     place = unit.place | {"catalogue": unit.catalogue, "ids": inputs}
     known = {name: value for name, value in place.items() if name in declared}
     parameters = check_notebook(stage.path, stage.parameters | dict(chosen) | known, step)
-    parents = [ids[name] for name in stage.inputs if ids[name]]
+    tables = [read_side_table(name, parameters.get(name)) for name in stage.side_tables]
+    parents = [ids[name] for name in stage.inputs if ids.get(name)]
+    parents += [str(table.attrs["provenance_id"]) for table in tables if table is not None]
     if step is None:
         record = _page_record(stage, parents, parameters)
     else:

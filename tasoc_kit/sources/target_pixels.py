@@ -222,10 +222,16 @@ def _attributes(table: _Table, row: int, column: int, step: float) -> dict[str, 
         "unreadable": 0,
         "excluded": 0,
         "background_subtracted": int(bool(table.value("BACKAPP", False))),
+        "time_place": "ccd" if _is_cutout(table) else "target",
         **_target(table),
         "provenance_id": identity,
         "provenance": json.dumps({identity: raw_record(files)}, sort_keys=True, separators=(",", ":")),
     }
+
+
+def _is_cutout(table: _Table) -> bool:
+    """Tell a cutout of FFIs, whose times are those of the CCD centre, from a target pixel file."""
+    return "astrocut" in str(table.value("CREATOR", "")).lower() or table.column("FFI_FILE") is not None
 
 
 def _sha256(table: _Table) -> str:

@@ -1,0 +1,25 @@
+"""Tables that a person names beside the frames, read into the inputs of a step.
+
+They enter the id of the product by their content, so the same table elsewhere is the same input.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import xarray as xr
+
+__all__ = ["SIDE_TABLES", "read_side_table"]
+
+SIDE_TABLES = {"ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris"}
+"""What reads each table, by the name of the input and of the notebook's parameter."""
+
+
+def read_side_table(name: str, place: Any) -> xr.Dataset | None:
+    """Return a table, or None where no place is given."""
+    if not place:
+        return None
+    module, _, function = SIDE_TABLES[name].partition(":")
+    table: xr.Dataset = getattr(importlib.import_module(module), function)(place)
+    return table
