@@ -9,32 +9,27 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
 from tasoc_kit import __version__
+from tasoc_kit.commands import targets
+from tasoc_kit.commands.options import OPTIONS
 from tasoc_kit.errors import NotebookError, TasocKitError
 
 __all__ = ["app", "main"]
 
-_OPTIONS: dict[str, Any] = {
-    "no_args_is_help": True,
-    "rich_markup_mode": "rich",
-    "pretty_exceptions_enable": False,
-    "add_completion": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
-
-app = typer.Typer(help="TESS Full-Frame Images to reviewed light curves.", **_OPTIONS)
-catalogs = typer.Typer(help="The data that opens by name.", **_OPTIONS)
-records = typer.Typer(help="What made a product; tags; why two products differ.", **_OPTIONS)
-tables = typer.Typer(help="The database of runs, tags and reviews.", **_OPTIONS)
+app = typer.Typer(help="TESS Full-Frame Images to reviewed light curves.", **OPTIONS)
+catalogs = typer.Typer(help="The data that opens by name.", **OPTIONS)
+records = typer.Typer(help="What made a product; tags; why two products differ.", **OPTIONS)
+tables = typer.Typer(help="The database of runs, tags and reviews.", **OPTIONS)
 app.add_typer(catalogs, name="catalog")
 app.add_typer(records, name="provenance")
 app.add_typer(tables, name="database")
+app.add_typer(targets.app, name="targets")
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
@@ -84,7 +79,11 @@ def run(
     camera: Annotated[str | None, typer.Option(help="Camera, or several: 1 or 1,2. All by default.")] = None,
     ccd: Annotated[str | None, typer.Option(help="CCD, or several. All by default.")] = None,
     catalogue: Annotated[
-        str | None, typer.Option(help="Star catalogue; by default stars.parquet beside the frames.")
+        str | None,
+        typer.Option(
+            help="Star catalogue: a file, targets.tic or targets.gaia. Default: stars.parquet beside the "
+            "frames, else the TIC where tasoc targets fetch has brought it."
+        ),
     ] = None,
     first: Annotated[str | None, typer.Option("--from", help="First step.")] = None,
     last: Annotated[str | None, typer.Option("--until", help="Last step.")] = None,

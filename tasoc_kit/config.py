@@ -12,6 +12,8 @@ from pathlib import Path
 
 __all__ = ["Settings", "settings"]
 
+_VIZIER = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,7 +28,11 @@ class Settings:
     data: str
     """Folder or URL of raw files (``TASOC_DATA``)."""
     cache: Path
-    """Folder of header indexes and simulated sectors (``TASOC_CACHE``)."""
+    """Folder of header indexes, star catalogues and simulated sectors (``TASOC_CACHE``)."""
+    shared_caches: tuple[Path, ...]
+    """Caches whose star catalogues are read and never written (``TASOC_SHARED_CACHES``)."""
+    tap_server: str
+    """Address of the server that star catalogues are fetched from (``TASOC_TAP_SERVER``)."""
     catalogs: Path
     """Folder of the catalogs (``TASOC_CATALOGS``)."""
     notebooks: Path
@@ -55,6 +61,10 @@ def _database(store: str) -> str:
     return f"sqlite:///{folder / 'tasoc.sqlite'}"
 
 
+def _several(name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in os.environ.get(name, "").split(",") if part.strip())
+
+
 def _threads() -> int:
     given = os.environ.get("TASOC_THREADS", "")
     return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
@@ -65,13 +75,14 @@ def settings() -> Settings:
     """Return the settings of this process; ``settings.cache_clear()`` reads them anew."""
     get = os.environ.get
     store = get("TASOC_STORE") or _near("store")
-    shared = get("TASOC_SHARED_STORES", "")
     return Settings(
         store=store,
-        shared_stores=tuple(url.strip() for url in shared.split(",") if url.strip()),
+        shared_stores=_several("TASOC_SHARED_STORES"),
         database=get("TASOC_DATABASE") or _database(store),
         data=get("TASOC_DATA") or _near("data"),
         cache=Path(get("TASOC_CACHE") or _near("cache")),
+        shared_caches=tuple(map(Path, _several("TASOC_SHARED_CACHES"))),
+        tap_server=get("TASOC_TAP_SERVER") or _VIZIER,
         catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
         notebooks=Path(get("TASOC_NOTEBOOKS") or _shipped("notebooks")),
         threads=_threads(),

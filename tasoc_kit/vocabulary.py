@@ -95,6 +95,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("pos_corr_row", _T, "float64", "pix", "target motion along rows as given by the source file"),
     ("pos_corr_column", _T, "float64", "pix", "target motion along columns as given by the source file"),
     ("tic", _S, "int64", "", "TESS Input Catalog number; 0 where the star has none"),
+    ("gaia", _S, "int64", "", "Gaia DR3 source number; 0 where the star has none"),
     ("ra", _S, "float64", "deg", "right ascension, ICRS, at the epoch of the sector"),
     ("dec", _S, "float64", "deg", "declination, ICRS, at the epoch of the sector"),
     ("pmra", _S, "float64", "mas / yr", "proper motion in right ascension × cos dec"),

@@ -29,7 +29,7 @@ def data():
 
 
 def test_the_main_catalog_nests_the_others():
-    assert list(catalog.open_catalog()) == ["ffi", "cutouts", "simulation", "products"]
+    assert list(catalog.open_catalog()) == ["ffi", "cutouts", "targets", "simulation", "products"]
 
 
 def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():

@@ -16,36 +16,85 @@ from typing import Any
 import xarray as xr
 
 from tasoc_kit import catalog, store
+from tasoc_kit.config import settings
+from tasoc_kit.errors import SourceError
 from tasoc_kit.pipeline.places import SCHEDULER
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
 from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.ffi import science
-from tasoc_kit.sources.star_catalog import read_stars
+from tasoc_kit.sources.footprint import Footprint, frame_footprint
+from tasoc_kit.sources.star_catalog import at_epoch, read_stars
+from tasoc_kit.sources.star_server import CATALOGUES
+from tasoc_kit.sources.targets import missing_pixels, open_targets
 
 __all__ = ["open_catalogue", "open_inputs", "open_unit"]
 
 
+_ENTRY = "targets."
+"""How a catalogue of the whole sky is named, as the entry that opens it: ``targets.tic``."""
+
+
 def open_catalogue(catalogue: str | None, cube: xr.Dataset) -> xr.Dataset | None:
     """
-    Return the star catalogue that was named, else the one that lies beside the frames.
+    Return the star catalogue that was named, else the one that serves the frames, if there is one.
 
     Its id is that of its content, so a copy elsewhere, or in another format, is the same input.
 
     Parameters
     ----------
     catalogue
-        Path or URL of a table of stars.
+        Path or URL of a table of stars; ``targets.tic`` or ``targets.gaia`` for stars that were fetched.
     cube
-        The cube whose folder is searched for ``stars.parquet`` where none was named, and to whose
-        date proper motions carry the stars.
+        The frames. Where no catalogue was named they are served by ``stars.parquet`` in their folder, else by
+        the TIC if all of it that they see is on this machine. Proper motions carry the stars to their date.
     """
-    place = catalogue or _beside(cube)
+    place = catalogue or _find_catalogue(cube)
     if place is None:
         return None
     date = float(cube["time"].mean()) if cube.sizes["time"] else None
-    stars: xr.Dataset = read_stars(place, date)
+    stars: xr.Dataset = _open_sky(place, cube, date) if place.startswith(_ENTRY) else read_stars(place, date)
     return with_content_id(stars, "stars")
+
+
+def _open_sky(place: str, cube: xr.Dataset, date: float | None) -> xr.Dataset:
+    name = place.removeprefix(_ENTRY)
+    if name not in CATALOGUES:
+        known = [_ENTRY + one for one in sorted(CATALOGUES)]
+        raise SourceError(
+            f"catalogue: {place!r} is none; expected a file or one of {known}. Correct the name."
+        )
+    footprint = _footprint(cube)
+    if footprint is None:
+        raise SourceError(
+            f"catalogue: {place}: the frames have no plate solution, so nobody knows their place on the sky; "
+            "expected WCS cards in one of them. Name a file, or leave the catalogue out."
+        )
+    stars: xr.Dataset = open_targets(name, footprint)
+    return stars if date is None else at_epoch(stars, date)
+
+
+def _find_catalogue(cube: xr.Dataset) -> str | None:
+    """Return the place of the catalogue that serves the frames where none was named."""
+    beside = _beside(cube)
+    if beside is not None:
+        return beside
+    # Without a single star on this machine there is no reason to look at the sky.
+    if not any((root / "targets" / "tic").is_dir() for root in (settings().cache, *settings().shared_caches)):
+        return None
+    footprint = _footprint(cube)
+    whole = footprint is not None and not missing_pixels("tic", footprint, 0.0)
+    return f"{_ENTRY}tic" if whole else None
+
+
+def _footprint(cube: xr.Dataset) -> Footprint | None:
+    """Return the piece of sky that the frames see; None where no plate solution says which."""
+    solutions = [str(wcs) for wcs in cube["wcs"].values if wcs] if "wcs" in cube.variables else []
+    if not solutions:
+        return None
+    sector, camera, ccd = (int(cube.attrs.get(name) or 0) for name in ("sector", "camera", "ccd"))
+    middle = solutions[len(solutions) // 2]
+    return frame_footprint(middle, cube["row"].values, cube["column"].values, (sector, camera, ccd))
 
 
 def _beside(cube: xr.Dataset) -> str | None:
@@ -69,7 +118,7 @@ def open_unit(
     cube = _open_cube(source, sector, camera, ccd)
     stars = open_catalogue(catalogue, cube)
     identity = "" if stars is None else str(stars.attrs["provenance_id"])
-    return Unit(source, cube, catalogue or _beside(cube), identity)
+    return Unit(source, cube, catalogue or _find_catalogue(cube), identity)
 
 
 def _open_cube(source: str, sector: int | None, camera: int | None, ccd: int | None) -> xr.Dataset:
@@ -104,7 +153,7 @@ def open_inputs(
     sector, camera, ccd
         Which unit, where the source holds several.
     catalogue
-        Path of a star catalogue.
+        Star catalogue, as :func:`open_catalogue` takes it.
     ids
         Ids of the input products. Without them the inputs are those made with the defaults; what
         is missing of them is made first.

@@ -13,7 +13,7 @@ from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.target_pixels import open_target_pixels
 
-__all__ = ["FFISource", "ProductSource", "TargetPixelSource"]
+__all__ = ["FFISource", "ProductSource", "StarSource", "TargetPixelSource"]
 
 
 class _LazySource(DataSource):
@@ -114,3 +114,31 @@ class ProductSource(_LazySource):
         from tasoc_kit.store import open_product
 
         return open_product(self.product, **self.unit, field=self.field, tag=self.tag)
+
+
+class StarSource(_LazySource):
+    """Stars of a piece of the sky, from a star catalogue on this machine."""
+
+    name = "star_catalogue"
+
+    def __init__(
+        self,
+        catalogue: str,
+        ra: float = 0.0,
+        dec: float = 0.0,
+        radius: float = 0.0,
+        sector: int = 0,
+        camera: int = 0,
+        ccd: int = 0,
+        faintest: float = 0.0,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(metadata=metadata)
+        self.catalogue, self.faintest = catalogue, faintest or None
+        circle = {"ra": ra, "dec": dec, "radius": radius} if radius else {}
+        self.place = circle | {"sector": sector or None, "camera": camera or None, "ccd": ccd or None}
+
+    def _open(self) -> xr.Dataset:
+        from tasoc_kit.sources.targets import find_footprint, open_targets
+
+        return open_targets(self.catalogue, find_footprint(**self.place), self.faintest)

@@ -20,14 +20,15 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import is_local, local_path
 from tasoc_kit.sources.star_catalog import read_stars
 
-__all__ = ["position_of", "where"]
+__all__ = ["position_of", "read_pointings", "where"]
 
 _TIC = re.compile(r"\s*(?:TIC[\s-]*)?(\d+)\s*$", re.IGNORECASE)
 _CATALOGUE = "stars.parquet"
 
 
 @lru_cache(maxsize=1)
-def _pointings() -> Any:
+def read_pointings() -> Any:
+    """Return the pointings of all sectors that tess-point knows."""
     from tess_stars2px import TESS_Spacecraft_Pointing_Data
 
     return TESS_Spacecraft_Pointing_Data()
@@ -123,7 +124,7 @@ def where(target: str | int, catalogue: xr.Dataset | str | os.PathLike[str] | No
     from tess_stars2px import tess_stars2px_function_entry
 
     ra, dec = position_of(target, catalogue)
-    found = tess_stars2px_function_entry(0, ra, dec, scInfo=_pointings(), aberrate=True)
+    found = tess_stars2px_function_entry(0, ra, dec, scInfo=read_pointings(), aberrate=True)
     _, _, _, sector, camera, ccd, column, row, _ = found
     table = pd.DataFrame(
         {
