@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import parse_qs
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             mode = state.modes.pop(0) if state.modes else state.mode
         body = self._select(asked, state)
         if mode == "slow":
-            time.sleep(1.5)
+            time.sleep(3.0)
         if mode == "busy":
             return self._answer(503, b"busy", "text/plain")
         if mode == "html":
@@ -111,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):
+            self.wfile.write(body)
         self.close_connection = True
 
     def log_message(self, *words: object) -> None:
