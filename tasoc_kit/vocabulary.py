@@ -54,6 +54,12 @@ DIMENSIONS: dict[str, str] = {
     "axis": "row, then column",
     "xyz": "x, y and z of the ICRS",
     "term": "terms of a low-order expansion",
+    "node_row": "nodes of the PSF down the frame",
+    "node_column": "nodes of the PSF along the frame",
+    "spline_row": "splines of the PSF along rows",
+    "spline_column": "splines of the PSF along columns",
+    "psf_star": "sources of PSF photometry: single stars, or those that no PSF tells apart",
+    "neighbour": "stars that the PSF flux of a star depends on most",
 }
 
 
@@ -125,6 +131,25 @@ VARIABLES: dict[str, Variable] = _table(
     ("contamination", _S, "float32", "", "share of the catalogue flux in the aperture from other stars"),
     ("skipped_by", _S, "int32", "", "index of the star whose aperture holds this one; −1 where none does"),
     ("edge_flux", _S, "float32", "electron / s", "flux of the aperture on the outermost pixels it may use"),
+    ("node_row", ("node_row",), "float64", "pix", "row of a node of the PSF"),
+    ("node_column", ("node_column",), "float64", "pix", "column of a node of the PSF"),
+    (
+        "psf_coefficient",
+        ("node_row", "node_column", "spline_row", "spline_column"),
+        "float32",
+        "",
+        "share of a star's light in a pixel, as coefficients of splines",
+    ),
+    ("psf_row", _S, "float64", "pix", "row of the star as PSF photometry has it"),
+    ("psf_column", _S, "float64", "pix", "column of the star as PSF photometry has it"),
+    ("psf_flux", _S, "float64", "electron / s", "PSF flux of the star on the reference"),
+    (
+        "psf_source",
+        _S,
+        "int32",
+        "",
+        "brightest star of the source that a star belongs to; −1 without PSF flux",
+    ),
     ("cells", _CELLS, "float32", "electron / s", "clipped mean of frame − reference in a sky cell"),
     ("cell_used", _CELLS, "uint16", "", "pixels in that mean"),
     ("cell_variance", _CELLS, "float32", "electron2 / s2", "variance of the pixels in that mean"),
@@ -137,6 +162,13 @@ VARIABLES: dict[str, Variable] = _table(
     ("stamp_star", ("stamp_pixel",), "int32", "", "index along ``star`` of the star a stamp pixel is of"),
     ("stamp_row", ("stamp_pixel",), "int16", "pix", "row of a stamp pixel"),
     ("stamp_column", ("stamp_pixel",), "int16", "pix", "column of a stamp pixel"),
+    (
+        "psf_sum",
+        ("time", "psf_star"),
+        "float32",
+        "electron / s",
+        "sum of the raw pixels weighted with the PSF",
+    ),
     ("finite_pixels", _T, "int32", "", "pixels of the frame with a finite value"),
     ("zero_pixels", _T, "int32", "", "pixels of the frame that are exactly zero"),
     ("block_image", ("block", "row", "column"), "float32", "electron / s", "mean of a block's frames"),
@@ -163,6 +195,14 @@ VARIABLES: dict[str, Variable] = _table(
     ("centroid_row_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_row"),
     ("centroid_column_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_column"),
     ("pixel_quality", _SERIES, "int32", "", "tasoc_kit quality bits of the star in this frame"),
+    (
+        "neighbour",
+        ("star", "neighbour"),
+        "int32",
+        "",
+        "index of a star that the PSF flux depends on; −1 for none",
+    ),
+    ("psf_correlation", ("star", "neighbour"), "float32", "", "correlation of the errors of the two fluxes"),
     ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
 )
 

@@ -7,6 +7,7 @@ from tasoc_kit.numerics import cells as cells_module
 from tasoc_kit.numerics.cells import measure_cells_numpy
 from tasoc_kit.numerics.frame_pass import AT_ONCE, empty_tables, measure_frames
 from tasoc_kit.numerics.patches import make_patches
+from tasoc_kit.numerics.psf_sums import NO_PROFILES
 from tasoc_kit.numerics.runs import NO_RUNS, find_runs
 from tasoc_kit.numerics.stamps import make_stamps
 from tasoc_kit.sources.frame_files import Windows
@@ -36,7 +37,7 @@ def measure_all(
     unread = measure_frames(
         windows, template.astype(np.float32), strap, noise, clip, cell, band,
         make_patches(apertures, cell, len(template)),
-        make_stamps(*np.array(stamps, np.int64), cell, len(template)),
+        make_stamps(*np.array(stamps, np.int64), cell, len(template)), NO_PROFILES,
         tables, image, np.ones(len(frames), bool), True,
     )  # fmt: skip
     assert unread == -1

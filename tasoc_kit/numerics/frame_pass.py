@@ -14,6 +14,7 @@ from numba import njit
 
 from tasoc_kit.numerics.cells import add_columns, fill_columns, measure_cells
 from tasoc_kit.numerics.patches import LANES, add_patches
+from tasoc_kit.numerics.psf_sums import add_profiles
 from tasoc_kit.numerics.stamps import copy_stamps
 from tasoc_kit.numerics.stored_rows import copy_rows
 
@@ -36,12 +37,19 @@ class FrameTables(NamedTuple):
     moment_row: np.ndarray
     moment_column: np.ndarray
     stamp_flux: np.ndarray
+    psf_sum: np.ndarray
     finite_pixels: np.ndarray
     zero_pixels: np.ndarray
 
 
 def empty_tables(
-    frames: int, shape: tuple[int, int], stars: int, cell: int, band: int, stamp_pixels: int = 0
+    frames: int,
+    shape: tuple[int, int],
+    stars: int,
+    cell: int,
+    band: int,
+    stamp_pixels: int = 0,
+    psf_stars: int = 0,
 ) -> FrameTables:
     """Return tables for a number of frames of ``shape`` (rows, columns), to be filled."""
     cell_rows, cell_columns = -(-shape[0] // cell), -(-shape[1] // cell)
@@ -54,6 +62,7 @@ def empty_tables(
         np.zeros((frames, bands, shape[1]), np.uint16),
         *(np.empty((frames, stars), np.float32) for _ in range(3)),
         np.empty((frames, stamp_pixels), np.float32),
+        np.zeros((frames, psf_stars), np.float32),
         np.zeros(frames, np.int32),
         np.zeros(frames, np.int32),
     )
@@ -105,7 +114,7 @@ def _without_aperture(stars, star):
 
 @njit(nogil=True, cache=True)
 def measure_frames(
-    windows, template, strap, noise, clip, cell, band, patches, stamps, out, image, added, sky
+    windows, template, strap, noise, clip, cell, band, patches, stamps, profiles, out, image, added, sky
 ):
     """
     Measure some frames in one pass over their pixels.
@@ -128,6 +137,8 @@ def measure_frames(
         The apertures; stars without one are NaN.
     stamps
         Pixels that are kept as they are.
+    profiles
+        Weights of the PSF photometry (:class:`tasoc_kit.numerics.psf_sums.Profiles`).
     out
         :class:`FrameTables` of as many frames.
     image
@@ -171,6 +182,7 @@ def measure_frames(
                         fill_columns(total[k], count[k], out.column_cells[t, b], out.column_used[t, b])
                 add_patches(frame, patches, i, sums[k])
                 copy_stamps(frame, stamps, i, out.stamp_flux[t])
+                add_profiles(frame, profiles, i, out.psf_sum[t])
                 if added[t]:
                     _add(frame, image[r0:r1])
                 finite, zeros = _census(frame)

@@ -21,8 +21,10 @@ import xarray as xr
 
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.motion import MotionTable, make_motion_table, measure_motion
-from tasoc_kit.photometry.series import SERIES, SkySeries, StarTables, make_series, sky_series, star_tables
+from tasoc_kit.photometry.guides import guide_motion, make_guides
+from tasoc_kit.photometry.motion import make_motion_table
+from tasoc_kit.photometry.psf_scene import psf_of
+from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_tables
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 
@@ -45,6 +47,7 @@ _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "conta
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
         "quality": ("quality",),
+        "psf": ("psf_coefficient",),
     },
     gives=tuple(SERIES),
     libraries=("numpy", "scipy", "numba"),
@@ -55,6 +58,7 @@ def make_light_curves(
     apertures: xr.Dataset,
     reference: xr.Dataset,
     quality: xr.Dataset,
+    psf: xr.Dataset | None = None,
     *,
     steady: Annotated[bool, Parameter("take the motion of the stars out of the fluxes")] = True,
     systematic: Annotated[
@@ -76,6 +80,9 @@ def make_light_curves(
         Sky and noise model of the reference.
     quality
         Bits of the mission.
+    psf
+        PSF that the stars are drawn with to tell how their fluxes answer to motion; by default the
+        nominal one, as wide as the guide stars are.
     steady
         Take the motion of the stars out of the fluxes; needs at least eight bright, lone stars.
     systematic
@@ -97,8 +104,8 @@ def make_light_curves(
             f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
         )
-    tables, steadiness, guides = _tables(apertures, reference, sky, steady)
-    measure, make, prepare = map(dask.delayed, (_measure_motion, make_series, sky_series))
+    tables, steadiness, guides = _tables(apertures, reference, sky, psf, steady)
+    measure, make, prepare = map(dask.delayed, (guide_motion, make_series, sky_series))
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]
     pieces: dict[str, list[da.Array]] = {name: [] for name in (*SERIES, *MOTION)}
     for start in range(0, stream.sizes["time"], size):
@@ -133,32 +140,17 @@ _SKY = (
 )  # fmt: skip
 
 
-def _tables(apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, steady: bool) -> tuple[Any, ...]:
+def _tables(
+    apertures: xr.Dataset, reference: xr.Dataset, sky: xr.Dataset, psf: xr.Dataset | None, steady: bool
+) -> tuple[Any, ...]:
     """Return, for every task, the tables of all stars, how they answer to motion, and the guides."""
     runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
     column = np.clip(runs.centre_column, 0, reference.sizes["column"] - 1)
     noise = reference["noise_floor"].values[column], reference["noise_slope"].values[column]
     with ThreadPoolExecutor(1) as thread:
         tables = thread.submit(star_tables, sky, reference, runs, noise)
-        motion = make_motion_table(apertures, reference, runs) if steady else None
-        guides = (motion, star_tables(sky, reference, runs, noise, motion.guides)) if motion else None
+        shape = None if psf is None else psf_of(psf)
+        motion = make_motion_table(apertures, reference, runs, shape) if steady else None
+        guides = make_guides(motion, sky, reference, runs, noise)
         made = (tables.result(), motion.steadiness if motion else None, guides)
     return tuple(dask.delayed(one, traverse=False) for one in made)
-
-
-def _measure_motion(
-    guides: tuple[MotionTable, StarTables] | None,
-    sums: tuple[np.ndarray, ...],
-    sky: SkySeries,
-    systematic: float,
-) -> np.ndarray:
-    """Return the motion of one block of frames, (time, axis, 3); NaN where no guides tell it."""
-    if guides is None:
-        return np.full((sky.no_data.size, 2, 3), np.nan)
-    table, tables = guides
-    theirs = tuple(np.ascontiguousarray(values[:, table.guides]) for values in sums)
-    seen = make_series(tables, theirs, sky, systematic)
-    return measure_motion(
-        table,
-        *(np.stack([seen[f"centroid_{axis}{end}"] for axis in ("row", "column")]) for end in ("", "_err")),
-    )

@@ -9,6 +9,7 @@ pixel, where the plate solution of a header knows a few thousandths. No pixel is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,12 +20,21 @@ from numba import njit
 
 from tasoc_kit.config import settings
 from tasoc_kit.numerics.detector import ZERO_POINT
+from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, psf_at, reach_of
 from tasoc_kit.numerics.prf import TERMS, add_expansion, components, pixel_response, radius_for
 from tasoc_kit.numerics.runs import Runs, image_moments
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.vocabulary import ApertureFlag, Status
 
-__all__ = ["MotionTable", "Steadiness", "flux_change", "make_motion_table", "measure_motion"]
+__all__ = [
+    "HALF",
+    "MotionTable",
+    "Steadiness",
+    "draw_bands",
+    "flux_change",
+    "make_motion_table",
+    "measure_motion",
+]
 
 HALF = 1024.0
 """Pixels that one unit of the linear terms of the displacement stands for."""
@@ -35,6 +45,8 @@ WIDTHS = np.linspace(0.6, 1.8, 13)
 ROUNDS, CAUCHY = 10, 2.0
 SYSTEMATIC = 1e-3
 """Pixels that a centroid may be off for other reasons than motion and noise."""
+FAINT = 0.5
+"""electron/s in a pixel below which the light of a star is not followed."""
 LARGEST = 0.4
 """Pixels of motion beyond which the second-order expansion is not trusted."""
 ROWS_AT_ONCE = 128
@@ -103,7 +115,9 @@ def _fit_width(apertures: xr.Dataset, reference: xr.Dataset, guides: np.ndarray)
     return float(np.interp(0.0, -np.asarray(median), WIDTHS))
 
 
-def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) -> MotionTable | None:
+def make_motion_table(
+    apertures: xr.Dataset, reference: xr.Dataset, runs: Runs, psf: EffectivePsf | None = None
+) -> MotionTable | None:
     """
     Draw the stars and their derivatives, and sum them over the apertures.
 
@@ -115,6 +129,8 @@ def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) 
         Star image.
     runs
         Pixels of the apertures in the frame of the reference.
+    psf
+        PSF that the stars are drawn with; by default the nominal one, as wide as the guides are.
 
     Returns
     -------
@@ -124,7 +140,10 @@ def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) 
     known = {"camera", "ccd"} <= set(reference.attrs) and reference.attrs.get("mission", "TESS") == "TESS"
     if guides.size < FEWEST_GUIDES or not known:
         return None
-    images = _expand(apertures, reference, _fit_width(apertures, reference, guides))
+    if psf is None:
+        images = _expand(apertures, reference, _fit_width(apertures, reference, guides))
+    else:
+        images = _expand_psf(apertures, reference, psf)
     seen = np.nan_to_num(reference["reference"].values)
     with ThreadPoolExecutor(settings().threads) as threads:
         light, value, *steep = threads.map(lambda image: image_moments(image, runs), (seen, *images))
@@ -147,23 +166,61 @@ def make_motion_table(apertures: xr.Dataset, reference: xr.Dataset, runs: Runs) 
 
 def _expand(apertures: xr.Dataset, reference: xr.Dataset, width: float) -> np.ndarray:
     """Return the images of the catalogue stars and their derivatives, in the order of TERMS."""
-    rows = len(reference["row"])
     row, column = apertures["star_row"].values, apertures["star_column"].values
     flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - ZERO_POINT))
     camera, ccd = int(reference.attrs["camera"]), int(reference.attrs["ccd"])
     parts = components(row, column, camera=camera, ccd=ccd, width=width)
-    radius = radius_for(flux, parts, floor=0.5)
+    radius = radius_for(flux, parts, floor=FAINT)
     y, x = row - float(reference["row"].values[0]), column - float(reference["column"].values[0])
-    images = np.zeros((len(TERMS), *reference["reference"].shape), np.float32)
 
-    def draw(start: int) -> None:
-        band = images[:, start : start + ROWS_AT_ONCE]
-        stars = np.flatnonzero((y + radius + 1 >= start) & (y - radius - 1 < start + band.shape[1]))
+    def draw(band: np.ndarray, start: int, stars: np.ndarray) -> None:
         add_expansion(band, flux[stars], y[stars] - start, x[stars], parts[stars], radius[stars])
+
+    return draw_bands(reference["reference"].shape, y, radius, draw)
+
+
+def _expand_psf(apertures: xr.Dataset, reference: xr.Dataset, psf: EffectivePsf) -> np.ndarray:
+    """Return the same images, drawn with an effective PSF."""
+    row, column = apertures["star_row"].values, apertures["star_column"].values
+    flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - ZERO_POINT))
+    radius = reach_of(psf, flux, FAINT)
+    y, x = row - float(reference["row"].values[0]), column - float(reference["column"].values[0])
+
+    def draw(band: np.ndarray, start: int, stars: np.ndarray) -> None:
+        tables = psf_at(psf, row[stars], column[stars])
+        add_light(band, flux[stars], y[stars] - start, x[stars], tables, radius[stars])
+
+    return draw_bands(reference["reference"].shape, y, radius, draw)
+
+
+def draw_bands(
+    shape: tuple[int, int],
+    row: np.ndarray,
+    radius: np.ndarray,
+    draw: Callable[[np.ndarray, int, np.ndarray], None],
+) -> np.ndarray:
+    """
+    Return images in the order of TERMS, drawn in threads.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    row, radius
+        (star) place, and half-width of its light.
+    draw
+        Adds stars (indices) to a band (term, row, column) of the images that starts at some row.
+    """
+    images = np.zeros((len(TERMS), *shape), np.float32)
+
+    def fill(start: int) -> None:
+        band = images[:, start : start + ROWS_AT_ONCE]
+        stars = np.flatnonzero((row + radius + 1 >= start) & (row - radius - 1 < start + band.shape[1]))
+        draw(band, start, stars)
 
     # Band by band, so that what is drawn on stays in the cache and threads do not meet.
     with ThreadPoolExecutor(settings().threads) as threads:
-        list(threads.map(draw, range(0, rows, ROWS_AT_ONCE)))
+        list(threads.map(fill, range(0, shape[0], ROWS_AT_ONCE)))
     return images
 
 

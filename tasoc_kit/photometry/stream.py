@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import dask
@@ -28,8 +28,10 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.frame_pass import FrameTables, empty_tables, measure_frames, some_frames
 from tasoc_kit.numerics.patches import Patches, make_patches
+from tasoc_kit.numerics.psf_sums import NO_PROFILES, SIDE, Profiles, make_profiles
 from tasoc_kit.numerics.runs import Runs, find_runs
 from tasoc_kit.numerics.stamps import Stamps, find_stamps, make_stamps
+from tasoc_kit.photometry.psf_scene import scene_of
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
@@ -55,6 +57,7 @@ _DIMS = {
     "moment_row": ("time", "star"),
     "moment_column": ("time", "star"),
     "stamp_flux": ("time", "stamp_pixel"),
+    "psf_sum": ("time", "psf_star"),
     "finite_pixels": ("time",),
     "zero_pixels": ("time",),
     "block_image": ("block", "row", "column"),
@@ -76,11 +79,13 @@ class _Plan:
     cell: int
     band: int
     sky: bool
+    profiles: Profiles = NO_PROFILES
+    psf_stars: int = 0
 
     def empty(self, frames: int) -> FrameTables:
         """Return tables for a number of frames, to be filled."""
-        pixels = self.stamps.place.size
-        return empty_tables(frames, self.template.shape, self.stars, self.cell, self.band, pixels)
+        sizes = self.stars, self.cell, self.band, self.stamps.place.size, self.psf_stars
+        return empty_tables(frames, self.template.shape, *sizes)
 
 
 @step(
@@ -91,6 +96,7 @@ class _Plan:
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "quality": ("quality", "frame_quality"),
+        "psf": ("psf_coefficient", "psf_row", "psf_column", "psf_flux", "psf_source"),
     },
     gives=("cells", "column_cells", "aperture_sum", "stamp_flux", "block_image"),
     libraries=("numpy", "numba"),
@@ -100,6 +106,7 @@ def stream_frames(
     reference: xr.Dataset,
     apertures: xr.Dataset,
     quality: xr.Dataset,
+    psf: xr.Dataset | None = None,
     *,
     clip: Annotated[float, Parameter("distance from its cell's level that a sky pixel may have", ge=2)] = 6.5,
     cell: Annotated[int, Parameter("size of a sky cell", unit="pix", ge=4, le=64)] = 16,
@@ -119,6 +126,8 @@ def stream_frames(
         Pixels of every star; the stars whose ``method`` is HALO leave stamps too.
     quality
         Bits of every cadence; only good ones enter the block images.
+    psf
+        The PSF and its stars, whose weighted sums are kept too; None keeps none.
     clip
         Distance from the level of its cell, in sigma, that a sky pixel may have.
     cell
@@ -145,6 +154,8 @@ def stream_frames(
         )
     stamps = _halo_stamps(cube, apertures)
     plan = _make_plan(cube, reference, apertures, stamps, clip, cell, band)
+    if psf is not None:
+        plan = _with_psf(plan, psf, reference)
     variables = _blocks(reader, plan, good_cadences(quality), block)
     return xr.Dataset(
         variables,
@@ -242,6 +253,18 @@ def _make_plan(
     )
 
 
+def _with_psf(plan: _Plan, psf: xr.Dataset, reference: xr.Dataset) -> _Plan:
+    """Return the plan with the stamps of the stars that PSF photometry serves."""
+    if plan.cell < SIDE:
+        raise StepInputError(
+            f"stream_frames: cell={plan.cell} with a psf; expected at least {SIDE}, the rows of "
+            "a star's stamp. Take larger cells, or leave the psf out."
+        )
+    scene = scene_of(psf, reference)
+    profiles = make_profiles(scene.weight, scene.top, scene.left, plan.cell, len(plan.template))
+    return replace(plan, profiles=profiles, psf_stars=scene.star.size)
+
+
 def _measure_some(
     reader: FrameReader, plan: _Plan, frames: range, good: np.ndarray, out: FrameTables, image: np.ndarray
 ) -> None:
@@ -253,7 +276,7 @@ def _measure_some(
         with reader.windows(frames[part]) as windows:
             unread = measure_frames(
                 windows, plan.template, plan.strap, plan.noise, plan.clip, plan.cell, plan.band,
-                plan.patches, plan.stamps, some_frames(out, part), image, good[part], plan.sky,
+                plan.patches, plan.stamps, plan.profiles, some_frames(out, part), image, good[part], plan.sky,
             )  # fmt: skip
         if unread >= 0:
             raise reader.unread(frames[part][unread])
