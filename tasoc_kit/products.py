@@ -7,17 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from tasoc_kit import database
 from tasoc_kit.errors import StoreError
-from tasoc_kit.provenance import diff
+from tasoc_kit.provenance import diff, lineage
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
 from tasoc_kit.storage.locks import hold
-from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit
-from tasoc_kit.store import own, refs, stores
+from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit, product_unit
+from tasoc_kit.store import open_ref, own, refs, stores
 
-__all__ = ["compare", "damaged_files", "find_id", "prune", "rebuild", "show", "tag_product"]
+__all__ = [
+    "compare",
+    "damaged_files",
+    "find_id",
+    "open_ancestor",
+    "prune",
+    "rebuild",
+    "show",
+    "tag_product",
+]
 
 PRUNE_COLUMNS = ["product", "unit", "id", "reason", "bytes", "url"]
 
@@ -92,6 +102,16 @@ def compare(first: str, second: str, *, store: str | None = None) -> pd.DataFram
             if name != "parents":
                 rows.append((step, name, *values))
     return pd.DataFrame(rows, columns=["step", "name", "first", "second"])
+
+
+def open_ancestor(dataset: xr.Dataset, product: str, *, store: str | None = None) -> xr.Dataset | None:
+    """Return the very product of this name that a Dataset was made from; None where it is no longer there."""
+    ancestors, unit = lineage(dataset), parse_unit(product_unit(dataset))
+    for folder in stores(store):
+        for ref in refs(folder, product, wanted=unit):
+            if ref.id in ancestors:
+                return open_ref(ref)
+    return None
 
 
 def tag_product(tag: str, beginning: str, *, store: str | None = None) -> ProductRef:

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+import zarr
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
@@ -40,11 +42,13 @@ from tasoc_kit.storage.units import (
 
 __all__ = [
     "ProductRef",
+    "current_products",
     "find_product",
     "is_complete",
     "list_products",
     "open_product",
     "product_unit",
+    "read_variable",
     "unit_name",
     "write_product",
 ]
@@ -262,6 +266,32 @@ def find_product(
         if tagged:
             _log.warning("%s %s: current is %s, which is not there; the newest is opened", name, unit, tagged)
     return max((ref for ref in found if ref.unit == unit), key=lambda ref: (ref.created, ref.id))
+
+
+def current_products(name: str, *, tag: str | None = None, store: str | None = None) -> list[ProductRef]:
+    """
+    Return of every unit the product that ``open_product`` opens, in order of unit.
+
+    With a tag, only units in which a product has it.
+    """
+    found: dict[str, list[ProductRef]] = {}
+    for folder in stores(store):
+        here: dict[str, list[ProductRef]] = {}
+        for ref in refs(folder, check_name(name)):
+            here.setdefault(ref.unit, []).append(ref)
+        found = here | found
+    wanted, tagged = tag or "current", database.tags()
+    chosen = []
+    for _unit, made in sorted(found.items()):
+        named = [ref for ref in made if wanted in tagged.get((ref.name, ref.unit, ref.id), ())]
+        if named or not tag:
+            chosen.append(max(named or made, key=lambda ref: (ref.created, ref.id)))
+    return chosen
+
+
+def read_variable(ref: ProductRef, name: str) -> np.ndarray:
+    """Return one variable of a product as an array, and read nothing else of it."""
+    return np.asarray(zarr.open_array(f"{ref.url}/{DATA}/{name}", mode="r")[...])
 
 
 def _one_unit(name: str, units: set[str]) -> str:

@@ -29,6 +29,7 @@ from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import StepInputError, TasocKitError
 from tasoc_kit.plots import measure_noise
 from tasoc_kit.plots.light_curve import one_star, pixel_series
+from tasoc_kit.products import open_ancestor
 
 
 @pytest.fixture(scope="module")
@@ -190,12 +191,12 @@ def test_no_more_stars_are_marked_than_are_in_view_and_bright_enough(sector):
 def test_a_light_curve_finds_the_very_apertures_it_was_made_from(sector, stored):
     newer = sector["apertures"].assign_attrs(provenance_id="ffffffffffff", provenance="{}")
     store.write_product(newer)
-    opened = products.open_parent(stored, "apertures")
+    opened = open_ancestor(stored, "apertures")
     assert opened.attrs["provenance_id"] == sector["apertures"].attrs["provenance_id"]
 
 
 def test_a_parent_that_is_gone_is_none(sector):
-    assert products.open_parent(sector["light_curves"], "apertures") is None
+    assert open_ancestor(sector["light_curves"], "apertures") is None
 
 
 def test_the_ids_behind_a_light_curve_are_shown(sector, stored):

@@ -16,6 +16,7 @@ from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.products import open_ancestor
 
 __all__ = ["available", "open_viewer", "page", "view"]
 
@@ -45,7 +46,7 @@ def open_viewer(entry: str, **unit: int | None) -> FrameViewer:
     found = store.find_product("light_curves", **place, field=field) if place else None
     if found is not None:
         curves = store.open_product("light_curves", **place, field=field, id=found.id)
-        return FrameViewer(cube, products.open_parent(curves, "apertures"), curves)
+        return FrameViewer(cube, open_ancestor(curves, "apertures"), curves)
     return FrameViewer(cube, _stars(place, field))
 
 

@@ -31,6 +31,7 @@ from tasoc_kit.dashboards.star_list import (
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD, Verdict
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.plots.light_curve import one_star
+from tasoc_kit.products import open_ancestor
 from tasoc_kit.vocabulary import ApertureFlag, flag_names
 
 __all__ = ["LightCurves", "page"]
@@ -60,8 +61,8 @@ class LightCurves(pn.viewable.Viewer):
         self.light_curves = light_curves
         self.unit = store.product_unit(light_curves)
         self.identity = str(light_curves.attrs["provenance_id"])
-        self.reference = products.open_parent(light_curves, "reference")
-        self.apertures = products.open_parent(light_curves, "apertures")
+        self.reference = open_ancestor(light_curves, "reference")
+        self.apertures = open_ancestor(light_curves, "apertures")
         said = self._reviews()
         self.stars = add_reviews(make_star_list(light_curves), said)
         self.shown = self.stars

@@ -20,7 +20,6 @@ __all__ = [
     "is_measured",
     "measured_noise",
     "name_of",
-    "open_parent",
     "run_of",
     "units_with",
 ]
@@ -45,22 +44,6 @@ _KEPT = 4
 def units_with(product: str) -> pd.DataFrame:
     """Return the complete products of this name, the newest first, as ``store.list_products`` does."""
     return store.list_products(product)
-
-
-def open_parent(dataset: xr.Dataset, product: str) -> xr.Dataset | None:
-    """Return the very product that a Dataset was made from, or None where it is no longer there."""
-    attrs = dataset.attrs
-    for identity, record in lineage(dataset).items():
-        if record["step"] != MAKERS[product]:
-            continue
-        place = {name: attrs[name] for name in PLACE if name in attrs}
-        ref = store.find_product(product, **place, field=attrs.get("field") or "", id=identity)
-        return (
-            None
-            if ref is None
-            else store.open_product(product, **place, field=attrs.get("field"), id=identity)
-        )
-    return None
 
 
 def is_measured(light_curves: xr.Dataset) -> bool:
