@@ -17,7 +17,7 @@ LAYERS = (
     {"sources"},
     {"catalog", "simulation", "plots"},
     {"photometry", "corrections", "seismology", "transits", "difference", "imaging"},
-    {"ingest", "pipeline"},
+    {"ingest", "pipeline", "exports"},
     {"dashboards", "api", "cli", "commands", "doctor"},
 )
 SCIENCE_ROOMS = LAYERS[6]

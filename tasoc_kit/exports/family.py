@@ -1,0 +1,145 @@
+"""Light curves of one unit with all that belongs to them, and the series that serves each star best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from tasoc_kit.chunks import compute
+from tasoc_kit.products import open_ancestor
+from tasoc_kit.provenance import lineage
+from tasoc_kit.storage.units import ProductRef, parse_unit
+from tasoc_kit.store import find_product, open_ref
+from tasoc_kit.vocabulary import Method
+
+__all__ = ["Family", "open_family"]
+
+BESIDE = {Method.PSF: "psf_light_curves", Method.HALO: "halo_light_curves"}
+"""Product in which the series of a method lie; those of apertures are the light curves themselves."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The light curves of one unit, lazy, what they were made from, and those of the other methods."""
+
+    light_curves: xr.Dataset
+    parents: dict[str, xr.Dataset]
+    """By name, those that are still in the store."""
+    beside: dict[Method, xr.Dataset]
+    """Light curves of the other methods that were made on the same reference."""
+
+    @cached_property
+    def method(self) -> np.ndarray:
+        """(star) The method that serves each star; that of apertures where the better one was not run."""
+        stars = self.parents.get("apertures", self.light_curves)
+        wanted = stars["method"].values if "method" in stars.variables else np.zeros(self.stars, np.int8)
+        method = np.where(self.light_curves["row_size"].values > 0, Method.APERTURE, Method.NONE)
+        for better, places in self._places.items():
+            method = np.where((wanted == better) & (places >= 0), better, method)
+        return method.astype(np.int8)
+
+    def per_cadence(self, name: str) -> np.ndarray:
+        """Return a (time) variable of the light curves or of a parent; NaN where none has it."""
+        for dataset in (self.light_curves, *self.parents.values()):
+            if name in dataset.variables and dataset[name].dims == ("time",):
+                return dataset[name].values
+        return np.full(self.light_curves.sizes["time"], np.nan)
+
+    def per_star(self, name: str) -> np.ndarray:
+        """Return a (star) variable of the light curves or of a parent; NaN where none has it."""
+        for dataset in (self.light_curves, *self.parents.values()):
+            if name in dataset.variables and dataset[name].dims == ("star",):
+                return dataset[name].values
+        return np.full(self.stars, np.nan)
+
+    @property
+    def stars(self) -> int:
+        """Number of stars."""
+        return int(self.light_curves.sizes["star"])
+
+    @cached_property
+    def _places(self) -> dict[Method, np.ndarray]:
+        """(star) index of each star in the light curves of the other methods, −1 where it is not there."""
+        tic = self.light_curves["tic"].values
+        return {method: _match(tic, other["tic"].values) for method, other in self.beside.items()}
+
+    def read(
+        self, stars: np.ndarray, method: Method | None = None, names: tuple[str, ...] | None = None
+    ) -> xr.Dataset:
+        """
+        Return the series of some stars in memory, each by the method that serves it best.
+
+        Parameters
+        ----------
+        stars
+            Indices, rising.
+        method
+            One method for all; stars that it did not measure are NaN.
+        names
+            Of the (star, time) series, only these.
+
+        Returns
+        -------
+        The light curves (star, time) with ``method`` (star).
+        """
+        stars = np.asarray(stars, dtype=np.int64)
+        used = self.method[stars] if method is None else np.full(stars.size, method, np.int8)
+        passed = [
+            n for n, v in self.light_curves.data_vars.items() if v.ndim == 2 and names and n not in names
+        ]
+        found = compute(self.light_curves.drop_vars(passed).isel(star=stars)).assign(method=("star", used))
+        for other in (Method.PSF, Method.HALO):
+            mine = np.flatnonzero(used == other)
+            if mine.size:
+                self._put(found, mine, stars[mine], other)
+        return found
+
+    def _put(self, found: xr.Dataset, mine: np.ndarray, stars: np.ndarray, method: Method) -> None:
+        """Put the series of another method in the place of those of the apertures."""
+        series = [name for name, v in found.data_vars.items() if v.dims == ("star", "time")]
+        places = self._places.get(method, np.full(self.stars, -1))[stars]
+        there = places >= 0
+        if there.any():
+            beside = self.beside[method]
+            other = compute(beside[[n for n in series if n in beside.variables]].isel(star=places[there]))
+        for name in series:
+            values = found[name].values.copy()
+            values[mine] = np.nan if values.dtype.kind == "f" else 0
+            if there.any() and name in other.variables:
+                values[mine[there]] = other[name].values
+            found[name] = (("star", "time"), values, found[name].attrs)
+
+
+def open_family(ref: ProductRef, *, store: str | None = None) -> Family:
+    """Open the light curves of a unit lazily, with those products of the store that belong to them."""
+    light_curves = open_ref(ref)
+    names = ("apertures", "reference", "pointing", "stars", "sky", "quality")
+    parents = {name: open_ancestor(light_curves, name, store=store) for name in names}
+    known = {name: parent for name, parent in parents.items() if parent is not None}
+    beside = {}
+    for method, name in BESIDE.items():
+        other = find_product(name, **parse_unit(ref.unit), store=store)
+        if other is not None:
+            opened = open_ref(other)
+            if _same_reference(opened, known):
+                beside[method] = opened
+    return Family(light_curves, known, beside)
+
+
+def _same_reference(other: xr.Dataset, parents: dict[str, xr.Dataset]) -> bool:
+    return "reference" in parents and parents["reference"].attrs["provenance_id"] in lineage(other)
+
+
+def _match(tic: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the index of each star in another list of stars; −1 where it is not there."""
+    if np.array_equal(tic, other):
+        return np.arange(tic.size)
+    numbered = np.flatnonzero(other > 0)
+    order = numbered[np.argsort(other[numbered], kind="stable")]
+    if not order.size:
+        return np.full(tic.size, -1)
+    at = np.minimum(np.searchsorted(other[order], tic), order.size - 1)
+    return np.where(other[order[at]] == tic, order[at], -1)

@@ -1,0 +1,326 @@
+"""
+Light curves as TASOC files: one FITS file per star, made from the products when they are asked for.
+
+Names, extensions, columns, keywords and bits are those of TASOC's releases (Handberg+ 2021, AJ 162
+170, section 6; format version 1.5). What TASOC has no keyword for, the id of the products, stands
+in ``PROVID``. One process handles some thousand stars at a time, so memory does not grow with the CCD; a file
+has its name only once it is whole, so what was interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+
+from tasoc_kit.errors import StoreError
+from tasoc_kit.exports.family import Family, open_family
+from tasoc_kit.exports.stamp import aperture_bits, fill, image_cards, stamp_around
+from tasoc_kit.exports.tasoc_cards import COLUMNS, object_cards, primary_cards, time_cards
+from tasoc_kit.exports.whole_file import whole_file
+from tasoc_kit.photometry.pointing import motion_at
+from tasoc_kit.storage.encoding import STAR_CHUNK
+from tasoc_kit.storage.units import ProductRef
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, Method
+
+__all__ = ["Written", "file_name", "write_tasoc_files"]
+
+LEVEL = 4
+"""Of gzip: finer ones take 2.5 times as long and save 0.5 %."""
+TASOC_BITS = 511
+"""Bits that our quality shares with TASOC's."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export came to."""
+
+    made: int
+    kept: int
+    """Files of the same product that were there already."""
+    left_out: int
+    """Stars without a light curve."""
+
+
+def file_name(tic: int, attrs: dict[str, object], data_release: int, version: int) -> str:
+    """Return the name of a star's file, in the folders of its cadence and the first digits of its number."""
+    cadence = round(float(str(attrs["cadence"])))
+    place = "s{:03d}-{}-{}".format(*(int(str(attrs[name])) for name in ("sector", "camera", "ccd")))
+    name = f"tess{tic:011d}-{place}-c{cadence:04d}-dr{data_release:02d}-v{version:02d}-tasoc_lc.fits.gz"
+    return f"c{cadence:04d}/{tic:011d}"[:11] + f"/{name}"
+
+
+def write_tasoc_files(
+    ref: ProductRef,
+    folder: str | os.PathLike[str],
+    *,
+    tics: Sequence[int] | None = None,
+    version: int = 1,
+    overwrite: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """
+    Write a file for every star that has a light curve and a TIC number.
+
+    Parameters
+    ----------
+    ref
+        The ``light_curves`` product, as ``find_product`` finds it.
+    folder
+        Where the folders of TASOC's layout go.
+    tics
+        Only these stars.
+    version
+        Version of the processing, in names and headers.
+    overwrite
+        Replace files that were made from other products; those of the same product are kept.
+    workers
+        Processes.
+    progress
+        Called with the number of stars done and of all.
+
+    Raises
+    ------
+    StoreError
+        If a file made from another product is there, a star is not on this CCD, or the disk does not take
+        a file. Nothing is half-written.
+    """
+    family, target = open_family(ref), Path(folder)
+    wanted = _wanted(family, tics)
+    paths = {star: target / _name(family, star, version) for star in wanted}
+    todo = _missing(paths, str(family.light_curves.attrs["provenance_id"]), overwrite)
+    count = 0
+    for done in _run(ref, target, todo, version, workers):
+        count += done
+        if progress:
+            progress(len(wanted) - len(todo) + count, len(wanted))
+    asked = family.stars if tics is None else len(set(tics))
+    return Written(len(todo), len(wanted) - len(todo), asked - len(wanted))
+
+
+def _name(family: Family, star: int, version: int) -> str:
+    attrs = family.light_curves.attrs
+    return file_name(int(family.light_curves["tic"][star]), attrs, int(attrs.get("data_rel", 0)), version)
+
+
+def _wanted(family: Family, tics: Sequence[int] | None) -> list[int]:
+    """Return the stars to write: those asked for, or all, as far as they have a number and a light curve."""
+    numbers = family.light_curves["tic"].values
+    if tics is not None:
+        absent = sorted(set(tics) - set(numbers.tolist()))
+        if absent:
+            raise StoreError(
+                f"export: TIC {absent[0]}{' and others' if len(absent) > 1 else ''} is not among the "
+                f"{numbers.size} stars of this CCD; expected stars that are. Ask 'tasoc where {absent[0]}'."
+            )
+    chosen = np.ones(numbers.size, bool) if tics is None else np.isin(numbers, np.asarray(tics))
+    return np.flatnonzero(chosen & (numbers > 0) & (family.method != Method.NONE)).tolist()
+
+
+def _missing(paths: dict[int, Path], identity: str, overwrite: bool) -> list[int]:
+    """Return the stars whose file is not there yet; refuse before anything of another product is lost."""
+    todo = []
+    for star, path in paths.items():
+        made_from = _provenance_of(path)
+        if made_from == identity:
+            continue
+        if made_from is not None and not overwrite:
+            raise StoreError(
+                f"export: {path} was made from {made_from or 'something else'}, not from {identity}; "
+                "expected a folder without it. Give --overwrite, another --to, or another --version."
+            )
+        todo.append(star)
+    return todo
+
+
+def _provenance_of(path: Path) -> str | None:
+    """Return the product a file says it was made from; None where there is no file."""
+    try:
+        with gzip.open(path) as packed:
+            header = fits.Header.fromfile(packed, endcard=True)
+        return str(header.get("PROVID", ""))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, EOFError, ValueError):
+        return ""
+
+
+def _run(ref: ProductRef, folder: Path, stars: list[int], version: int, workers: int) -> Iterator[int]:
+    """Write the files of stars and yield how many, piece by piece."""
+    per_chunk = np.asarray(stars, np.int64) // STAR_CHUNK
+    pieces = [np.asarray(stars, np.int64)[per_chunk == chunk] for chunk in np.unique(per_chunk)]
+    if workers == 1 or len(stars) < 64:
+        for piece in pieces:
+            yield _write_some(ref, folder, piece, version)
+        return
+    pieces = [
+        part for piece in pieces for part in np.array_split(piece, min(workers, piece.size)) if part.size
+    ]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
+        running = [processes.submit(_write_some, ref, folder, piece, version) for piece in pieces]
+        for future in as_completed(running):
+            yield future.result()
+
+
+def _write_some(ref: ProductRef, folder: Path, stars: np.ndarray, version: int) -> int:
+    family = open_family(ref)
+    series = family.read(stars)
+    for path, content in render(family, series, stars, version):
+        with whole_file(folder / path) as part:
+            part.write_bytes(content)
+    return int(stars.size)
+
+
+def render(
+    family: Family, series: xr.Dataset, stars: np.ndarray, version: int
+) -> Iterator[tuple[str, bytes]]:
+    """
+    Yield name and content of the file of each star.
+
+    Parameters
+    ----------
+    family, series
+        The products, and the series of these stars as ``family.read`` gives them.
+    stars
+        Indices of the stars.
+    """
+    hdus = _Hdus(family, series, version)
+    for k, star in enumerate(stars.tolist()):
+        yield _name(family, star, version), _packed(hdus.fill(k, star))
+
+
+def _packed(hdus: fits.HDUList) -> bytes:
+    """Return the bytes of a file; checksums are dated by the day, so that a day gives the same bytes."""
+    hdus.update_extend()
+    for hdu in hdus:
+        hdu.add_checksum(when=hdus[0].header["DATE"])
+    buffer = io.BytesIO()
+    hdus.writeto(buffer)
+    return gzip.compress(buffer.getvalue(), LEVEL, mtime=0)
+
+
+class _Hdus:
+    """The extensions of a file: headers and columns that all stars share are made once."""
+
+    def __init__(self, family: Family, series: xr.Dataset, version: int) -> None:
+        self.family, self.series = family, series
+        self.values = {str(name): v.values for name, v in series.variables.items()}
+        self.primary = fits.PrimaryHDU()
+        fill(self.primary.header, primary_cards(family, version))
+        self.table = _empty_table(series.sizes["time"])
+        self.timecorr = family.per_cadence("timecorr")
+        self.table.data["CADENCENO"][:] = self.values["cadenceno"]
+        self.table.data["PIXEL_QUALITY"][:] = self.values["quality"]
+        reference = family.parents.get("reference")
+        self.wcs = "" if reference is None else str(reference.attrs.get("wcs", ""))
+        apertures = family.parents.get("apertures")
+        self.bounds = (
+            None if apertures is None else np.concatenate([[0], np.cumsum(apertures["row_size"].values)])
+        )
+
+    def fill(self, k: int, star: int) -> fits.HDUList:
+        """Return the extensions of the ``k``-th star of the series; the next star uses them again."""
+        fill(self.primary.header, object_cards(self.family, star, Method(int(self.values["method"][k]))))
+        self._fill_columns(k, star)
+        images = self._images(star)
+        self.primary.header["NEXTEND"] = 1 + len(images)
+        return fits.HDUList([self.primary, self.table, *images])
+
+    def _fill_columns(self, k: int, star: int) -> None:
+        time = self.values["star_time"][k] if "star_time" in self.values else self.values["time"]
+        fill(self.table.header, time_cards(time, self.series.attrs))
+        data = self.table.data
+        data["TIME"][:] = time
+        data["TIMECORR"][:] = (
+            self.values["star_timecorr"][k] if "star_timecorr" in self.values else self.timecorr
+        )
+        for column, name in _SERIES.items():
+            data[column][:] = self.values[name][k]
+        data["QUALITY"][:] = tasoc_quality(self.values["pixel_quality"][k] | self.values["frame_quality"])
+        data["POS_CORR1"][:], data["POS_CORR2"][:] = self._motion(star)
+
+    def _motion(self, star: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the displacement of the star along columns and rows in every frame."""
+        pointing = self.family.parents.get("pointing")
+        if pointing is None:
+            return self.family.per_cadence("motion_column"), self.family.per_cadence("motion_row")
+        place = (self.family.per_star(f"star_{axis}")[[star]] for axis in ("row", "column"))
+        row, column = motion_at(pointing, *place)
+        return column[:, 0], row[:, 0]
+
+    def _images(self, star: int) -> list[fits.ImageHDU]:
+        """Return SUMIMAGE and APERTURE; none where reference or apertures are no longer in the store."""
+        parents = self.family.parents
+        if self.bounds is None or "reference" not in parents:
+            return []
+        reference, apertures = parents["reference"], parents["apertures"]
+        span = slice(int(self.bounds[star]), int(self.bounds[star + 1]))
+        rows, columns = (apertures[f"pixel_{axis}"].values[span].astype(int) for axis in ("row", "column"))
+        if not rows.size:
+            rows, columns = (
+                np.rint(self.family.per_star(f"star_{a}")[[star]]).astype(int) for a in ("row", "column")
+            )
+        stamp = stamp_around(reference["reference"], rows, columns)
+        image = stamp.cut(self._loaded("reference"))
+        sky = ~stamp.cut(self._loaded("star_mask")) & ~stamp.cut(self._loaded("saturated"))
+        bits = aperture_bits(stamp, rows, columns, sky, np.isfinite(image))
+        header = fits.Header()
+        header["INHERIT"] = (True, "inherit the primary header")
+        fill(header, image_cards(stamp, stamp.plane(self.wcs)))
+        return [
+            fits.ImageHDU(image.astype(np.float32), header, name="SUMIMAGE"),
+            fits.ImageHDU(bits, header, name="APERTURE"),
+        ]
+
+    def _loaded(self, name: str) -> xr.DataArray:
+        """Return an image of the reference in memory; it is read once."""
+        reference = self.family.parents["reference"]
+        if reference[name].chunks:
+            reference[name] = reference[name].compute()
+        return reference[name]
+
+
+_SERIES = {
+    "FLUX_RAW": "flux",
+    "FLUX_RAW_ERR": "flux_err",
+    "FLUX_BKG": "background",
+    "MOM_CENTR1": "centroid_column",
+    "MOM_CENTR2": "centroid_row",
+}
+
+
+def _empty_table(length: int) -> fits.BinTableHDU:
+    """Return the table LIGHTCURVE; what is not filled in later is not known yet."""
+    columns = [
+        fits.Column(name=name, format=form, unit=unit or None, disp=shown)
+        for name, form, unit, shown, _ in COLUMNS
+    ]
+    table = fits.BinTableHDU.from_columns(columns, nrows=length, name="LIGHTCURVE")
+    for number, (_, _, _, _, meaning) in enumerate(COLUMNS, start=1):
+        table.header.comments[f"TTYPE{number}"] = meaning
+    for name in ("FLUX_CORR", "FLUX_CORR_ERR"):
+        table.data[name][:] = np.nan
+    table.header["INHERIT"] = (True, "inherit the primary header")
+    return table
+
+
+def tasoc_quality(ours: np.ndarray) -> np.ndarray:
+    """
+    Return TASOC's quality from ours.
+
+    The first nine bits are the same. A cadence that we set apart for a reason TASOC has no bit for gets
+    its FlaggedBadData, so that TASOC's default mask leaves out the same cadences; our own bits stay
+    above TASOC's.
+    """
+    beyond = (ours & DEFAULT_BAD_KIT_BITS & ~TASOC_BITS) != 0
+    return (ours | np.where(beyond, int(KitQuality.FLAGGED_BAD_DATA), 0)).astype(np.int32)
