@@ -26,6 +26,7 @@ _PUBLIC = {
     "make_light_curves": "photometry.light_curves",
     "make_psf_light_curves": "photometry.psf_light_curves",
     "light_curve": "photometry.one_star",
+    "star": "exports.star",
     "open_inputs": "pipeline.inputs",
     "progress": "pipeline.progress",
     "report": "pipeline.report",

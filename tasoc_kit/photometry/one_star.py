@@ -31,7 +31,7 @@ from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.sources.star_catalog import read_stars
 
-__all__ = ["LightCurve", "light_curve"]
+__all__ = ["LightCurve", "light_curve", "lightkurve_class"]
 
 AROUND = 64
 """Pixels on each side of the star that are read of a full frame: four cells of sky each way."""
@@ -82,19 +82,13 @@ class LightCurve:
         SourceError
             If lightkurve is not installed.
         """
-        try:
-            from lightkurve import TessLightCurve
-        except ImportError:
-            raise SourceError(
-                "to_lightkurve: lightkurve is not installed; expected the extra 'oracle'. "
-                "Run pip install 'tasoc-kit[oracle]'."
-            ) from None
+        curve_class = lightkurve_class()
         from astropy import units
 
         flux = units.electron / units.second
         good = np.isfinite(self.data["time"].values)
         series = {name: self.data[name].values[good] for name in ("flux", "flux_err", "background")}
-        curve = TessLightCurve(
+        curve = curve_class(
             time=self.data["time"].values[good],
             flux=series["flux"] * flux,
             flux_err=series["flux_err"] * flux,
@@ -106,6 +100,18 @@ class LightCurve:
         for name in ("quality", "cadenceno", "centroid_row", "centroid_column"):
             curve[name] = self.data[name].values[good]
         return curve
+
+
+def lightkurve_class() -> Any:
+    """Return lightkurve's class of TESS light curves; SourceError where lightkurve is not installed."""
+    try:
+        from lightkurve import TessLightCurve
+    except ImportError:
+        raise SourceError(
+            "to_lightkurve: lightkurve is not installed; expected the extra 'oracle'. "
+            "Run pip install 'tasoc-kit[oracle]'."
+        ) from None
+    return TessLightCurve
 
 
 def light_curve(

@@ -5,6 +5,7 @@ from tasoc_kit.plots.conditions import flags, masks, pointing, sky, timeline
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
+from tasoc_kit.plots.star import star
 from tasoc_kit.plots.theme import live
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "pointing",
     "sky",
     "stamp",
+    "star",
     "timeline",
 ]
