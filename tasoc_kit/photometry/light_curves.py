@@ -22,6 +22,7 @@ import xarray as xr
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.guides import guide_motion, make_guides
+from tasoc_kit.photometry.manual_excludes import excluded_stars
 from tasoc_kit.photometry.motion import make_motion_table
 from tasoc_kit.photometry.psf_scene import psf_of
 from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_tables
@@ -33,7 +34,7 @@ __all__ = ["make_light_curves"]
 MOTION = ("motion_row", "motion_column")
 _SUMS = ("aperture_sum", "moment_row", "moment_column")
 _CADENCE = ("quality", "timecorr", "spacecraft_position")
-_TOLD = ("spacecraft", "star_time_err")
+_TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times")
 _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
 
@@ -121,6 +122,10 @@ def make_light_curves(
             pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), float))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
+    excluded = excluded_stars(quality, apertures)
+    if excluded is not None:
+        bits = variables["pixel_quality"][1]
+        variables["pixel_quality"] = (dims["pixel_quality"], bits | excluded.rechunk(bits.chunks))
     parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, _CADENCE))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}

@@ -13,6 +13,7 @@ import xarray as xr
 
 from tasoc_kit.numerics.geometry import pixel_to_sky, sky_to_pixel
 from tasoc_kit.numerics.statistics import mad_sigma
+from tasoc_kit.photometry.momentum_dumps import list_dumps
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import KitQuality
 
@@ -27,7 +28,7 @@ OUTLIER_SIGMA, OUTLIER_FLOOR = 6.0, 0.02
 @step(
     version=1,
     product="pointing",
-    needs={"cube": ("time", "row", "column"), "quality": ("frame_quality",)},
+    needs={"cube": ("time", "row", "column"), "quality": ("quality", "frame_quality")},
     gives=("motion_row", "motion_column", "motion_matrix", "frame_quality"),
 )
 def estimate_pointing(cube: xr.Dataset, quality: xr.Dataset) -> xr.Dataset:
@@ -46,6 +47,7 @@ def estimate_pointing(cube: xr.Dataset, quality: xr.Dataset) -> xr.Dataset:
     ``motion_row`` and ``motion_column`` (time) at the centre of the frame, pixels;
     ``motion_matrix`` (time, axis, term): change of both over 1024 rows and columns; NaN for a
     frame without a solution among frames that have one. ``frame_quality`` (time) with the outliers.
+    Attrs ``dump_times`` lists the momentum dumps, also where no cadence has the bit DESAT.
     """
     rows, columns = cube["row"].values, cube["column"].values
     centre = (float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2)
@@ -62,7 +64,8 @@ def estimate_pointing(cube: xr.Dataset, quality: xr.Dataset) -> xr.Dataset:
             "frame_quality": ("time", bits),
         },
         coords={name: cube[name].variable for name in ("time", "cadenceno")},
-        attrs={"method": method, "centre_row": centre[0], "centre_column": centre[1]},
+        attrs={"method": method, "centre_row": centre[0], "centre_column": centre[1]}
+        | list_dumps(quality, bits),
     )
 
 

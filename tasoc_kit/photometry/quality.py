@@ -13,14 +13,14 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.photometry.manual_excludes import excluded_frames, excluded_regions
+from tasoc_kit.photometry.momentum_dumps import list_dumps
 from tasoc_kit.photometry.spacecraft import locate_spacecraft
+from tasoc_kit.sources.manual_excludes import read_manual_excludes
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
 
 __all__ = ["good_cadences", "make_quality"]
-
-# (camera, first cadence, last cadence): light from the Earth over a whole frame (Handberg+ 2021).
-MANUAL_EXCLUDES = ((1, 11354, 11366),)
 
 HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 
@@ -35,10 +35,10 @@ HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 def make_quality(
     cube: xr.Dataset,
     ephemeris: xr.Dataset | None = None,
+    excludes: xr.Dataset | None = None,
+    target_flags: xr.Dataset | None = None,
     *,
-    manual_excludes: Annotated[
-        bool, Parameter("flag the cadences known to be spoiled over the whole frame")
-    ] = True,
+    manual_excludes: Annotated[bool, Parameter("leave out what is known to be spoiled")] = True,
 ) -> xr.Dataset:
     """
     Collect the quality bits of every cadence of a cube.
@@ -49,19 +49,24 @@ def make_quality(
         Frames of one CCD; only its cadence table is read.
     ephemeris
         Where the spacecraft was; without it star times are less exact (see ``spacecraft``).
+    excludes
+        Frames and regions that are known to be spoiled; the packaged table by default.
+    target_flags
+        Flags of 2-minute targets, which are added to those of the frames they fall in.
     manual_excludes
-        Flag the cadences known to be spoiled over the whole frame.
+        Leave out what is known to be spoiled.
 
     Returns
     -------
     ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours;
     ``spacecraft_position`` (time, xyz), from which :func:`~tasoc_kit.photometry.spacecraft.star_time`
-    makes the times of a star.
+    makes the times of a star; ``region_…`` (region, edge) where only parts of frames are excluded.
+    Attrs ``dump_times`` lists the momentum dumps, BTJD.
 
     Raises
     ------
     StepInputError
-        If the cube has no frame, or the ephemeris is not that of TESS in this sector.
+        If the cube has no frame, or the ephemeris or the target flags are not those of this sector.
     """
     if cube.sizes["time"] == 0:
         raise StepInputError(
@@ -76,27 +81,44 @@ def make_quality(
         # A cutout carries one solution for all its frames, or none; only a lone loss is news.
         if not lost.all():
             ours[lost] |= KitQuality.NO_WCS
+    told = {name: cube.attrs[name] for name in ("time_shift", "time_stamps") if name in cube.attrs}
+    regions: dict[str, object] = {}
     if manual_excludes:
-        ours[_excluded(cube)] |= KitQuality.MANUAL_EXCLUDE
+        table = read_manual_excludes() if excludes is None else excludes
+        ours[excluded_frames(cube, table)] |= KitQuality.MANUAL_EXCLUDE
+        regions, reasons = excluded_regions(cube, table)
+        told |= {"excluded_regions": reasons} if reasons else {}
+    mission = cube["quality"].values.astype(np.int32)
+    if target_flags is not None:
+        mission = mission | _flags_in_frames(cube, target_flags)
     position, source = locate_spacecraft(cube, ephemeris)
     coords = {name: cube[name].variable for name in ("time", "cadenceno")}
     timecorr = cube["timecorr"].values if "timecorr" in cube.variables else np.zeros(cube.sizes["time"])
     variables = {
-        "quality": ("time", cube["quality"].values.astype(np.int32)),
+        "quality": ("time", mission),
         "frame_quality": ("time", ours.astype(np.int32)),
         "timecorr": ("time", timecorr),
         "spacecraft_position": (("time", "xyz"), position),
     }
-    return xr.Dataset(variables, coords=coords, attrs=source)
+    quality = xr.Dataset(variables | regions, coords, told | source)
+    return quality.assign_attrs(list_dumps(quality))
 
 
-def _excluded(cube: xr.Dataset) -> np.ndarray:
-    cadences = cube["cadenceno"].values
-    excluded = np.zeros(cadences.size, bool)
-    for camera, first, last in MANUAL_EXCLUDES:
-        if cube.attrs.get("camera") == camera:
-            excluded |= (cadences >= first) & (cadences <= last)
-    return excluded
+def _flags_in_frames(cube: xr.Dataset, flags: xr.Dataset) -> np.ndarray:
+    """Return the bits of all target cadences that fall into each exposure."""
+    correction = np.nan_to_num(cube["timecorr"].values)
+    edges = [
+        np.searchsorted(flags["time"].values, cube[n].values - correction)
+        for n in ("time_start", "time_stop")
+    ]
+    bits = np.append(flags["quality"].values, 0).astype(np.int32)
+    if (edges[0] == edges[1]).all():
+        raise StepInputError(
+            f"make_quality: the target flags cover TJD {float(flags['time'][0]):.2f}–"
+            f"{float(flags['time'][-1]):.2f} and no frame of BTJD {float(cube['time'].min()):.2f}–"
+            f"{float(cube['time'].max()):.2f}; expected targets of the same sector. Name other files."
+        )
+    return np.array([np.bitwise_or.reduce(bits[a:b]) for a, b in zip(*edges, strict=True)], np.int32)
 
 
 def good_cadences(quality: xr.Dataset, bad_bits: int = DEFAULT_BAD_BITS) -> np.ndarray:

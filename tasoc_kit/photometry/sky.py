@@ -24,6 +24,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.photometry.manual_excludes import without_excluded_cells
 from tasoc_kit.photometry.straps import Straps, fit_straps
 from tasoc_kit.photometry.stream import stream_blocks
 from tasoc_kit.step import Parameter, step
@@ -93,10 +94,11 @@ def fit_sky(
     ``coefficient`` (time, coefficient) in C order, padded with zeros to the finest level used,
     ``sky_level``, straps, column noise, errors, and ``frame_quality`` with what was found.
     """
+    stream, excluded = without_excluded_cells(stream, quality)
     floor, slope = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
-    fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest)
+    fitter = _Fitter(stream, sky_ladder(stream), straps, white, finest, excluded)
     frames: list[_FrameSky] = []
     with ThreadPoolExecutor(settings().threads) as threads:
         for block in stream_blocks(stream, _Tables._fields):
@@ -175,7 +177,16 @@ class _FrameSky:
 class _Fitter:
     """Fits one frame after another; holds what they share."""
 
-    def __init__(self, stream: xr.Dataset, ladder: Ladder, straps: Straps, white: float, finest: int) -> None:
+    def __init__(
+        self,
+        stream: xr.Dataset,
+        ladder: Ladder,
+        straps: Straps,
+        white: float,
+        finest: int,
+        excluded: np.ndarray,
+    ) -> None:
+        self.excluded = excluded
         self.ladder, self.straps, self.white = ladder, straps, white
         self.top = min(finest, len(ladder.surfaces) - 1)
         self.first = min(COLUMN_LEVEL, self.top)
@@ -226,7 +237,7 @@ class _Fitter:
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum()))
             or far > FAR_SHARE
-            or self._lost(used) > LOST_SHARE
+            or self._lost(used) > LOST_SHARE + self.excluded[frame]
             or level == len(self.ladder.surfaces) - 1 >= COLUMN_LEVEL,
         )
 

@@ -12,7 +12,11 @@ import xarray as xr
 
 __all__ = ["SIDE_TABLES", "read_side_table"]
 
-SIDE_TABLES = {"ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris"}
+SIDE_TABLES = {
+    "ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris",
+    "excludes": "tasoc_kit.sources.manual_excludes:read_manual_excludes",
+    "target_flags": "tasoc_kit.sources.target_flags:read_target_flags",
+}
 """What reads each table, by the name of the input and of the notebook's parameter."""
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -23,6 +24,8 @@ from xarray.core import indexing
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics import detector
+from tasoc_kit.numerics.clock import DAY
+from tasoc_kit.numerics.time_stamps import stamp_shift
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name
 from tasoc_kit.sources.ffi_index import (
@@ -160,7 +163,8 @@ def cube_from_index(
     ``flux`` and, where any file has it, ``flux_err`` (time, row, column), read lazily; coordinates
     and the table of files in memory, in order of time. A file that cannot be read keeps its
     cadence, with NaN pixels and the bit NO_DATA in ``frame_quality``, if its time is known; else it
-    is counted in attrs ``excluded`` and named, as all such files are, in attrs ``problems``.
+    is counted in attrs ``excluded`` and named, as all such files are, in attrs ``problems``. Times are
+    without the known errors of early data releases; attrs ``time_shift`` has the seconds that were added.
 
     Raises
     ------
@@ -172,11 +176,11 @@ def cube_from_index(
     timed = unit["time_start"].notna()
     table, duplicates = resolve_duplicates(unit[timed])
     data = {name: ("time", table[name].to_numpy()) for name in (*_FILES, *_ERRORS, "wcs")}
-    start, stop = table["time_start"].to_numpy(), table["time_stop"].to_numpy()
+    start, middle, stop, told = _right_times(table)
     bad = (table["problem"] != "").to_numpy()
     no_wcs = (table["wcs_problem"] != "").to_numpy() | bad
     coords: dict[str, Any] = {
-        "time": 0.5 * (start + stop),
+        "time": middle,
         "time_start": ("time", start),
         "time_stop": ("time", stop),
         "timecorr": ("time", table["timecorr"].to_numpy()),
@@ -193,8 +197,22 @@ def cube_from_index(
     pixels = {"flux": _lazy(_files_of(frame, bad, "file"), rows, columns)}
     if (frame["err_offset"][1] >= 0).any() or (frame["file_rows"][1] < 0).any():
         pixels["flux_err"] = _lazy(_files_of(frame, bad, "err"), rows, columns)
-    cube = xr.Dataset(pixels, coords | frame, _attributes(table, duplicates, unit[~timed]))
+    cube = xr.Dataset(pixels, coords | frame, _attributes(table, duplicates, unit[~timed]) | told)
     return vocabulary.label(cube)
+
+
+def _right_times(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return start, middle and end of the exposures without known errors, and attrs that say so."""
+    issues = list(zip(table["data_rel"], table["procver"], table["camera"], table["ccd"], strict=True))
+    shifts = {issue: stamp_shift(*issue) for issue in set(issues)}
+    add = {
+        name: np.array([getattr(shifts[issue], name) for issue in issues]) / DAY
+        for name in ("start", "middle", "stop")
+    }
+    start, stop = table["time_start"].to_numpy(), table["time_stop"].to_numpy()
+    usual = shifts[Counter(issues).most_common(1)[0][0]] if issues else None
+    told = {"time_shift": usual.middle, "time_stamps": usual.reason} if usual else {}
+    return start + add["start"], 0.5 * (start + stop) + add["middle"], stop + add["stop"], told
 
 
 def _frame_table(data: dict[str, tuple[str, np.ndarray]], bad: np.ndarray) -> dict[str, Any]:

@@ -41,6 +41,7 @@ COLUMNS: dict[str, Any] = {
     "wcs": "",
     "wcs_problem": "",
     "data_rel": 0,
+    "procver": "",
     "checksum": "",
     "problem": "",
 }
@@ -123,6 +124,7 @@ def _read_facts(source: ByteSource, row: dict[str, Any]) -> None:
     row["size"] = source.size()
     primary, start = read_cards(source, 0)
     row["data_rel"] = int(primary.get("DATA_REL", 0))
+    row["procver"] = str(primary.get("PROCVER", ""))
     row["sector"] = int(primary.get("SECTOR", row["sector"]))
     row["cadenceno"] = int(primary.get("FFIINDEX", -1))
     try:

@@ -37,7 +37,7 @@ _LIVE_SHARE = 0.792
 """Share of a cadence that is exposure (keyword DEADC): readout and cosmic-ray mitigation take the rest."""
 _LISTING = {"path", "sector", "camera", "ccd", "start", "stop", "quality"}
 _ENDINGS = ("_ffic.fits", "_ffic.fits.gz")
-_FORM = 2
+_FORM = 3
 """Form of the kept index; raise it when a row changes its meaning."""
 _STRAY = 0.1
 """A unit that was not asked for may be left out as stray up to this share of the files."""

@@ -15,7 +15,7 @@ import re
 import warnings
 import zipfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -26,6 +26,7 @@ from astropy.io.fits.verify import VerifyError
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number
+from tasoc_kit.numerics.time_stamps import StampShift, stamp_shift
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.cards import Cards
@@ -234,6 +235,15 @@ def _is_cutout(table: _Table) -> bool:
     return "astrocut" in str(table.value("CREATOR", "")).lower() or table.column("FFI_FILE") is not None
 
 
+def _stamp_shift(table: _Table) -> StampShift:
+    unit, release = _unit(table), int(table.value("DATA_REL", 0))
+    if unit["mission"] != "TESS":
+        return StampShift(0.0, 0.0, 0.0, "as stated")
+    product: Literal["cutout", "target"] = "cutout" if _is_cutout(table) else "target"
+    procver = str(table.value("PROCVER", ""))
+    return stamp_shift(release, procver, unit["camera"], unit["ccd"], product)
+
+
 def _sha256(table: _Table) -> str:
     return hashlib.sha256(np.ascontiguousarray(table.hdus[1].data).tobytes()).hexdigest()
 
@@ -245,16 +255,17 @@ def _cube(table: _Table) -> xr.Dataset:
     times, missing = _times(table, cadenceno)
     row, column = _origin(table)
     rows, columns = table.column("FLUX").shape[1:]
+    shift = _stamp_shift(table)
     half = 0.5 * step / DAY
     wcs = _full_frame_wcs(table, row, column)
     nothing = np.full(length, -1)
     flags = missing * int(KitQuality.NO_DATA) | (0 if wcs else int(KitQuality.NO_WCS))
     coords: dict[str, Any] = {
-        "time": times,
+        "time": times + shift.middle / DAY,
         "row": np.arange(row, row + rows, dtype=np.int32),
         "column": np.arange(column, column + columns, dtype=np.int32),
-        "time_start": ("time", times - half),
-        "time_stop": ("time", times + half),
+        "time_start": ("time", times - half + shift.start / DAY),
+        "time_stop": ("time", times + half + shift.stop / DAY),
         "timecorr": ("time", _native(table.column("TIMECORR"), "float64", length)),
         "cadenceno": ("time", cadenceno),
         "quality": ("time", _native(table.column("QUALITY"), "int32", length)),
@@ -273,7 +284,8 @@ def _cube(table: _Table) -> xr.Dataset:
     pixels = {"flux": _pixels(table, "FLUX")}
     if table.column("FLUX_ERR") is not None:
         pixels["flux_err"] = _pixels(table, "FLUX_ERR")
-    cube = xr.Dataset(pixels, coords, _attributes(table, row, column, step))
+    told = {"time_shift": shift.middle, "time_stamps": shift.reason}
+    cube = xr.Dataset(pixels, coords, _attributes(table, row, column, step) | told)
     usable = np.isfinite(cube["time"].values)
     if not usable.all():
         cube = cube.isel(time=usable).assign_attrs(excluded=int((~usable).sum()))
@@ -293,7 +305,8 @@ def open_target_pixels(path: str | os.PathLike[str], sector: int | None = None) 
 
     Returns
     -------
-    The cube that FFIs give, with labels of the full frame. Times are BTJD, also for Kepler. Where
+    The cube that FFIs give, with labels of the full frame. Times are BTJD, also for Kepler, without
+    the known errors of early data releases (attrs ``time_shift``, seconds). Where
     the table has no cadence numbers they follow the law of the early sectors. ``pos_corr_row`` and
     ``pos_corr_column`` are there where the file holds any. A cadence without a time keeps its place
     by its number and has the bit NO_DATA.
