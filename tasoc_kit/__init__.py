@@ -25,6 +25,7 @@ _PUBLIC = {
     "fit_sky": "photometry.sky",
     "make_light_curves": "photometry.light_curves",
     "make_psf_light_curves": "photometry.psf_light_curves",
+    "make_halo_light_curves": "photometry.halo_light_curves",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "open_inputs": "pipeline.inputs",

@@ -29,14 +29,21 @@ from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_ta
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 
-__all__ = ["make_light_curves"]
+__all__ = ["CADENCE_TABLE", "SKY_NEEDS", "STAR_TABLE", "TOLD", "make_light_curves"]
 
 MOTION = ("motion_row", "motion_column")
 _SUMS = ("aperture_sum", "moment_row", "moment_column")
-_CADENCE = ("quality", "timecorr", "spacecraft_position")
-_TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times")
-_STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
+CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
+TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times")
+"""What light curves keep of the quality: variables, and attributes."""
+STAR_TABLE = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
+"""What light curves keep of the stars."""
+SKY_NEEDS = (
+    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
+    "sky_systematic", "frame_quality",
+)  # fmt: skip
+"""What the sky of a star needs of the sky of every frame."""
 
 
 @step(
@@ -113,7 +120,7 @@ def make_light_curves(
         part = slice(start, min(start + size, stream.sizes["time"]))
         frames = part.stop - part.start
         sums = dask.delayed(tuple)([_lazy(stream[name], part) for name in _SUMS])
-        below = prepare({name: _lazy(sky[name], part) for name in _SKY})
+        below = prepare({name: _lazy(sky[name], part) for name in SKY_NEEDS})
         motion = measure(guides, sums, below, systematic)
         made = make(tables, sums, below, systematic, steadiness, motion)
         for name, dtype in SERIES.items():
@@ -126,10 +133,10 @@ def make_light_curves(
     if excluded is not None:
         bits = variables["pixel_quality"][1]
         variables["pixel_quality"] = (dims["pixel_quality"], bits | excluded.rechunk(bits.chunks))
-    parts = ((apertures, _STAR), (stream, ("time", "cadenceno")), (quality, _CADENCE))
+    parts = ((apertures, STAR_TABLE), (stream, ("time", "cadenceno")), (quality, CADENCE_TABLE))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
-    told = {name: quality.attrs[name] for name in _TOLD if name in quality.attrs}
+    told = {name: quality.attrs[name] for name in TOLD if name in quality.attrs}
     return xr.Dataset(variables, coords=coords, attrs=told | {"block": size})
 
 
@@ -137,12 +144,6 @@ def _lazy(variable: xr.DataArray, part: slice) -> Any:
     """Return some cadences of a variable for a task, without a copy where they are a chunk."""
     data = variable.isel(time=part).data
     return whole(data) if isinstance(data, da.Array) else data
-
-
-_SKY = (
-    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
-    "sky_systematic", "frame_quality",
-)  # fmt: skip
 
 
 def _tables(

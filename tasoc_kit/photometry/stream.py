@@ -37,7 +37,7 @@ from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Method
 
-__all__ = ["aperture_runs", "stream_blocks", "stream_frames"]
+__all__ = ["aperture_runs", "halo_stars", "stream_blocks", "stream_frames"]
 
 FRAMES_PER_SUM = 16
 """Frames whose sum a thread makes in single precision."""
@@ -166,11 +166,16 @@ def stream_frames(
     )
 
 
+def halo_stars(apertures: xr.Dataset) -> np.ndarray:
+    """Return the indices of the stars that halo photometry serves; none where no method is named."""
+    if "method" not in apertures.variables:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(apertures["method"].values == Method.HALO)
+
+
 def _halo_stamps(cube: xr.Dataset, apertures: xr.Dataset) -> xr.Dataset:
     """Return star, row and column (stamp_pixel) of the pixels about the halo stars; maybe none."""
-    halo = np.zeros(0, int)
-    if "method" in apertures.variables:
-        halo = np.flatnonzero(apertures["method"].values == Method.HALO)
+    halo = halo_stars(apertures)
     origin = [int(cube[axis].values[0]) for axis in ("row", "column")]
     place = (
         apertures[f"star_{axis}"].values[halo] - low
