@@ -285,3 +285,41 @@ def test_masks_stand_beside_the_reference(sector):
     figure = plots.masks(sector["reference"])
     assert len(figure) == 2
     assert rendered(figure) is not None
+
+
+# Halo
+
+
+def halo_product(stars: int) -> xr.Dataset:
+    row, column = (axis.ravel() for axis in np.mgrid[10:20, 50:62])
+    owner = np.repeat(np.arange(stars), row.size).astype(np.int32)
+    weight = np.random.default_rng(1).random((1, owner.size))
+    weight[:, : owner.size // 3] = 0
+    return xr.Dataset(
+        {"halo_weight": (("segment", "stamp_pixel"), weight)},
+        coords={
+            "tic": ("star", np.arange(stars) + 1),
+            "tmag": ("star", np.full(stars, 3.5)),
+            "star_row": ("star", np.full(stars, 15.2)),
+            "star_column": ("star", np.full(stars, 55.7)),
+            "stamp_star": ("stamp_pixel", owner),
+            "stamp_row": ("stamp_pixel", np.tile(row, stars)),
+            "stamp_column": ("stamp_pixel", np.tile(column, stars)),
+        },
+    )
+
+
+def test_the_weights_of_a_halo_are_drawn_at_their_pixels_and_those_left_out_stay_empty():
+    made = halo_product(2)
+    figure = plots.halo(made, 1)
+    drawn = figure.get(0).dimension_values("weight", flat=False)
+    assert drawn.shape == (10, 12)
+    np.testing.assert_allclose(np.nan_to_num(drawn).ravel(), made["halo_weight"].values[0, 120:])
+    assert np.isnan(plots.halo(made, 0).get(0).dimension_values("weight")).sum() == 80
+    assert rendered(figure)
+
+
+def test_a_ccd_without_halo_stars_says_so():
+    figure = plots.halo(halo_product(0))
+    assert "No star" in figure.get(0).data[2]
+    assert rendered(figure)

@@ -70,7 +70,7 @@ class _Errors(NamedTuple):
     product="halo_light_curves",
     needs={
         "stream": ("stamp_flux", "stamp_star", "stamp_row", "stamp_column"),
-        "sky": SKY_NEEDS,
+        "sky": (*SKY_NEEDS, "strap_gain"),
         "apertures": ("tmag", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
         "quality": ("quality", "frame_quality"),

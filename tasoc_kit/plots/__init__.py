@@ -3,6 +3,7 @@
 from tasoc_kit.plots.apertures import mark_apertures, stamp
 from tasoc_kit.plots.conditions import flags, masks, pointing, sky, timeline
 from tasoc_kit.plots.frame import frame, image, mark_stars
+from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
 from tasoc_kit.plots.star import star
@@ -11,6 +12,7 @@ from tasoc_kit.plots.theme import live
 __all__ = [
     "flags",
     "frame",
+    "halo",
     "image",
     "light_curve",
     "live",
