@@ -295,9 +295,14 @@ def halo_product(stars: int) -> xr.Dataset:
     owner = np.repeat(np.arange(stars), row.size).astype(np.int32)
     weight = np.random.default_rng(1).random((1, owner.size))
     weight[:, : owner.size // 3] = 0
+    flux = np.random.default_rng(2).normal(1e6, 50.0, (stars, 30))
     return xr.Dataset(
-        {"halo_weight": (("segment", "stamp_pixel"), weight)},
+        {"halo_weight": (("segment", "stamp_pixel"), weight), "flux": (("star", "time"), flux)},
         coords={
+            "time": np.arange(30.0),
+            "cadenceno": ("time", np.arange(30, dtype=np.int32)),
+            "quality": ("time", np.zeros(30, np.int32)),
+            "frame_quality": ("time", np.zeros(30, np.int32)),
             "tic": ("star", np.arange(stars) + 1),
             "tmag": ("star", np.full(stars, 3.5)),
             "star_row": ("star", np.full(stars, 15.2)),
@@ -312,10 +317,10 @@ def halo_product(stars: int) -> xr.Dataset:
 def test_the_weights_of_a_halo_are_drawn_at_their_pixels_and_those_left_out_stay_empty():
     made = halo_product(2)
     figure = plots.halo(made, 1)
-    drawn = figure.get(0).dimension_values("weight", flat=False)
+    drawn = figure[0].get(0).dimension_values("weight", flat=False)
     assert drawn.shape == (10, 12)
     np.testing.assert_allclose(np.nan_to_num(drawn).ravel(), made["halo_weight"].values[0, 120:])
-    assert np.isnan(plots.halo(made, 0).get(0).dimension_values("weight")).sum() == 80
+    assert np.isnan(plots.halo(made, 0)[0].get(0).dimension_values("weight")).sum() == 80
     assert rendered(figure)
 
 

@@ -1,4 +1,4 @@
-"""Halo photometry: which pixels about a saturated star its light curve was made of."""
+"""Halo photometry: the light curve of a saturated star, and which pixels about it that is made of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import xarray as xr
 from bokeh.models import HoverTool
 
 from tasoc_kit.plots.frame import mark_stars
+from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.theme import place_options
 
 __all__ = ["halo"]
@@ -19,9 +20,9 @@ FAINTEST = 1e-5
 
 def halo(
     light_curves: xr.Dataset, star: int = 0, *, segment: int = 0, colours: str = "viridis", size: int = 360
-) -> hv.Overlay:
+) -> hv.Overlay | hv.Layout:
     """
-    Draw the weights of the pixels about one star; those left out stay empty.
+    Draw the weights of the pixels about one star, those left out empty, and its light curve beneath.
 
     Parameters
     ----------
@@ -56,5 +57,6 @@ def halo(
         tools=[HoverTool(tooltips=[("row", "$y{0}"), ("column", "$x{0}"), ("weight", "@image{0.000000}")])],
         **place_options(*grid.shape, width=size, height=size),
     )
-    title = f"TIC {int(light_curves['tic'][star])} · Tmag {float(light_curves['tmag'][star]):.2f}"
-    return (picture * mark_stars(light_curves, np.array([star]))).opts(title=title)
+    weights = (picture * mark_stars(light_curves, np.array([star]))).opts(title="weights of the pixels")
+    curve = light_curve(light_curves, star, relative=True)
+    return hv.Layout([weights, curve]).cols(1).opts(shared_axes=False)
