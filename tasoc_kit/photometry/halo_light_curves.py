@@ -19,11 +19,13 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
+from tasoc_kit import chunks
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.runs import find_runs
 from tasoc_kit.numerics.total_variation import equal_shares, quietest_weights
 from tasoc_kit.photometry.light_curves import CADENCE_TABLE, SKY_NEEDS, STAR_TABLE, TOLD
+from tasoc_kit.photometry.manual_excludes import excluded_stars
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.series import make_series, sky_series, star_tables
 from tasoc_kit.photometry.stream import halo_stars, stream_blocks
@@ -134,6 +136,9 @@ def make_halo_light_curves(
         for name in ("flux", "flux_err", "background")
     }
     bits = np.zeros((stars.size, stream.sizes["time"]), np.int32)
+    excluded = excluded_stars(quality, apertures.isel(star=stars))
+    if excluded is not None:
+        bits |= chunks.compute(xr.Dataset({"bits": (("star", "time"), excluded)}))["bits"].values
     weight = np.zeros((len(segments), owner.size), np.float32)
     has_data = (sky["frame_quality"].values & NO_DATA) == 0
     for k, star in enumerate(stars):
@@ -146,7 +151,7 @@ def make_halo_light_curves(
             for name, values in zip(series, made, strict=True):
                 series[name][k, here] = values
             lost = here & has_data & ~np.isfinite(pixels.raw[:, shares > 0]).all(axis=1)
-            bits[k, lost] = KitQuality.NONFINITE_PIXELS
+            bits[k, lost] |= KitQuality.NONFINITE_PIXELS
     return _collect(stream, sky, apertures, quality, stars, segments, series, bits, weight)
 
 
