@@ -13,6 +13,7 @@ from ffi_files import BARYCORR, SHAPE, START, WCS, compress, ffi_name, write_ffi
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources import ffi_index
+from tasoc_kit.sources.ffi import cube_from_index
 from tasoc_kit.sources.ffi_header import header_row
 from tasoc_kit.sources.ffi_index import place_in_time, read_index, resolve_duplicates, scan, select_unit
 
@@ -192,6 +193,19 @@ def test_an_empty_place_is_an_error_that_names_it(tmp_path):
         scan(tmp_path, sector=3, camera=1, ccd=2)
     with pytest.raises(SourceError, match="nowhere"):
         scan(tmp_path / "nowhere")
+
+
+def test_frames_of_several_cadences_must_be_told_apart(tmp_path):
+    write_sector_of(tmp_path / "long", 4)
+    write_sector_of(tmp_path / "short", 6, cadence=600.0, shift=1.0)
+    with pytest.raises(
+        SourceError, match=r"2 cadences: 600 s \(6 files\), 1800 s \(4 files\); a cube has one"
+    ):
+        cube_from_index(scan(tmp_path))
+    write_sector_of(tmp_path / "short", 40, cadence=600.0, shift=1.0)
+    with pytest.warns(UserWarning, match=r"4 file\(s\) of another cadence left out"):
+        cube = cube_from_index(scan(tmp_path))
+    assert (cube.sizes["time"], cube.attrs["cadence"]) == (40, 600.0)
 
 
 def test_files_of_several_units_must_be_told_apart(tmp_path):

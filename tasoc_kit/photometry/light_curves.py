@@ -22,20 +22,17 @@ import xarray as xr
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.guides import guide_motion, make_guides
-from tasoc_kit.photometry.manual_excludes import excluded_stars
 from tasoc_kit.photometry.motion import make_motion_table
 from tasoc_kit.photometry.psf_scene import psf_of
+from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_tables
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 
-__all__ = ["CADENCE_TABLE", "SKY_NEEDS", "STAR_TABLE", "TOLD", "make_light_curves"]
+__all__ = ["SKY_NEEDS", "STAR_TABLE", "make_light_curves"]
 
 MOTION = ("motion_row", "motion_column")
 _SUMS = ("aperture_sum", "moment_row", "moment_column")
-CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
-TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times")
-"""What light curves keep of the quality: variables, and attributes."""
 STAR_TABLE = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
 """What light curves keep of the stars."""
@@ -129,15 +126,10 @@ def make_light_curves(
             pieces[name].append(da.from_delayed(motion[:, axis, 0], (frames,), float))
     dims = dict.fromkeys(SERIES, ("star", "time")) | dict.fromkeys(MOTION, ("time",))
     variables = {name: (dims[name], da.concatenate(p, axis=-1)) for name, p in pieces.items()}
-    excluded = excluded_stars(quality, apertures)
-    if excluded is not None:
-        bits = variables["pixel_quality"][1]
-        variables["pixel_quality"] = (dims["pixel_quality"], bits | excluded.rechunk(bits.chunks))
-    parts = ((apertures, STAR_TABLE), (stream, ("time", "cadenceno")), (quality, CADENCE_TABLE))
+    parts = ((apertures, STAR_TABLE), (stream, ("time", "cadenceno")))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
-    told = {name: quality.attrs[name] for name in TOLD if name in quality.attrs}
-    return xr.Dataset(variables, coords=coords, attrs=told | {"block": size})
+    return carry_quality(xr.Dataset(variables, coords, {"block": size}), quality, apertures)
 
 
 def _lazy(variable: xr.DataArray, part: slice) -> Any:

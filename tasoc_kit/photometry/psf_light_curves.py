@@ -29,6 +29,7 @@ from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, s
 from tasoc_kit.photometry.guides import Guides, guide_motion, make_guides
 from tasoc_kit.photometry.motion import HALF, Steadiness, draw_bands, flux_change, make_motion_table
 from tasoc_kit.photometry.psf_scene import Scene, psf_of, scene_of
+from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SkySeries, sky_series
 from tasoc_kit.photometry.sky import sky_ladder
 from tasoc_kit.photometry.stream import aperture_runs
@@ -141,10 +142,9 @@ def make_psf_light_curves(
     )
     coords = {name: apertures[name].variable for name in _STAR if name in apertures.variables}
     coords |= {name: stream[name].variable for name in ("time", "cadenceno")}
-    coords |= {"quality": quality["quality"].variable, "frame_quality": sky["frame_quality"].variable}
-    return xr.Dataset(made, coords=coords, attrs={"block": int(stream.attrs.get("block", 64))}).assign(
-        _judge(scene, inverse, apertures.sizes["star"])
-    )
+    coords |= {"frame_quality": sky["frame_quality"].variable}
+    series = xr.Dataset(made, coords, {"block": int(stream.attrs.get("block", 64))})
+    return carry_quality(series, quality, apertures).assign(_judge(scene, inverse, apertures.sizes["star"]))
 
 
 def _series(

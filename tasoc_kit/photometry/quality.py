@@ -13,15 +13,18 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.manual_excludes import excluded_frames, excluded_regions
+from tasoc_kit.photometry.manual_excludes import excluded_frames, excluded_regions, excluded_stars
 from tasoc_kit.photometry.momentum_dumps import list_dumps
 from tasoc_kit.photometry.spacecraft import locate_spacecraft
 from tasoc_kit.sources.manual_excludes import read_manual_excludes
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
 
-__all__ = ["good_cadences", "make_quality"]
+__all__ = ["CADENCE_TABLE", "TOLD", "carry_quality", "good_cadences", "make_quality"]
 
+CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
+TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times", "excluded_regions")
+"""What series of stars keep of the quality: variables, and attributes."""
 HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 
 
@@ -125,3 +128,28 @@ def good_cadences(quality: xr.Dataset, bad_bits: int = DEFAULT_BAD_BITS) -> np.n
     """Return True for the cadences with none of these mission bits, and with data."""
     mission = quality["quality"].values & bad_bits
     return (mission == 0) & ((quality["frame_quality"].values & HOPELESS) == 0)
+
+
+def carry_quality(series: xr.Dataset, quality: xr.Dataset, apertures: xr.Dataset) -> xr.Dataset:
+    """
+    Return series of stars with all that is known of their cadences.
+
+    The bits of the mission stay in a column of their own; ``pixel_quality`` gets those of the stars in
+    excluded regions beside the ones it has. Place of the spacecraft, time shift and momentum dumps follow.
+
+    Parameters
+    ----------
+    series
+        ``pixel_quality`` (star, time), lazy, and other series.
+    quality
+        The product.
+    apertures
+        Places of the same stars.
+    """
+    carried = {name: quality[name].variable for name in CADENCE_TABLE if name in quality.variables}
+    told = {name: quality.attrs[name] for name in TOLD if name in quality.attrs}
+    excluded = excluded_stars(quality, apertures)
+    if excluded is not None:
+        bits = series["pixel_quality"].variable
+        series = series.assign(pixel_quality=(bits.dims, bits.data | excluded.rechunk(bits.chunks)))
+    return series.assign_coords(carried).assign_attrs(told | series.attrs)

@@ -34,6 +34,7 @@ from tasoc_kit.sources.ffi_index import (
     read_index,
     resolve_duplicates,
     scan,
+    select_cadence,
     select_unit,
 )
 from tasoc_kit.sources.frame_files import FrameFiles, Windows, unread
@@ -169,9 +170,9 @@ def cube_from_index(
     Raises
     ------
     SourceError
-        If there is no row of this unit, rows of several units, or no file that can be read.
+        If there is no row of this unit, rows of several units or cadences, or no file that can be read.
     """
-    unit = place_in_time(select_unit(index, sector, camera, ccd))
+    unit = place_in_time(select_cadence(select_unit(index, sector, camera, ccd)))
     _check_usable(unit)
     timed = unit["time_start"].notna()
     table, duplicates = resolve_duplicates(unit[timed])

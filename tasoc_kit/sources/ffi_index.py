@@ -28,7 +28,7 @@ from tasoc_kit.numerics.clock import DAY, btjd_from_utc, cadence_number
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.ffi_header import COLUMNS, header_row, name_parts, time_of_name
 
-__all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_unit"]
+__all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_cadence", "select_unit"]
 
 PUBLIC_FFIS = "s3://stpubdata/tess/public"
 """Where the paths of a published listing begin."""
@@ -336,6 +336,34 @@ def _warn_of_strays(strays: pd.DataFrame, others: pd.DataFrame, asked: dict[str,
             f"index: {len(stray)} file(s) of another CCD or sector left out ({_units(stray)}): {named}",
             stacklevel=3,
         )
+
+
+def select_cadence(unit: pd.DataFrame) -> pd.DataFrame:
+    """
+    Return the rows of the cadence that nearly all files of a unit have.
+
+    Stray files of another cadence are left out with a warning; files whose cadence is not known stay.
+
+    Raises
+    ------
+    SourceError
+        If the files are of several cadences.
+    """
+    counts = unit["cadence"].value_counts()
+    if len(counts) < 2:
+        return unit
+    shown = ", ".join(f"{seconds:.0f} s ({count} files)" for seconds, count in counts.items())
+    stray = unit["cadence"].notna() & (unit["cadence"] != counts.index[0])
+    if stray.sum() > _STRAY * counts.sum():
+        raise SourceError(
+            f"index: frames of {len(counts)} cadences: {shown}; a cube has one. "
+            "Put them into folders of their own, or name the files by a glob."
+        )
+    named = ", ".join(unit["name"][stray].head(3))
+    warnings.warn(
+        f"index: {stray.sum()} file(s) of another cadence left out ({shown}): {named}", stacklevel=3
+    )
+    return unit[~stray]
 
 
 def place_in_time(index: pd.DataFrame) -> pd.DataFrame:
