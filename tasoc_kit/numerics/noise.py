@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import erfa
 import numpy as np
 
 from tasoc_kit.numerics.detector import READ_NOISE, ZERO_POINT
 
-__all__ = ["ExpectedNoise", "aperture_pixels", "expected_noise"]
+__all__ = ["ExpectedNoise", "aperture_pixels", "ecliptic_latitude", "expected_noise"]
 
 READ_SECONDS = 2.0
 
@@ -45,6 +46,12 @@ def aperture_pixels(tmag: np.ndarray) -> np.ndarray:
     segment = np.clip(np.searchsorted(_MASK_TMAG, tmag) - 1, 0, slope.size - 1)
     pixels = 10.0 ** (_MASK_LOG[segment] + slope[segment] * (tmag - _MASK_TMAG[segment]))
     return np.maximum(np.floor(pixels), _SMALLEST_MASK)
+
+
+def ecliptic_latitude(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return the latitude on the mean ecliptic of J2000, degrees, of positions in degrees, ICRS."""
+    _, latitude = erfa.eqec06(erfa.DJ00, 0.0, np.radians(ra), np.radians(dec))
+    return np.degrees(latitude)
 
 
 def expected_noise(

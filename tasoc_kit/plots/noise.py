@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from bokeh.models import HoverTool
 
-from tasoc_kit.numerics.noise import expected_noise
+from tasoc_kit.numerics.noise import ecliptic_latitude, expected_noise
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.plots.theme import GOOD, MODEL, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
@@ -61,7 +61,7 @@ def measure_noise(light_curves: xr.Dataset, *, bad_bits: int = DEFAULT_BAD_BITS)
     return xr.Dataset({"ptp": ("star", ptp), "mean_flux": ("star", level)})
 
 
-def noise_model(faintest: float, brightest: float, seconds: float) -> hv.Overlay:
+def noise_model(faintest: float, brightest: float, seconds: float, latitude: float = 45.0) -> hv.Overlay:
     """
     Draw the expected point-to-point noise of one exposure and its parts.
 
@@ -71,9 +71,11 @@ def noise_model(faintest: float, brightest: float, seconds: float) -> hv.Overlay
         Magnitudes between which the lines run.
     seconds
         Of collected light in one exposure.
+    latitude
+        Ecliptic, of the field, degrees: zodiacal light is brightest on the ecliptic.
     """
     tmag = np.linspace(brightest, faintest, 200)
-    expected = expected_noise(tmag, seconds=seconds)
+    expected = expected_noise(tmag, seconds=seconds, ecliptic_latitude=latitude)
     parts = {
         "total": expected.total,
         "star": expected.shot,
@@ -89,6 +91,15 @@ def noise_model(faintest: float, brightest: float, seconds: float) -> hv.Overlay
         for name, values in parts.items()
     ]
     return hv.Overlay(lines)
+
+
+def _field_latitude(light_curves: xr.Dataset) -> float:
+    """Return the ecliptic latitude of the middle star; 45° where no star has a place on the sky."""
+    if not {"ra", "dec"} <= set(light_curves.variables):
+        return 45.0
+    latitudes = ecliptic_latitude(light_curves["ra"].values, light_curves["dec"].values)
+    known = latitudes[np.isfinite(latitudes)]
+    return float(np.median(known)) if known.size else 45.0
 
 
 def noise(light_curves: xr.Dataset, measured: xr.Dataset | None = None, *, title: str = "") -> hv.Overlay:
@@ -118,7 +129,7 @@ def noise(light_curves: xr.Dataset, measured: xr.Dataset | None = None, *, title
     points = points.opts(color=GOOD, size=4, alpha=0.55, tools=[hover])
     limits = (float(tmag[shown].min()) - 0.5, float(tmag[shown].max()) + 0.5) if shown.size else (6.0, 16.0)
     seconds = float(light_curves.attrs.get("exposure", 0.0)) or 1425.6
-    drawn = points * noise_model(limits[1], limits[0], seconds)
+    drawn = points * noise_model(limits[1], limits[0], seconds, _field_latitude(light_curves))
     return drawn.opts(
         title=title,
         xlabel="TESS magnitude",

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from barycentre_truth import REAL_EPHEMERIS, barycentre_error
 from fresh_process import Cost, fresh
 from k2p2_oracle import dbscan_mismatches, median_iou
 from kill_and_resume import kill_and_compare
@@ -69,6 +70,7 @@ CLAIMS = {
     "dbscan_mismatches": Claim("pixels", "<=", 0),
     "k2p2_iou": Claim("", ">=", 0.98),
     "p2p_over_floor": Claim("", "<=", 1.2),
+    "barycentre_error": Claim("s", "<=", 0.01),
     "open_index_seconds": Claim("s", "<=", 1),
     "open_index_mb": Claim("MB", "<=", 300),
     "simulate_cpu_per_frame": Claim("s", "<=", 0.6),
@@ -86,6 +88,11 @@ def mask_overlap(folder: Path) -> float:
     """Return the median IoU of the masks with those made stamp by stamp."""
     plan = open_plan(folder)
     return median_iou(plan.reference, plan.stars, plan.apertures)[0]
+
+
+def real_data() -> Path:
+    """Return the folder of real files."""
+    return Path(os.environ.get("TASOC_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def median(costs: Iterable[Cost], kind: str) -> float:
@@ -198,12 +205,21 @@ class Bench:
         self.say("; ".join(f"{span}: {ratio:.3f} ({stars} stars)" for span, (ratio, stars) in found.items()))
         return {"p2p_over_floor": max(ratio for ratio, _ in found.values())}
 
+    def times(self, wanted: set[str]) -> dict[str, float]:
+        """Compare star times over a CCD and a sector with astropy's full computation."""
+        data = real_data()
+        if not (data / REAL_EPHEMERIS).exists():
+            self.say(f"no {REAL_EPHEMERIS} in {data}; set TASOC_TEST_DATA to the folder that holds it")
+            return {}
+        error, cadences = fresh(barycentre_error, data)
+        self.say(f"star times of {cadences} cadences compared")
+        return {"barycentre_error": error}
+
     def index(self, wanted: set[str]) -> dict[str, float]:
         """Open the real listing of sector 2; the import is not timed, but its memory counts."""
-        data = os.environ.get("TASOC_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data"
-        path = Path(data) / REAL_INDEX
+        path = real_data() / REAL_INDEX
         if not path.exists():
-            self.say(f"no {REAL_INDEX} in {data}; set TASOC_TEST_DATA to the folder that holds it")
+            self.say(f"no {REAL_INDEX} in {real_data()}; set TASOC_TEST_DATA to the folder that holds it")
             return {}
         command = [sys.executable, "-c", OPEN_INDEX, str(path)]
         runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -234,6 +250,7 @@ class Bench:
             self.background: {"background2d_over_sky"},
             self.masks: {"dbscan_mismatches", "k2p2_iou"},
             self.noise: {"p2p_over_floor"},
+            self.times: {"barycentre_error"},
             self.index: {"open_index_seconds", "open_index_mb"},
             self.sky: {"sky_rms_smooth", "sky_ap3_straps", "sky_ap3_grf300"},
             self.kills: {"kills_bit_equal"},
