@@ -28,8 +28,8 @@ from tasoc_kit.dashboards.star_list import (
     page_rows,
     select_stars,
 )
+from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD, Verdict
-from tasoc_kit.errors import TasocKitError
 from tasoc_kit.plots.light_curve import one_star
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.vocabulary import ApertureFlag, flag_names
@@ -390,57 +390,16 @@ def _user() -> str:
         return ""
 
 
-def _asked(name: str) -> str:
-    values = pn.state.session_args.get(name, [b""])
-    return values[0].decode(errors="replace")
-
-
-def _choice(found: pd.DataFrame) -> pmui.Select:
-    options = {
-        f"{products.name_of(row.unit)} · {row.id}": f"{row.unit}/{row.id}" for row in found.itertuples()
-    }
-    return pmui.Select(label="CCD", options=options, size="small", sizing_mode="stretch_width")
-
-
 def page() -> pmui.Page:
     """Return the page; what it shows is asked for by ``?unit=…&id=…&tic=…``, else the newest product."""
-    try:
-        found = products.units_with("light_curves")
-    except TasocKitError as error:
-        return theme.make_page(
-            "light_curves",
-            main=[theme.heading("Light curves"), theme.empty("The store cannot be read", str(error))],
-        )
-    if found.empty:
-        return theme.make_page("light_curves", main=[theme.heading("Light curves"), _nothing_yet()])
-    choice = _choice(found)
-    asked = f"{_asked('unit')}/{_asked('id')}"
-    if asked in choice.options.values():
-        choice.value = asked
-    elif _asked("unit"):
-        choice.value = next(
-            (v for v in choice.options.values() if v.startswith(f"{_asked('unit')}/")), choice.value
-        )
-    tic = int(_asked("tic")) if _asked("tic").isdigit() else None
-    sidebar, main = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
-
-    def show(chosen: str, tic: int | None = None) -> None:
-        unit, identity = chosen.split("/")
-        row = found[(found["unit"] == unit) & (found["id"] == identity)].iloc[0]
-        shown = LightCurves(_open(row), tic)
-        sidebar.objects, main.objects = shown.sidebar(), shown.main()
-        pn.state.onload(shown.measure)
-        if pn.state.location:
-            pn.state.location.update_query(unit=unit, id=identity)
-
-    choice.param.watch(lambda event: show(event.new), "value")
-    show(choice.value, tic)
-    return theme.make_page("light_curves", sidebar=[choice, sidebar], main=[main], width=425)
-
-
-def _open(row: pd.Series) -> xr.Dataset:
-    place = {name: None if pd.isna(row[name]) else int(row[name]) for name in ("sector", "camera", "ccd")}
-    return store.open_product("light_curves", **place, field=row["field"] or "", id=row["id"])
+    return unit_page(
+        "light_curves",
+        "light_curves",
+        lambda curves: LightCurves(curves, asked_tic()),
+        _nothing_yet,
+        after=LightCurves.measure,
+        width=425,
+    )
 
 
 def _nothing_yet() -> pn.Column:

@@ -32,7 +32,7 @@ __all__ = [
     "readout",
 ]
 
-PAGES = {"overview": "Overview", "frames": "Frames", "light_curves": "Light curves"}
+PAGES = {"overview": "Overview", "frames": "Frames", "light_curves": "Light curves", "sky": "Sky"}
 
 _PALETTE = {
     "light": {

@@ -1,0 +1,227 @@
+"""The page on which the sky of a CCD is looked at, frame by frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import holoviews as hv
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+import xarray as xr
+
+from tasoc_kit import chunks, plots
+from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.controls import Shortcuts
+from tasoc_kit.dashboards.unit_page import unit_page
+from tasoc_kit.errors import StoreError
+from tasoc_kit.photometry.sky import sky_ladder
+from tasoc_kit.photometry.sky_tiles import sky_tiles
+from tasoc_kit.plots import sky_tiles as figures
+from tasoc_kit.plots.frame import title_of
+from tasoc_kit.plots.theme import SELECTED, series_options
+from tasoc_kit.vocabulary import KitQuality, TessQuality, flag_names
+
+__all__ = ["SkyView", "page"]
+
+_QUANTITIES = {
+    "sky over the reference (e⁻/s)": ("sky_median", "e⁻/s per pixel"),
+    "residual over white noise": ("sky_residual", "ratio"),
+    "level of the surface": ("sky_level", "level"),
+    "answer of the straps": ("strap_scale", "scale"),
+    "structure that is left (e⁻/s)": ("sky_systematic", "e⁻/s per pixel"),
+}
+_LEVELS = "0 a constant, 1 a plane, 2 to 4 splines, 5 a segment per cell"
+_KEYS = "<kbd>←</kbd> <kbd>→</kbd> one frame · <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> ten frames"
+_TABLES = ("cells", "cell_used", "cell_variance")
+
+
+class SkyView(pn.viewable.Viewer):
+    """The sky of one CCD."""
+
+    frame = param.Integer(default=0, bounds=(0, None), doc="Which frame is shown.")
+    quantity = param.Selector(default=next(iter(_QUANTITIES)), objects=list(_QUANTITIES))
+
+    def __init__(self, sky: xr.Dataset) -> None:
+        super().__init__()
+        parents = {name: products.open_parent(sky, name) for name in ("stream", "reference")}
+        missing = [name for name, parent in parents.items() if parent is None]
+        if missing:
+            raise StoreError(
+                f"sky page: the {' and the '.join(missing)} that sky {sky.attrs['provenance_id']} was made "
+                "from is no longer in the store; expected both. Run 'tasoc run photometry' again."
+            )
+        self.sky, self.stream, self.reference = sky.load(), parents["stream"], parents["reference"].load()
+        self.ladder = sky_ladder(sky)
+        self._block: tuple[int, xr.Dataset] | None = None
+        last = sky.sizes["time"] - 1
+        self.param.frame.bounds = (0, last)
+        usual = np.nan_to_num(sky["sky_median"].values, nan=-np.inf)
+        self.frame = int(np.argmax(usual))
+
+    def tiles(self, frame: int) -> xr.Dataset:
+        """Return the cells of a frame; the block that holds it is kept for its neighbours."""
+        size = int(self.stream.attrs.get("block", 64))
+        start = frame - frame % size
+        if self._block is None or self._block[0] != start:
+            some = slice(start, start + size)
+            self._block = (start, chunks.compute(self.stream[list(_TABLES)].isel(time=some)))
+        return sky_tiles(
+            self.sky.isel(time=slice(start, start + size)), self._block[1], self.reference, frame - start
+        )
+
+    def coefficients(self, frame: int) -> np.ndarray:
+        """Return the coefficients of a frame, (splines along rows, splines along columns)."""
+        one = self.sky.isel(time=frame)
+        surface = self.ladder.surfaces[int(one["sky_level"])]
+        return np.asarray(one["coefficient"].values[: surface.size].reshape(surface.coefficient_shape))
+
+    def facts(self, frame: int) -> dict[str, str]:
+        """Return what is known of the sky of a frame, for ``theme.readout``."""
+        one = self.sky.isel(time=frame)
+        flags = flag_names(int(one["quality"]), TessQuality) + flag_names(
+            int(one["frame_quality"]), KitQuality
+        )
+        words = [name.replace("_", " ").lower() for name in flags]
+        level, size = int(one["sky_level"]), self.coefficients(frame).size
+        return {
+            "frame": f"{frame + 1:,} of {self.sky.sizes['time']:,}",
+            "cadence": f"{int(one['cadenceno'])}",
+            "time": f"BTJD {float(one['time']):.5f}",
+            "flags": ", ".join(words) or "none",
+            "surface": f"level {level} of 5, {size:,} coefficients",
+            "over the reference": f"{float(one['sky_median']):.2f} e⁻/s",
+            "residual": f"{float(one['sky_residual']):.2f} times white noise",
+            "error": f"{float(one['sky_err']):.4f} e⁻/s, structure {float(one['sky_systematic']):.3f}",
+            "straps": f"{float(one['strap_scale']):.2f} times their gain",
+        }
+
+    # Figures
+
+    def _timeline(self, quantity: str) -> hv.Overlay:
+        name, axis = _QUANTITIES[quantity]
+        return plots.timeline(self.sky, {name: quantity}, ylabel=axis, title="")
+
+    def timeline(self) -> hv.DynamicMap:
+        """Return a quantity along time with the frame in view marked; a tap goes to another frame."""
+        time = self.sky["time"].values
+        drawn = hv.DynamicMap(pn.bind(self._timeline, self.param.quantity))
+        now = hv.DynamicMap(
+            pn.bind(
+                lambda frame: hv.VLine(time[frame]).opts(color=SELECTED, line_width=1.5), self.param.frame
+            )
+        )
+        self._tap = hv.streams.SingleTap(source=drawn)
+        self._tap.add_subscriber(self._tapped)
+        plain = {"xlabel": "time (BTJD)", "xticks": 5}
+        return (drawn * now).opts(**plain, **series_options(height=250, columns=3 if theme.is_phone() else 6))
+
+    def _tapped(self, x: float | None, y: float | None) -> None:
+        if x is not None:
+            distance = np.abs(self.sky["time"].values - x)
+            self.frame = int(np.nanargmin(distance))
+
+    def _tile_figures(self) -> list[hv.DynamicMap]:
+        def of(name: str) -> hv.DynamicMap:
+            return hv.DynamicMap(
+                pn.bind(lambda frame: figures.tile_image(self.tiles(frame), name), self.param.frame)
+            )
+
+        return [of(name) for name in ("sky", "left", "used")]
+
+    def _columns(self, frame: int) -> hv.Layout:
+        one = self.sky.isel(time=frame)
+        return figures.columns(
+            one["column"].values,
+            one["column_noise"].values,
+            one["strap_gain"].values,
+            float(one["strap_scale"]),
+        )
+
+    # The page
+
+    def _move(self, step: int) -> None:
+        self.frame = int(np.clip(self.frame + step, 0, self.sky.sizes["time"] - 1))
+
+    def sidebar(self) -> list[Any]:
+        """Return the slider, what is drawn along time, and what is known of the frame."""
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
+        slider = pmui.IntSlider.from_param(self.param.frame, label="Frame", **wide)
+        quantity = pmui.Select.from_param(self.param.quantity, label="Along time", **wide)
+        facts = theme.markup("", margin=(12, 6))
+
+        def show(*_events: Any) -> None:
+            facts.object = theme.facts_markup(self.facts(self.frame))
+
+        self.param.watch(show, "frame")
+        show()
+        return [slider, quantity, facts, theme.markup(f"<p class='keys'>{_KEYS}</p>")]
+
+    def main(self) -> list[Any]:
+        """Return the figures."""
+        keys = {
+            "ArrowRight": lambda: self._move(1),
+            "ArrowLeft": lambda: self._move(-1),
+            "PageDown": lambda: self._move(10),
+            "PageUp": lambda: self._move(-10),
+        }
+        titles = ("Sky of the frame", "What the model leaves, σ of a cell", "Share of the pixels used")
+        tiles = [
+            theme.panel_card(theme.caption(title), pn.pane.HoloViews(figure, linked_axes=False))
+            for title, figure in zip(titles, self._tile_figures(), strict=True)
+        ]
+        glow = hv.DynamicMap(pn.bind(lambda frame: figures.glow(self.tiles(frame)), self.param.frame))
+        grid = hv.DynamicMap(
+            pn.bind(lambda frame: figures.coefficient_grid(self.coefficients(frame)), self.param.frame)
+        )
+        columns = pn.Column(pn.bind(self._columns_pane, self.param.frame), sizing_mode="stretch_width")
+        wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
+        return [
+            Shortcuts(keys),
+            theme.panel_card(
+                theme.heading(
+                    f"Sky · {title_of(self.sky)}",
+                    "Tap the figure, use the slider or the arrow keys to go to another frame.",
+                ),
+                pn.pane.HoloViews(self.timeline(), **wide),
+            ),
+            theme.beside(*tiles),
+            theme.beside(
+                theme.panel_card(theme.caption("Corner glow"), pn.pane.HoloViews(glow, **wide)),
+                theme.panel_card(
+                    theme.caption("Coefficients of the surface"),
+                    theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
+                    pn.pane.HoloViews(grid, linked_axes=False),
+                    **({} if theme.is_phone() else {"width": 430, "sizing_mode": "fixed"}),
+                ),
+            ),
+            theme.panel_card(theme.caption("Columns: their offset in this frame, and the straps"), columns),
+            theme.panel_card(
+                theme.caption("Where these numbers come from"), theme.readout(products.describe(self.sky))
+            ),
+        ]
+
+    def _columns_pane(self, frame: int) -> pn.pane.HoloViews:
+        return pn.pane.HoloViews(self._columns(frame), linked_axes=False, sizing_mode="stretch_width")
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Row(pn.Column(*self.sidebar(), width=320), pn.Column(*self.main()))
+
+
+def page() -> pmui.Page:
+    """Return the page; ``?unit=…&id=…`` asks for a sky, else the newest is shown."""
+    return unit_page("sky", "sky", SkyView, _nothing_yet)
+
+
+def _nothing_yet() -> pn.Column:
+    return theme.empty(
+        "No sky yet",
+        "This page shows the sky products of the store: what was taken from every frame as background. "
+        "Make one from the simulated sector, or from your own files:",
+        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
+    )
+
+
+if pn.state.served:
+    page().servable()
