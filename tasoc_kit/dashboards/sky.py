@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 import param
 import xarray as xr
 
-from tasoc_kit import chunks, plots
+from tasoc_kit import chunks
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.unit_page import unit_page
@@ -20,17 +20,18 @@ from tasoc_kit.photometry.sky import sky_ladder
 from tasoc_kit.photometry.sky_tiles import sky_tiles
 from tasoc_kit.plots import sky_tiles as figures
 from tasoc_kit.plots.frame import title_of
-from tasoc_kit.plots.theme import SELECTED, series_options
+from tasoc_kit.plots.light_curve import quality_spans
+from tasoc_kit.plots.theme import GOOD, SELECTED, series_options
 from tasoc_kit.vocabulary import KitQuality, TessQuality, flag_names
 
 __all__ = ["SkyView", "page"]
 
 _QUANTITIES = {
-    "sky over the reference (e⁻/s)": ("sky_median", "e⁻/s per pixel"),
-    "residual over white noise": ("sky_residual", "ratio"),
-    "level of the surface": ("sky_level", "level"),
-    "answer of the straps": ("strap_scale", "scale"),
-    "structure that is left (e⁻/s)": ("sky_systematic", "e⁻/s per pixel"),
+    "sky over the reference (e⁻/s)": "sky_median",
+    "residual over white noise": "sky_residual",
+    "level of the surface": "sky_level",
+    "answer of the straps": "strap_scale",
+    "structure that is left (e⁻/s)": "sky_systematic",
 }
 _LEVELS = "0 a constant, 1 a plane, 2 to 4 splines, 5 a segment per cell"
 _KEYS = "<kbd>←</kbd> <kbd>→</kbd> one frame · <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> ten frames"
@@ -99,14 +100,15 @@ class SkyView(pn.viewable.Viewer):
 
     # Figures
 
-    def _timeline(self, quantity: str) -> hv.Overlay:
-        name, axis = _QUANTITIES[quantity]
-        return plots.timeline(self.sky, {name: quantity}, ylabel=axis, title="")
+    def _points(self, quantity: str) -> hv.Scatter:
+        values = self.sky[_QUANTITIES[quantity]].values.astype(float)
+        drawn = hv.Scatter((self.sky["time"].values, values), kdims=["time"], vdims=["value"])
+        return drawn.opts(color=GOOD, size=4, tools=["hover"], framewise=True)
 
-    def timeline(self) -> hv.DynamicMap:
+    def timeline(self) -> hv.Overlay:
         """Return a quantity along time with the frame in view marked; a tap goes to another frame."""
         time = self.sky["time"].values
-        drawn = hv.DynamicMap(pn.bind(self._timeline, self.param.quantity))
+        drawn = hv.DynamicMap(pn.bind(self._points, self.param.quantity))
         now = hv.DynamicMap(
             pn.bind(
                 lambda frame: hv.VLine(time[frame]).opts(color=SELECTED, line_width=1.5), self.param.frame
@@ -114,8 +116,11 @@ class SkyView(pn.viewable.Viewer):
         )
         self._tap = hv.streams.SingleTap(source=drawn)
         self._tap.add_subscriber(self._tapped)
-        plain = {"xlabel": "time (BTJD)", "xticks": 5}
-        return (drawn * now).opts(**plain, **series_options(height=250, columns=3 if theme.is_phone() else 6))
+        layers = drawn * now
+        for span in quality_spans(time, self.sky["quality"].values, self.sky["frame_quality"].values):
+            layers = layers * span
+        plain = {"xlabel": "time (BTJD)", "ylabel": "", "xticks": 5}
+        return layers.opts(**plain, **series_options(height=250, columns=3 if theme.is_phone() else 6))
 
     def _tapped(self, x: float | None, y: float | None) -> None:
         if x is not None:
