@@ -101,6 +101,20 @@ def wait(server: subprocess.Popen[bytes], port: int, place: Path) -> None:
     pytest.fail(f"the server did not start: {(place / 'server.log').read_text()[-2000:]}")
 
 
+@contextlib.contextmanager
+def served(place: Path, **environment: str) -> Iterator[str]:
+    """Serve the pages, on a store, as long as the context lasts."""
+    port = free_port()
+    code = f"from tasoc_kit.dashboards.app import serve; serve(port={port})"
+    server = start([sys.executable, "-c", code], place, **environment)
+    try:
+        wait(server, port, place)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[tuple[str, str]]:
     """The address of the served pages, and the store they show."""
@@ -116,15 +130,39 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
         for product in (reference, apertures, data.make_light_curves(apertures)):
             store.write_product(product)
     settings.cache_clear()
-    port = free_port()
-    code = f"from tasoc_kit.dashboards.app import serve; serve(port={port})"
-    server = start([sys.executable, "-c", code], place, **environment)
-    try:
-        wait(server, port, place)
-        yield f"http://127.0.0.1:{port}", environment["TASOC_STORE"]
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with served(place, **environment) as address:
+        yield address, environment["TASOC_STORE"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sector: Any) -> Iterator[str]:
+    """The address of the pages on a store that holds all products of a simulated sector."""
+    place = tmp_path_factory.mktemp("measured")
+    environment = {"TASOC_STORE": str(place / "store"), "TASOC_CACHE": str(session_cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        for name in (
+            "quality",
+            "pointing",
+            "reference",
+            "stars",
+            "apertures",
+            "stream",
+            "sky",
+            "light_curves",
+        ):
+            store.write_product(getattr(sector, name))
+        unit = store.product_unit(sector.light_curves)
+        run = database.start_run(
+            "photometry", "18_light_curves", unit,
+            id=sector.light_curves.attrs["provenance_id"], parameters={"cube": str(sector.folder)},
+        )  # fmt: skip
+        database.finish_run(run, "made")
+    settings.cache_clear()
+    with served(place, **environment) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -132,9 +170,27 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
     [("", 0), ("overview", 0), ("frames", 2), ("frames?cube=simulation.tiny", 2), ("light_curves", 3)],
 )
 def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard, address, canvases):
+    complete(visit, f"{dashboard[0]}/{address}", canvases)
+
+
+@pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2)])
+def test_a_page_of_measured_products_is_complete_too(visit, measured, address, canvases):
+    complete(visit, f"{measured}/{address}", canvases)
+
+
+@pytest.mark.parametrize("address", ["sky", "apertures"])
+def test_a_page_without_its_product_says_what_to_run(visit, tmp_path, address, measured):
+    with served(tmp_path, TASOC_STORE=str(tmp_path / "empty")) as empty:
+        visit.go(f"{empty}/{address}", "h1")
+        visit.page.get_by_text("tasoc run photometry").first.wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+def complete(visit: Visit, url: str, canvases: int) -> None:
+    """Open a page, wait for its figures, and look for faults, in access too."""
     from axe_playwright_python.sync_playwright import Axe
 
-    visit.go(f"{dashboard[0]}/{address}", "h1")
+    visit.go(url, "h1")
     if canvases:
         visit.page.wait_for_function(
             f"""() => {{ const count = (root) => [...root.querySelectorAll('*')].reduce(
@@ -147,6 +203,40 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
     assert visit.page.locator("h1").count() == 1
     assert found <= set(UPSTREAM)
     assert visit.outside == []
+    assert visit.errors == []
+
+
+def test_another_frame_of_the_sky_comes_up_by_key(visit, measured):
+    visit.go(f"{measured}/sky", "h1")
+    visit.page.get_by_text("1 of 48").wait_for(timeout=PATIENCE)
+    visit.page.keyboard.press("PageDown")
+    visit.page.get_by_text("11 of 48").wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+def test_a_drawn_aperture_has_its_own_light_curve(visit, measured):
+    page = visit.page
+    visit.go(f"{measured}/apertures", "h1")
+    page.get_by_text("noise per exposure").wait_for(timeout=PATIENCE)
+    before = page.get_by_text("(pipeline").first.inner_text()
+    assert before.split()[0] == before.split()[-1].rstrip(")")
+    page.get_by_role("button", name="Shrink").click()
+    page.wait_for_function(
+        "said => { const dig = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e.tagName === 'DD' ?"
+        " e.textContent : '', ...(e.shadowRoot ? dig(e.shadowRoot) : [])]);"
+        " return !dig(document).includes(said) }",
+        arg=before,
+        timeout=PATIENCE,
+    )
+    after = page.get_by_text("(pipeline").first.inner_text()
+    assert int(after.split()[0]) < int(before.split()[0])
+    page.get_by_role("button", name="Fainter").click()
+    page.wait_for_timeout(3000)
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.get_by_role("button", name="Light curve and pixels").click()
+    text = Path(download.value.path()).read_text()
+    assert "# pixels (row, column): [[" in text
+    assert len(text.splitlines()) > 48
     assert visit.errors == []
 
 

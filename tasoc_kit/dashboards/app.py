@@ -20,13 +20,14 @@ _log = logging.getLogger(__name__)
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import frames, light_curves, overview, sky
+    from tasoc_kit.dashboards import apertures, frames, light_curves, overview, sky
 
     return {
         "/": overview.page,
         "overview": overview.page,
         "frames": frames.page,
         "light_curves": light_curves.page,
+        "apertures": apertures.page,
         "sky": sky.page,
     }
 

@@ -151,7 +151,7 @@ class SkyView(pn.viewable.Viewer):
 
     def sidebar(self) -> list[Any]:
         """Return the slider, what is drawn along time, and what is known of the frame."""
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small", "description": ""}
         slider = pmui.IntSlider.from_param(self.param.frame, label="Frame", **wide)
         quantity = pmui.Select.from_param(self.param.quantity, label="Along time", **wide)
         facts = theme.markup("", margin=(12, 6))

@@ -32,7 +32,13 @@ __all__ = [
     "readout",
 ]
 
-PAGES = {"overview": "Overview", "frames": "Frames", "light_curves": "Light curves", "sky": "Sky"}
+PAGES = {
+    "overview": "Overview",
+    "frames": "Frames",
+    "light_curves": "Light curves",
+    "apertures": "Apertures",
+    "sky": "Sky",
+}
 
 _PALETTE = {
     "light": {
