@@ -31,6 +31,7 @@ __all__ = [
     "psf_at",
     "reach_of",
     "sample",
+    "spline_axis",
     "unit_light",
 ]
 
@@ -147,7 +148,7 @@ def _splines(offset, out):
 
 
 @njit(nogil=True, cache=True)
-def _axis(start, count, centre, splines, index):
+def spline_axis(start, count, centre, splines, index):
     """Fill the splines of ``count`` pixels from ``start`` on: (pixel, 3, 4), and their first indices."""
     for i in range(count):
         index[i] = _splines(start + i - centre, splines[i])
@@ -200,8 +201,8 @@ def draw_stamp(table, top, left, row, column, out):
     rows, columns = out.shape
     along, across = np.empty((rows, 3, 4)), np.empty((columns, 3, 4))
     i, j = np.empty(rows, np.int64), np.empty(columns, np.int64)
-    _axis(top, rows, row, along, i)
-    _axis(left, columns, column, across, j)
+    spline_axis(top, rows, row, along, i)
+    spline_axis(left, columns, column, across, j)
     for r in range(rows):
         for c in range(columns):
             out[r, c] = _tensor(table, i[r], j[c], along[r, 0], across[c, 0])
@@ -210,12 +211,12 @@ def draw_stamp(table, top, left, row, column, out):
 @njit(nogil=True, cache=True)
 def add_light(images, flux, row, column, tables, radius):
     """
-    Add stars to images: their light and, where there are six, its derivatives by position.
+    Add stars to images: their light and, where there are more, its derivatives by position.
 
     Parameters
     ----------
     images
-        float (1 | 6, rows, columns), changed in place, in the order of ``numerics.prf.TERMS``.
+        float (1 to 6, rows, columns), changed in place, in the order of ``numerics.prf.TERMS``.
     flux, row, column
         Flux and place of each star, in pixels of the images.
     tables
@@ -232,14 +233,14 @@ def add_light(images, flux, row, column, tables, radius):
         rows, columns = min(y + radius[s] + 1, height) - top, min(x + radius[s] + 1, width) - left
         if rows <= 0 or columns <= 0:
             continue
-        _axis(top, rows, row[s], along, i)
-        _axis(left, columns, column[s], across, j)
+        spline_axis(top, rows, row[s], along, i)
+        spline_axis(left, columns, column[s], across, j)
         for r in range(rows):
             for c in range(columns):
                 p, q = along[r], across[c]
                 images[0, top + r, left + c] += flux[s] * _tensor(tables[s], i[r], j[c], p[0], q[0])
-                if terms == 1:
-                    continue
                 for term, down, over in ((1, 1, 0), (2, 0, 1), (3, 2, 0), (4, 0, 2), (5, 1, 1)):
+                    if term >= terms:
+                        break
                     value = _tensor(tables[s], i[r], j[c], p[down], q[over])
                     images[term, top + r, left + c] += flux[s] * value

@@ -198,6 +198,7 @@ def draw_bands(
     row: np.ndarray,
     radius: np.ndarray,
     draw: Callable[[np.ndarray, int, np.ndarray], None],
+    terms: int = len(TERMS),
 ) -> np.ndarray:
     """
     Return images in the order of TERMS, drawn in threads.
@@ -210,8 +211,10 @@ def draw_bands(
         (star) place, and half-width of its light.
     draw
         Adds stars (indices) to a band (term, row, column) of the images that starts at some row.
+    terms
+        How many of the images are drawn.
     """
-    images = np.zeros((len(TERMS), *shape), np.float32)
+    images = np.zeros((terms, *shape), np.float32)
 
     def fill(start: int) -> None:
         band = images[:, start : start + ROWS_AT_ONCE]

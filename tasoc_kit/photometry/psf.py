@@ -6,7 +6,7 @@ each must be followed, and what two stars that no PSF can tell apart have of the
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.effective_psf import EffectivePsf, collocate
 from tasoc_kit.numerics.prf import components, pixel_response
 from tasoc_kit.numerics.psf_sums import SIDE
+from tasoc_kit.photometry.psf_regions import Places, find_shift, fit_regions
 from tasoc_kit.photometry.psf_scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
 
@@ -41,6 +42,9 @@ def fit_psf(
     reference: xr.Dataset,
     apertures: xr.Dataset,
     *,
+    shape: Annotated[
+        Literal["fitted", "nominal"], Parameter("as the stars show it, or as the mission expects it")
+    ] = "fitted",
     faintest: Annotated[float, Parameter("faintest star that gets PSF photometry", unit="mag")] = 16.0,
     width: Annotated[float, Parameter("factor on the width of the nominal PRF's core", gt=0)] = 1.0,
     merge: Annotated[float, Parameter("distance below which stars are one source", unit="pix", ge=0)] = 0.5,
@@ -54,6 +58,8 @@ def fit_psf(
         Star image, sky and noise model.
     apertures
         Stars, with their places on the reference.
+    shape
+        ``fitted``: as bright stars of the reference show it. ``nominal``: the mission's.
     faintest
         Faintest star that gets PSF photometry; fainter ones stay part of the sky.
     width
@@ -80,8 +86,12 @@ def fit_psf(
     on_frame = (np.rint(row) >= rows[0]) & (np.rint(row) <= rows[-1])
     on_frame &= (np.rint(column) >= columns[0]) & (np.rint(column) <= columns[-1])
     source = _merge(row, column, tmag, on_frame & (tmag <= faintest), merge)
-    flux = 10 ** (-0.4 * (tmag - ZERO_POINT))
-    scene = make_scene(psf, reference, row, column, flux, source)
+    places = Places(row, column, 10 ** (-0.4 * (tmag - ZERO_POINT)), source)
+    places = find_shift(psf, reference, places)
+    if shape == "fitted":
+        psf = fit_regions(psf, reference, places)
+    row, column = places.row, places.column
+    scene = make_scene(psf, reference, *places)
     solved = scene.fluxes(reference["reference"].values)
     flux = _share_out(scene, solved, row.size)
     return xr.Dataset(

@@ -23,11 +23,10 @@ from numba import njit
 
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.effective_psf import add_light
 from tasoc_kit.numerics.overlaps import Inverse, local_inverse, stamp_response, stamp_sums
 from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, stamp_surface
 from tasoc_kit.photometry.guides import Guides, guide_motion, make_guides
-from tasoc_kit.photometry.motion import HALF, Steadiness, draw_bands, flux_change, make_motion_table
+from tasoc_kit.photometry.motion import HALF, Steadiness, flux_change, make_motion_table
 from tasoc_kit.photometry.psf_scene import Scene, psf_of, scene_of
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SkySeries, sky_series
@@ -208,16 +207,7 @@ def _tables(
 
 def _steadiness(scene: Scene, reference: xr.Dataset, centre: tuple[np.ndarray, np.ndarray]) -> Steadiness:
     """Return how the fluxes answer to motion: what the derivatives of all light do in the solution."""
-    sources = scene.sources
-    flux = scene.expected[sources.unknown] * sources.share
-
-    def draw(band: np.ndarray, start: int, some: np.ndarray) -> None:
-        add_light(
-            band, flux[some], sources.row[some] - start, sources.column[some], sources.tables[some],
-            sources.radius[some],
-        )  # fmt: skip
-
-    images = draw_bands(reference["reference"].shape, sources.row, sources.radius, draw)
+    images = scene.draw(scene.expected, reference["reference"].shape)
     sums = np.stack([stamp_sums(image, scene.weight, scene.top, scene.left) for image in images[1:]], axis=1)
     place = np.stack(centre).astype(float)
     own = place[:, scene.star]

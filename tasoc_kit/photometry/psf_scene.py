@@ -17,9 +17,11 @@ from numba import njit
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import SuperLU, splu
 
-from tasoc_kit.numerics.effective_psf import EffectivePsf, draw_stamp, psf_at, reach_of
+from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, draw_stamp, psf_at, reach_of
 from tasoc_kit.numerics.overlaps import Sources, overlap_matrix, stamp_sums
+from tasoc_kit.numerics.prf import TERMS
 from tasoc_kit.numerics.psf_sums import SIDE
+from tasoc_kit.photometry.motion import draw_bands
 
 __all__ = ["FAINT_WINGS", "Scene", "make_scene", "psf_of", "scene_of"]
 
@@ -69,6 +71,30 @@ class Scene:
         """Return the flux of every unknown in an image without sky."""
         sums = stamp_sums(image, self.weight, self.top, self.left)
         return np.asarray(self.factors.solve(np.where(self.held, self.expected, sums)))
+
+    def draw(self, flux: np.ndarray, shape: tuple[int, int], terms: int = len(TERMS)) -> np.ndarray:
+        """
+        Return the light of all stars and its derivatives by their position.
+
+        Parameters
+        ----------
+        flux
+            (unknown) fluxes.
+        shape
+            Rows and columns of the frame.
+        terms
+            Images to draw, in the order of TERMS.
+        """
+        sources = self.sources
+        light = np.nan_to_num(flux)[sources.unknown] * sources.share
+
+        def draw(band: np.ndarray, start: int, some: np.ndarray) -> None:
+            add_light(
+                band, light[some], sources.row[some] - start, sources.column[some], sources.tables[some],
+                sources.radius[some],
+            )  # fmt: skip
+
+        return draw_bands(shape, sources.row, sources.radius, draw, terms)
 
 
 def psf_of(psf: xr.Dataset) -> EffectivePsf:

@@ -49,6 +49,9 @@ class SectorSettings(BaseModel):
     catalogue_limit: float = _field(
         16.0, "magnitude of the faintest stars in stars.parquet", "mag", ge=5, le=22
     )
+    prf: Literal["nominal", "skewed"] = _field(
+        "nominal", "form of the PRF: the nominal one, or a drawn-out Moffat profile with a tail"
+    )
     prf_width: float = _field(1.0, "factor on the width of the PRF core", ge=0.5, le=3)
     variables: bool = _field(True, "stars vary: planets, binaries, pulsators, flares, rotators, a supernova")
     asteroid: bool = _field(True, "an asteroid crosses the field")

@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 
 from tasoc_kit.numerics import detector
 from tasoc_kit.numerics.geometry import Solution, pixel_to_sky
-from tasoc_kit.numerics.prf import components, radius_for, without_faint_parts
+from tasoc_kit.numerics.prf import radius_for, without_faint_parts
+from tasoc_kit.simulation.optics import star_parts
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.simulation.variables import KINDS, Kind
 
@@ -98,7 +99,7 @@ def draw_stars(settings: SectorSettings) -> Stars:
     if count:
         _saturate_one(settings, row, column, tmag, random)
     flux = 10 ** (-0.4 * (tmag - detector.ZERO_POINT))
-    parts = components(row, column, camera=settings.camera, ccd=settings.ccd, width=settings.prf_width)
+    parts = star_parts(settings, row, column)
     catalogued = int(np.searchsorted(tmag, settings.catalogue_limit))
     radius = radius_for(flux, parts)
     return Stars(row, column, tmag, flux, without_faint_parts(flux, parts), radius, catalogued)

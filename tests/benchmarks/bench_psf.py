@@ -1,0 +1,233 @@
+"""
+Cost and accuracy of PSF photometry, from frames on disk to light curves.
+
+Full simulated frames (2078×2136), 20,000 stars, two threads. Two sectors: one with the PRF that is
+nominal here, one with a PRF that no fit knows (``prf="skewed"``). What remains of a motion of the
+stars is measured on a sector without noise. The last line is one JSON object with a row for every claim.
+
+    python tests/benchmarks/bench_psf.py [--frames 128] [--size 2048] [--only ROW,ROW] [--scratch DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import dask
+import numpy as np
+import xarray as xr
+from fresh_process import fresh, measured
+from pass_timing import read_images, stored
+from photometry_plan import STARS, STEADY, THREADS, Plan, sector_products
+
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.photometry.apertures import make_apertures
+from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
+from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.sky import fit_sky
+from tasoc_kit.photometry.stars import locate_stars
+from tasoc_kit.photometry.stream import stream_frames
+from tasoc_kit.simulation import open_truth, write_sector
+from tasoc_kit.sources.star_catalog import read_stars
+from tasoc_kit.vocabulary import Status
+
+TURNS = 3
+OFFSET, NEAR = 0.2, 0.02
+"""Pixels of motion at which what is left of it is measured, and how near to that a frame must be."""
+STILL = {
+    "noise": False, "cosmic_rays": 0.0, "column_noise": 0.0, "variables": False, "asteroid": False,
+    "scattered": 0.0, "glow": 0.0, "straps": False, "zodiacal_gradient": 0.0, "aberration": 0.0,
+    "prf": "skewed", "drift": 0.6, "rows": 512, "columns": 512, "frames": 48, "every": 24, "seed": 7,
+}  # fmt: skip
+
+
+class Claim(NamedTuple):
+    """One row: its unit and its bounds."""
+
+    unit: str
+    low: float
+    high: float
+
+
+CLAIMS = {
+    "psf_over_aperture": Claim("CPU / CPU", 0, 3),
+    "psf_bias_true": Claim("", 0, 0.003),
+    "psf_bias_fitted": Claim("", 0, 0.01),
+    "psf_pull_temporal": Claim("sigma", 0.9, 1.1),
+    "jitter_left": Claim("", 0, 200e-6),
+}
+
+
+def plan_of(folder: Path) -> Plan:
+    """Make the plan of a sector with the brightest stars of its catalogue."""
+    cube, quality, pointing, reference = sector_products(folder)
+    stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")))
+    stars = stars.isel(star=slice(0, STARS))
+    return Plan(cube, quality, pointing, reference, stars, make_apertures(reference, stars, threads=THREADS))
+
+
+def whole_pass(plan: Plan, psf: xr.Dataset | None, store: Path) -> xr.Dataset | None:
+    """Do the pass through the store, with PSF photometry or without; return what that gives."""
+    parts = plan.apertures, plan.reference, plan.quality
+    with dask.config.set(scheduler="threads", num_workers=THREADS):
+        stream = stored(stream_frames(plan.cube, plan.reference, plan.apertures, plan.quality, psf), store)
+        sky = stored(fit_sky(stream, plan.reference, plan.quality), store)
+        stored(make_light_curves(stream, sky, *parts), store)
+        if psf is None:
+            return None
+        return stored(make_psf_light_curves(stream, sky, psf, *parts), store).compute()
+
+
+def constant_stars(folder: Path, tic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which stars never vary, and their true fluxes."""
+    truth = open_truth(folder)
+    known = truth["tic"].values
+    place = np.searchsorted(known, tic)
+    varies = np.zeros(known.size, bool)
+    varies[truth["variable_star"].values[truth["variable_star"].values < known.size]] = True
+    return ~varies[place], truth["star_flux"].values[place]
+
+
+def accuracy(folder: Path, shape: str, store: Path) -> tuple[float, float]:
+    """Return the median of the relative bias at T 10–14, and the scatter over the errors of all stars."""
+    plan = plan_of(folder)
+    curves = whole_pass(plan, fit_psf(plan.reference, plan.apertures, shape=shape), store)
+    shutil.rmtree(store)
+    constant, truth = constant_stars(folder, curves["tic"].values)
+    kept = constant & (curves["status"].values == Status.OK)
+    good = good_cadences(plan.quality)
+    flux, error = (curves[name].values[kept][:, good].astype(float) for name in ("flux", "flux_err"))
+    middle = np.nanmedian(flux, axis=1, keepdims=True)
+    tmag = curves["tmag"].values[kept]
+    chosen = (tmag > 10) & (tmag < 14)
+    bias = float(np.nanmedian(np.abs(middle[chosen, 0] / truth[kept][chosen] - 1)))
+    return bias, MAD_TO_SIGMA * float(np.nanmedian(np.abs((flux - middle) / error)))
+
+
+def cost_ratio(folder: Path, store: Path) -> float:
+    """Return what the pass costs with PSF photometry of all stars over what it costs without."""
+    plan = plan_of(folder)
+    psf = fit_psf(plan.reference, plan.apertures)
+    read_images(plan.cube)
+    costs: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(TURNS + 1):
+        for wanted in costs:
+            with measured() as cost:
+                whole_pass(plan, psf if wanted else None, store)
+            shutil.rmtree(store)
+            # The first turn compiles.
+            costs[wanted] += [cost.cpu] if turn else []
+    return statistics.median(costs[True]) / statistics.median(costs[False])
+
+
+def boxes(apertures: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
+    """Return the same stars with apertures of three by three pixels."""
+    rows, columns = reference["row"].values, reference["column"].values
+    row, column = np.rint(apertures["star_row"].values), np.rint(apertures["star_column"].values)
+    inside = (row > rows[0]) & (row < rows[-1]) & (column > columns[0]) & (column < columns[-1])
+    stars = apertures.drop_dims("aperture_pixel").isel(star=np.flatnonzero(inside))
+    y, x = (side.ravel() for side in np.mgrid[-1:2, -1:2])
+    return stars.assign(
+        row_size=("star", np.full(stars.sizes["star"], 9, np.int32)),
+        pixel_row=("aperture_pixel", (row[inside, None] + y).ravel().astype(np.int16)),
+        pixel_column=("aperture_pixel", (column[inside, None] + x).ravel().astype(np.int16)),
+    )
+
+
+def motion_left(folder: Path) -> float:
+    """Return the median error of a flux after an offset, T 12–15, relative."""
+    plan = plan_of(folder)
+    psf = fit_psf(plan.reference, plan.apertures)
+    apertures = boxes(plan.apertures, plan.reference)
+    stream = stream_frames(plan.cube, plan.reference, apertures, plan.quality).compute()
+    sky = fit_sky(stream, plan.reference, plan.quality)
+    curves = make_light_curves(stream, sky, apertures, plan.reference, plan.quality, psf).compute()
+    offset = np.hypot(curves["motion_row"], curves["motion_column"]).values
+    tmag = curves["tmag"].values
+    good = good_cadences(plan.quality)
+    moved, still = good & (np.abs(offset - OFFSET) < NEAR), good & (offset < NEAR)
+    flux = curves["flux"].values[(tmag > 12) & (tmag < 15)].astype(float)
+    usual = np.nanmedian(flux[:, still], axis=1, keepdims=True)
+    print(f"{moved.sum()} frames moved, {still.sum()} still, {len(flux)} stars", flush=True)
+    return float(np.nanmedian(np.abs(flux[:, moved] / usual - 1)))
+
+
+def measure(wanted: set[str], frames: int, size: int, scratch: Path) -> dict[str, float]:
+    """Measure the rows that are wanted."""
+    found: dict[str, float] = {}
+    store, sector = scratch / "store", STEADY | {"rows": size, "columns": size, "frames": frames}
+    sectors = {
+        "nominal": {"psf_over_aperture", "psf_bias_true", "psf_pull_temporal"},
+        "skewed": {"psf_bias_fitted"},
+    }
+    for prf, rows in sectors.items():
+        if not rows & wanted:
+            continue
+        folder = scratch / prf
+        fresh(write_sector, folder, threads=THREADS, **sector, prf=prf)
+        if prf == "skewed":
+            found["psf_bias_fitted"], pull = fresh(accuracy, folder, "fitted", store)
+            print(f"pull with the fitted PSF {pull:.3f}", flush=True)
+        else:
+            if {"psf_bias_true", "psf_pull_temporal"} & wanted:
+                found["psf_bias_true"], found["psf_pull_temporal"] = fresh(accuracy, folder, "nominal", store)
+            if "psf_over_aperture" in wanted:
+                found["psf_over_aperture"] = fresh(cost_ratio, folder, store)
+        shutil.rmtree(folder)
+    if "jitter_left" in wanted:
+        fresh(write_sector, scratch / "still", threads=THREADS, **STILL)
+        found["jitter_left"] = fresh(motion_left, scratch / "still")
+    return found
+
+
+def row(name: str, value: float) -> dict[str, object]:
+    """Return one row of the result."""
+    claim = CLAIMS[name]
+    goal = f"{claim.low:g} to {claim.high:g}" if claim.low else f"<= {claim.high:g}"
+    kept = bool(claim.low <= value <= claim.high)
+    return {"name": name, "value": float(f"{value:.4g}"), "unit": claim.unit, "goal": goal, "ok": kept}
+
+
+def wanted_rows(text: str) -> set[str]:
+    """Return the rows asked for by name."""
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - CLAIMS.keys())
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {', '.join(CLAIMS)}")
+    return names
+
+
+def main() -> None:
+    """Measure what is asked for and print one JSON object last."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=128, help="frames of a sector")
+    parser.add_argument("--size", type=int, default=2048, help="rows and columns of a frame")
+    parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
+    parser.add_argument("--scratch", type=Path, help="folder for up to 10 GB, which are removed at the end")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tasoc-psf-", dir=given.scratch) as folder:
+        scratch = Path(folder)
+        os.environ |= {
+            "TASOC_STORE": str(scratch / "products"),
+            "TASOC_DATABASE": "",
+            "TASOC_CACHE": str(scratch / "cache"),
+            "TASOC_THREADS": str(THREADS),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        found = measure(given.only, given.frames, given.size, scratch)
+    rows = [row(name, found[name]) for name in CLAIMS if name in found]
+    print(json.dumps({"bench": "psf", "rows": rows}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

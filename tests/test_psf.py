@@ -1,0 +1,104 @@
+"""Claims about the PSF that is fitted to the stars of a sector."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tasoc_kit.errors import StepInputError
+from tasoc_kit.numerics.effective_psf import psf_at, sample
+from tasoc_kit.numerics.prf import TERMS, add_expansion, pixel_response
+from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.photometry.psf_scene import psf_of
+from tasoc_kit.simulation.optics import star_parts
+from tasoc_kit.simulation.settings import SectorSettings
+
+SIZE, BRIGHT = 400, 220
+
+
+def scene_of_truth(seed=3):
+    """Return reference and stars of a field with a PSF that no fit knows; noise as of a mean of 48 frames."""
+    random = np.random.default_rng(seed)
+    settings = SectorSettings(prf="skewed", camera=1, ccd=2)
+    row = random.uniform(-0.4, SIZE - 0.6, 1200)
+    column = 44 + random.uniform(-0.4, SIZE - 0.6, 1200)
+    tmag = np.concatenate([random.uniform(8.5, 12.5, BRIGHT), random.uniform(12.5, 16, 1200 - BRIGHT)])
+    flux = 10 ** (-0.4 * (tmag - 20.451))
+    images = np.zeros((len(TERMS), SIZE, SIZE))
+    parts = star_parts(settings, row, column)
+    add_expansion(images, flux, row, column - 44, parts, np.full(row.size, 25))
+    floor, slope, sky = 0.02, 7.0e-4, 100.0
+    noise = np.sqrt((floor + slope * (images[0] + sky)) / 48) * random.normal(size=images[0].shape)
+    return settings, flux, tmag, row, column, (images[0] + noise).astype(np.float32), (floor, slope, sky)
+
+
+@pytest.fixture(scope="module")
+def field():
+    settings, flux, tmag, row, column, image, (floor, slope, sky) = scene_of_truth()
+    place = ("row", "column")
+    reference = xr.Dataset(
+        {
+            "reference": (place, image),
+            "reference_sky": (place, np.full(image.shape, sky, np.float32)),
+            "saturated": (place, np.zeros(image.shape, bool)),
+            "noise_floor": ("column", np.full(SIZE, floor)),
+            "noise_slope": ("column", np.full(SIZE, slope)),
+            "plan_time": ("plan_frame", np.arange(48.0)),
+        },
+        coords={"row": np.arange(SIZE), "column": 44 + np.arange(SIZE)},
+        attrs={"camera": 1, "ccd": 2, "mission": "TESS"},
+    )
+    stars = xr.Dataset({
+        "tmag": ("star", tmag), "star_row": ("star", row + 0.03), "star_column": ("star", column - 0.02),
+        "tic": ("star", np.arange(row.size)),
+    })  # fmt: skip
+    return settings, flux, reference, stars
+
+
+@pytest.fixture(scope="module")
+def psf(field):
+    return fit_psf(field[2], field[3])
+
+
+def bias(psf, flux, tmag):
+    return np.abs(psf["psf_flux"].values / flux - 1)[tmag < 14]
+
+
+def test_a_psf_that_was_not_known_is_fitted_well_enough_for_fluxes(field, psf):
+    _, flux, reference, stars = field
+    tmag = stars["tmag"].values
+    assert np.median(bias(psf, flux, tmag)) < 0.004
+    assert np.median(bias(fit_psf(reference, stars, shape="nominal"), flux, tmag)) > 0.03
+
+
+def test_its_core_is_the_true_one_all_over_the_field(field, psf):
+    offset = np.mgrid[-2:3, -2:3].reshape(2, -1).astype(float)
+    for row, column in ((60.0, 100.0), (200.0, 244.0), (330.0, 380.0)):
+        # The stars of the catalogue are a little off; the fit has moved them back, or is shifted with them.
+        moved = [float((psf[f"psf_{axis}"] - field[3][f"star_{axis}"]).mean()) for axis in ("row", "column")]
+        wrong = np.array([0.03 + moved[0], -0.02 + moved[1]])[:, None]
+        table = psf_at(psf_of(psf), np.array([row]), np.array([column]))[0]
+        parts = star_parts(field[0], np.array([row]), np.array([column]))[0]
+        found, truth = sample(table, *(offset - wrong)), pixel_response(*offset, parts)
+        assert np.abs(found - truth).sum() < 0.012
+
+
+def test_every_star_holds_the_same_light_however_it_stands_on_its_pixels(psf):
+    table = psf_at(psf_of(psf), np.array([200.0]), np.array([200.0]))[0]
+    pixels = np.mgrid[-22:23, -22:23].reshape(2, -1).astype(float)
+    sums = [
+        sample(table, *(pixels - np.array([y, x])[:, None])).sum() for y in (0, 0.25, 0.5) for x in (0, 0.4)
+    ]
+    np.testing.assert_allclose(sums, 1.0, atol=3e-3)
+
+
+def test_too_few_bright_stars_leave_the_nominal_psf(field):
+    _, _, reference, stars = field
+    few = stars.isel(star=slice(0, 8))
+    fitted, nominal = fit_psf(reference, few), fit_psf(reference, few, shape="nominal")
+    np.testing.assert_array_equal(fitted["psf_coefficient"], nominal["psf_coefficient"])
+
+
+def test_a_frame_smaller_than_a_stamp_is_refused(field):
+    _, _, reference, stars = field
+    with pytest.raises(StepInputError, match="7×20 pixels; expected at least 8×8"):
+        fit_psf(reference.isel(row=slice(0, 7), column=slice(0, 20)), stars)
