@@ -13,6 +13,7 @@ _PUBLIC = {
     "science": "sources.ffi",
     "where": "sources.pointings",
     "read_stars": "sources.star_catalog",
+    "read_targets": "sources.target_list",
     "read_ephemeris": "sources.ephemeris",
     "make_quality": "photometry.quality",
     "star_time": "photometry.spacecraft",

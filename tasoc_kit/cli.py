@@ -16,8 +16,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
-from tasoc_kit.commands import targets
 from tasoc_kit.commands.options import OPTIONS
+from tasoc_kit.commands.targets import app as star_catalogues
 from tasoc_kit.errors import NotebookError, TasocKitError
 
 __all__ = ["app", "main"]
@@ -29,7 +29,7 @@ tables = typer.Typer(help="The database of runs, tags and reviews.", **OPTIONS)
 app.add_typer(catalogs, name="catalog")
 app.add_typer(records, name="provenance")
 app.add_typer(tables, name="database")
-app.add_typer(targets.app, name="targets")
+app.add_typer(star_catalogues, name="targets")
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
@@ -65,6 +65,11 @@ def _numbers(option: str, text: str | None) -> list[int]:
     return found
 
 
+def _whole(path: str) -> str:
+    """Return a path that means the same in any folder; URLs stay."""
+    return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
 @app.command()
 def run(
     pipeline: Pipeline = "photometry",
@@ -84,6 +89,9 @@ def run(
             help="Star catalogue: a file, targets.tic or targets.gaia. Default: stars.parquet beside the "
             "frames, else the TIC where tasoc targets fetch has brought it."
         ),
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Your list of targets: TIC numbers or positions, CSV, parquet or text.")
     ] = None,
     first: Annotated[str | None, typer.Option("--from", help="First step.")] = None,
     last: Annotated[str | None, typer.Option("--until", help="Last step.")] = None,
@@ -111,6 +119,8 @@ def run(
 
     tasoc run photometry --cube frames/ --camera 1,2 --dry-run
 
+    tasoc run photometry --sector 1 --targets mine.csv --set stars.only_targets=true
+
     tasoc run photometry --cube tic25155310.fits --from apertures --set apertures.threshold=1.0
     """
     from tasoc_kit.commands.run import Options, run_pipeline
@@ -124,7 +134,7 @@ def run(
         catalogue=catalogue,
         first=first,
         last=last,
-        assignments=assign or [],
+        assignments=[*(assign or []), *([f"stars.targets={_whole(targets)}"] if targets else [])],
         config=config,
         dry_run=dry_run,
         executor=executor,

@@ -17,6 +17,7 @@ __all__ = [
     "DIMENSIONS",
     "VARIABLES",
     "ApertureFlag",
+    "Fate",
     "KitQuality",
     "Method",
     "Status",
@@ -43,6 +44,7 @@ DIMENSIONS: dict[str, str] = {
     "row": "CCD rows, 0-based on the full 2078×2136 frame",
     "column": "CCD columns, 0-based on the full 2078×2136 frame",
     "star": "stars of one CCD, in the order of the star catalogue",
+    "target": "rows of a person's list of targets, in its order",
     "aperture_pixel": "pixels of all apertures, star after star",
     "stamp_pixel": "pixels about the stars that halo photometry serves, star after star",
     "segment": "parts of a sector that weights of halo photometry hold for",
@@ -70,7 +72,7 @@ def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Varia
     return {row[0]: Variable(*row) for row in rows}
 
 
-_T, _S, _P = ("time",), ("star",), ("row", "column")
+_T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -114,6 +116,14 @@ VARIABLES: dict[str, Variable] = _table(
     ("pmdec", _S, "float64", "mas / yr", "proper motion in declination"),
     ("tmag", _S, "float32", "mag", "TESS magnitude"),
     ("teff", _S, "float32", "K", "effective temperature"),
+    ("priority", _S, "int32", "", "order in which stars are wanted, 1 first; 0 where one is no target"),
+    ("target_tic", _L, "int64", "", "TESS Input Catalog number on a list of targets; 0 where there is none"),
+    ("target_ra", _L, "float64", "deg", "right ascension on a list of targets, ICRS"),
+    ("target_dec", _L, "float64", "deg", "declination on a list of targets, ICRS"),
+    ("target_tmag", _L, "float32", "mag", "TESS magnitude on a list of targets"),
+    ("target_priority", _L, "float64", "", "place on a list of targets, the lowest first"),
+    ("target_star", _L, "int32", "", "index of the target's star; −1 where it has none"),
+    ("target_fate", _L, "int8", "", "what became of a target: 0 its star is there, else why not"),
     ("star_row", _S, "float64", "pix", "row of the star on the reference frame; pixel centres are integers"),
     ("star_column", _S, "float64", "pix", "column of the star on the reference frame"),
     ("motion_row", _T, "float64", "pix", "pointing offset of the frame along rows, at the CCD centre"),
@@ -274,6 +284,20 @@ class Method(IntEnum):
     APERTURE = 1
     PSF = 2
     HALO = 3
+
+
+class Fate(IntEnum):
+    """What became of a row of a list of targets."""
+
+    FOUND = 0
+    NO_PLACE = 1
+    """It has neither a TIC number nor a position that can be read."""
+    NOT_IN_CATALOGUE = 2
+    """It has no position, and no star of the catalogue its TIC number."""
+    OFF_FRAME = 3
+    REPEATED = 4
+    """An earlier row is the same star."""
+    EXCLUDED = 5
 
 
 class ApertureFlag(IntFlag):

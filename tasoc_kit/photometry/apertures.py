@@ -45,6 +45,8 @@ class _Places:
     on_frame: np.ndarray
     bright_first: np.ndarray
     """Positions in the catalogue of the stars on the frame, from bright to faint."""
+    wanted: np.ndarray
+    """The stars that are targets; the others divide the light and keep no aperture."""
 
 
 def _place_stars(stars: xr.Dataset, reference: xr.Dataset, faintest: float) -> _Places:
@@ -63,6 +65,7 @@ def _place_stars(stars: xr.Dataset, reference: xr.Dataset, faintest: float) -> _
         np.clip(nearest, 0, shape - 1),
         on_frame,
         order[on_frame[order] & ~(tmag[order] > faintest)],
+        stars["priority"].values > 0 if "priority" in stars else np.ones(tmag.size, dtype=bool),
     )
 
 
@@ -99,6 +102,8 @@ def _grow_and_claim(
         batch = claims.free(places.bright_first[start : start + BATCH])
         masks = add_minimum_masks(grow(batch), image, places.row[batch], places.column[batch])
         keep = claims.claim(batch, masks.row_size, np.ravel_multi_index(masks.pixels, image.shape))
+        # All have claimed before those that nobody wants are let go: an aperture is the same for any list.
+        keep &= places.wanted[batch]
         parts.append(masks.take(keep))
         owners.append(batch[keep])
     return Masks.in_catalogue_order(parts, owners, count), claims.skipped_by
@@ -138,7 +143,7 @@ def _flags(
         ApertureFlag.CONTAMINATED: share > CONTAMINATED,
     }
     tried = np.zeros(places.tmag.size, dtype=bool)
-    tried[places.bright_first] = True
+    tried[places.bright_first] = places.wanted[places.bright_first]
     bits[ApertureFlag.NO_SIGNAL] = tried & (masks.row_size == 0) & (skipped_by < 0)
     return sum((np.where(is_set, int(bit), 0) for bit, is_set in bits.items()), np.int32(0)).astype(np.int32)
 

@@ -7,6 +7,7 @@ from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
 from tasoc_kit.plots.star import star
+from tasoc_kit.plots.targets import tally
 from tasoc_kit.plots.theme import live
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "sky",
     "stamp",
     "star",
+    "tally",
     "timeline",
 ]

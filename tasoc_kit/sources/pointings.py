@@ -20,7 +20,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import is_local, local_path
 from tasoc_kit.sources.star_catalog import read_stars
 
-__all__ = ["position_of", "read_pointings", "where"]
+__all__ = ["position_of", "read_pointings", "sky_of_text", "where"]
 
 _TIC = re.compile(r"\s*(?:TIC[\s-]*)?(\d+)\s*$", re.IGNORECASE)
 _CATALOGUE = "stars.parquet"
@@ -34,7 +34,7 @@ def read_pointings() -> Any:
     return TESS_Spacecraft_Pointing_Data()
 
 
-def _sky_of_text(target: str) -> tuple[float, float] | None:
+def sky_of_text(target: str) -> tuple[float, float] | None:
     """Return ra and dec of two numbers in degrees, or of hours and degrees with colons; else None."""
     parts = target.replace(",", " ").split()
     if len(parts) != 2:
@@ -93,7 +93,7 @@ def position_of(
     tic = _TIC.match(text)
     if tic:
         return _sky_of_tic(int(tic.group(1)), catalogue)
-    position = _sky_of_text(text)
+    position = sky_of_text(text)
     if position is None or not (0 <= position[0] <= 360 and -90 <= position[1] <= 90):
         raise SourceError(
             f'where: {target!r} is no target; expected "TIC 261136679" or "RA DEC" in degrees, '

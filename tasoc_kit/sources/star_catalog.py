@@ -18,9 +18,9 @@ from tasoc_kit.numerics.clock import julian_year
 from tasoc_kit.numerics.geometry import move_epoch
 from tasoc_kit.sources.byte_source import read_all
 
-__all__ = ["at_epoch", "read_stars"]
+__all__ = ["NAMES", "at_epoch", "read_stars"]
 
-_NAMES: dict[str, tuple[str, ...]] = {
+NAMES: dict[str, tuple[str, ...]] = {
     "tic": ("tic", "tic id", "ticid", "tic_id", "id"),
     "ra": ("ra", "ra_deg", "raj2000"),
     "dec": ("dec", "dec_deg", "decl", "dej2000"),
@@ -51,7 +51,7 @@ def _columns(table: pd.DataFrame, path: str) -> dict[str, Any]:
     present = {str(name).strip().lower(): name for name in table.columns}
     found = {
         ours: next((present[name] for name in names if name in present), None)
-        for ours, names in _NAMES.items()
+        for ours, names in NAMES.items()
     }
     missing = [name for name in _NEEDED if found[name] is None]
     if missing:
