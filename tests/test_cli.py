@@ -43,6 +43,9 @@ VERBS = [
     ("provenance", "diff"),
     ("database", "upgrade"),
     ("database", "rebuild"),
+    ("targets", "fetch"),
+    ("targets", "list"),
+    ("targets", "show"),
 ]
 
 

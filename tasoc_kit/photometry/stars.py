@@ -184,8 +184,9 @@ def _project(reference: xr.Dataset, catalogue: xr.Dataset) -> tuple[xr.Dataset, 
             "listed twice in the catalogue": ~first & (tic > 0),
         }
     )
-    before = int(catalogue.attrs.get("left_out", 0))
-    counts |= {"unusable in the catalogue": before} if before else {}
+    # What read_stars left out is one number; stars that were located before say it by reason.
+    before = catalogue.attrs.get("left_out", 0)
+    counts |= {"unusable in the catalogue": before} if before and isinstance(before, int) else {}
     placed = kept.assign(star_row=("star", row), star_column=("star", column))
     return placed.isel(star=np.flatnonzero(~lost)), counts
 
