@@ -242,3 +242,25 @@ def test_a_sector_of_no_frame_and_of_one_frame(
     words = ("run", "--cube", str(tmp_path / "1"))
     assert tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
     assert store.open_product("light_curves").sizes["time"] == 1
+
+
+def test_a_list_of_targets_changes_the_stars_and_a_missing_one_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pipeline = load_pipelines()["photometry"]
+    unit = open_unit("simulation.tiny")
+    (tmp_path / "mine.txt").write_text("TIC 7\n")
+    (tmp_path / "copy.csv").write_text("tic\n7\n")
+    ids = [
+        make_plan(pipeline, unit, {"stars": {"targets": place}} if place else {}, last="stars")[-1].id
+        for place in ("", str(tmp_path / "mine.txt"), str(tmp_path / "copy.csv"))
+    ]
+    assert ids[0] != ids[1] == ids[2]
+    monkeypatch.chdir(tmp_path)
+    dry = ("run", "--cube", "simulation.tiny", "--until", "stars", "--dry-run")
+    code, told, _ = tasoc(*dry, "--targets", "mine.txt", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    assert ids[1] in told
+    code, _, told = tasoc(*dry, "--targets", "absent.txt", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert "absent.txt: there is no such file" in told

@@ -231,3 +231,24 @@ def test_the_pipeline_takes_the_stars_that_were_fetched_for_its_frames(server, t
     assert 0 < stars.sizes["star"] < 20_000
     with pytest.raises(SourceError, match=r"'targets.hipparcos' is none; expected a file or one of"):
         open_unit(cutout, catalogue="targets.hipparcos")
+
+
+def test_the_command_fetches_lists_and_shows(server):
+    from typer.testing import CliRunner
+
+    from tasoc_kit.cli import app
+
+    def tasoc(*words: str) -> str:
+        done = CliRunner().invoke(app, ["targets", *words], input="n\n", env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split())
+
+    place = ("--ra", "359.8", "--dec", "-0.3", "--radius", "0.6")
+    count = len(PLACE.pixels(ORDER))
+    assert f"{count} of {count} parts to fetch" in tasoc("fetch", *place)
+    assert server.queries == []
+    assert f"{count} parts," in tasoc("fetch", *place, "--yes")
+    assert "Nothing to fetch" in tasoc("fetch", *place)
+    assert len(server.queries) == count
+    assert "TESS Input Catalog 8.2" in tasoc("list")
+    assert f"{len(truth(tic())):,} stars to 16 mag" in tasoc("show", *place, "--count", "3")
