@@ -19,7 +19,7 @@ DENSITY = 2000.0
 """Stars per square degree to 16 mag, averaged over the sky; ten times as many in the Milky Way."""
 STEEPNESS = 0.28
 """Decades of stars per magnitude."""
-STAR_BYTES = 45
+STAR_BYTES = 60
 
 Sector = Annotated[int | None, typer.Option(min=1, help="Sector, with camera and CCD.")]
 Camera = Annotated[int | None, typer.Option(min=1, max=4)]
