@@ -1,12 +1,11 @@
-"""Clusters on the pixel grid against scikit-learn and scikit-image."""
+"""Clusters on the pixel grid against scikit-learn and SciPy."""
 
 import numpy as np
 import pytest
 from benchmarks.k2p2_oracle import dbscan_mismatches
 from scipy import ndimage
-from skimage.segmentation import watershed
 
-from tasoc_kit.numerics.clusters import core_pixels, dbscan_labels, find_maxima, flood, number_peaks
+from tasoc_kit.numerics.clusters import core_pixels, dbscan_labels, find_maxima, number_peaks
 
 
 def clumps(seed: int, shape: tuple[int, int], share: float) -> np.ndarray:
@@ -45,22 +44,12 @@ def test_a_core_pixel_has_four_lit_ones_with_itself():
     np.testing.assert_array_equal(core_pixels(lit, 4), lit & (np.arange(4) < 2))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_flood_divides_an_image_as_scikit_image_does(seed):
-    random = np.random.default_rng(seed)
-    image, allowed = random.normal(size=(50, 40)), clumps(seed, (50, 40), 0.6)
-    markers = np.zeros((50, 40), dtype=np.int32)
-    markers[random.integers(0, 50, 12), random.integers(0, 40, 12)] = np.arange(1, 13)
-    expected = watershed(-image, markers, mask=allowed)
-    flood(image, allowed, markers)
-    np.testing.assert_array_equal(markers, expected)
-
-
-def test_what_no_marker_reaches_stays_dark():
-    allowed = np.array([[True, True, False, True]])
-    labels = np.array([[7, 0, 0, 0]], dtype=np.int32)
-    flood(np.array([[3.0, 2.0, 9.0, 1.0]]), allowed, labels)
-    assert labels.tolist() == [[7, 7, 0, 0]]
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (60, 51)])
+def test_maxima_are_those_of_a_smoothed_image(shape):
+    image = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    smooth = ndimage.gaussian_filter(image.astype(float), 0.5, mode="constant")
+    highest = ndimage.maximum_filter(smooth, size=3, mode="constant")
+    np.testing.assert_array_equal(find_maxima(image, 0.5), (smooth == highest) & (smooth > 0))
 
 
 def test_every_star_of_a_sparse_field_is_a_maximum():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasoc_kit.numerics.density import kernel_mode, sorted_quantile
+from tasoc_kit.numerics.density import kernel_mode, sort_positive, sorted_quantile
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -26,3 +26,10 @@ def test_quantiles_equal_those_of_numpy():
     for share in (0.0, 0.25, 0.5, 0.77, 1.0):
         assert sorted_quantile(values, share) == pytest.approx(np.quantile(values, share))
     assert np.isnan(sorted_quantile(values[:0], 0.5))
+
+
+def test_positive_values_are_sorted_as_numpy_does():
+    values = np.random.default_rng(5).lognormal(0, 8, 700).astype(np.float32)
+    values[::7] = 0
+    np.testing.assert_array_equal(sort_positive(values), np.sort(values))
+    assert sort_positive(values[:0]).size == 0

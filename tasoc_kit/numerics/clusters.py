@@ -1,12 +1,9 @@
-"""Clusters of lit pixels: DBSCAN on the pixel grid, the watershed, small local maxima.
+"""Clusters of lit pixels: DBSCAN on the pixel grid, and small local maxima.
 
 On a grid DBSCAN with a radius of √2 (Ester+ 1996) needs no neighbour search: the neighbours of a
 pixel are the eight around it, a *core* pixel has enough lit ones (itself counted), clusters are the
 8-connected components of core pixels, and a lit pixel beside several clusters belongs to the first
 of them. The labels equal those of ``sklearn.cluster.DBSCAN`` on the same pixels in raster order.
-
-The watershed (Meyer 1994) floods from markers down from the brightest pixel, as
-``skimage.segmentation.watershed`` does on minus the flux.
 """
 
 from __future__ import annotations
@@ -15,10 +12,9 @@ import numba
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["core_pixels", "dbscan_labels", "find_maxima", "flood", "number_peaks"]
+__all__ = ["core_pixels", "dbscan_labels", "find_maxima", "number_peaks"]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
-_FOUR = np.array([(-1, 0), (0, -1), (0, 1), (1, 0)])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -86,107 +82,43 @@ def dbscan_labels(lit: np.ndarray, minimum: int = 4) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _comes_first(flux: np.ndarray, age: np.ndarray, a: int, b: int) -> bool:
-    """Tell whether queue entry a is flooded before b: the brighter, and of equals the older."""
-    return flux[a] > flux[b] or (flux[a] == flux[b] and age[a] < age[b])
-
-
-@numba.njit(cache=True, nogil=True)
-def _swap(flux: np.ndarray, age: np.ndarray, pixel: np.ndarray, a: int, b: int) -> None:
-    flux[a], flux[b] = flux[b], flux[a]
-    age[a], age[b] = age[b], age[a]
-    pixel[a], pixel[b] = pixel[b], pixel[a]
-
-
-@numba.njit(cache=True, nogil=True)
-def _rise(flux: np.ndarray, age: np.ndarray, pixel: np.ndarray, entry: int) -> None:
-    """Bring a new last entry of the binary heap to its place."""
-    while entry > 0:
-        parent = (entry - 1) // 2
-        if not _comes_first(flux, age, entry, parent):
-            return
-        _swap(flux, age, pixel, entry, parent)
-        entry = parent
-
-
-@numba.njit(cache=True, nogil=True)
-def _sink(flux: np.ndarray, age: np.ndarray, pixel: np.ndarray, size: int) -> None:
-    """Bring a new first entry of the binary heap to its place."""
-    entry = 0
-    while True:
-        child = 2 * entry + 1
-        if child >= size:
-            return
-        if child + 1 < size and _comes_first(flux, age, child + 1, child):
-            child += 1
-        if not _comes_first(flux, age, child, entry):
-            return
-        _swap(flux, age, pixel, entry, child)
-        entry = child
-
-
-@numba.njit(cache=True, nogil=True)
-def _queue_markers(
-    image: np.ndarray,
-    allowed: np.ndarray,
-    labels: np.ndarray,
-    flux: np.ndarray,
-    age: np.ndarray,
-    pixel: np.ndarray,
-) -> int:
-    """Queue the pixels of the markers, clear those that are not allowed, return how many there are."""
-    size = 0
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            if labels[i, j] != 0 and not allowed[i, j]:
-                labels[i, j] = 0
-            if labels[i, j] != 0:
-                flux[size], pixel[size] = image[i, j], i * image.shape[1] + j
-                size += 1
-                _rise(flux, age, pixel, size - 1)
-    return size
-
-
-@numba.njit(cache=True, nogil=True)
-def flood(image: np.ndarray, allowed: np.ndarray, labels: np.ndarray) -> None:
-    """
-    Grow the markers in ``labels`` over the allowed pixels, from bright to faint, in place.
-
-    Each pixel joins the basin that reaches it first; basins meet along the faint valleys. Pixels
-    are neighbours along rows and columns. Allowed pixels that no marker reaches stay 0.
-
-    Parameters
-    ----------
-    image
-        Flux (row, column), finite where allowed.
-    allowed
-        Boolean image: what may be flooded.
-    labels
-        Markers > 0, else 0; markers outside ``allowed`` are cleared.
-    """
+def _smooth_row(
+    image: np.ndarray, kernel: np.ndarray, row: int, column_sum: np.ndarray, out: np.ndarray
+) -> None:
+    """Write one row of the image smoothed along both axes; what is not finite or not there counts as 0."""
     rows, columns = image.shape
-    capacity = allowed.sum()
-    flux = np.empty(capacity, dtype=np.float64)
-    age = np.zeros(capacity, dtype=np.int64)
-    pixel = np.empty(capacity, dtype=np.int64)
-    size = _queue_markers(image, allowed, labels, flux, age, pixel)
-    clock = 0
-    while size > 0:
-        i, j = pixel[0] // columns, pixel[0] % columns
-        size -= 1
-        _swap(flux, age, pixel, 0, size)
-        _sink(flux, age, pixel, size)
-        for step in range(4):
-            k, m = i + _FOUR[step, 0], j + _FOUR[step, 1]
-            if k < 0 or m < 0 or k >= rows or m >= columns:
-                continue
-            if not allowed[k, m] or labels[k, m] != 0:
-                continue
-            clock += 1
-            labels[k, m] = labels[i, j]
-            flux[size], age[size], pixel[size] = image[k, m], clock, k * columns + m
-            size += 1
-            _rise(flux, age, pixel, size - 1)
+    reach = kernel.size // 2
+    column_sum[:] = 0
+    for k in range(max(row - reach, 0), min(row + reach + 1, rows)):
+        weight, line = kernel[k - row + reach], image[k]
+        for j in range(columns):
+            value = line[j]
+            column_sum[reach + j] += weight * (value if abs(value) < np.inf else np.float32(0))
+    out[:] = 0
+    for m in range(kernel.size):
+        weight, line = kernel[m], column_sum[m : m + columns]
+        for j in range(columns):
+            out[j] += weight * line[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_maxima(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    rows, columns = image.shape
+    maxima = np.zeros(image.shape, dtype=np.bool_)
+    column_sum = np.zeros(columns + kernel.size - 1, np.float32)
+    # The rows above, here and below, with a column of 0 on either side.
+    smooth = np.zeros((3, columns + 2), np.float32)
+    _smooth_row(image, kernel, 0, column_sum, smooth[0, 1:-1])
+    for i in range(rows):
+        above, here, below = smooth[(i + 2) % 3], smooth[i % 3], smooth[(i + 1) % 3]
+        below[:] = 0
+        if i + 1 < rows:
+            _smooth_row(image, kernel, i + 1, column_sum, below[1:-1])
+        for j in range(columns):
+            highest = max(above[j], above[j + 1], above[j + 2], here[j], here[j + 2])
+            highest = max(highest, below[j], below[j + 1], below[j + 2])
+            maxima[i, j] = (here[j + 1] > 0) & (here[j + 1] >= highest)
+    return maxima
 
 
 def find_maxima(image: np.ndarray, smoothing: float) -> np.ndarray:
@@ -196,13 +128,13 @@ def find_maxima(image: np.ndarray, smoothing: float) -> np.ndarray:
     Parameters
     ----------
     image
-        Flux (row, column); NaN counts as 0.
+        Flux (row, column); what is not finite counts as 0.
     smoothing
-        Standard deviation of the Gaussian, in pixels.
+        Standard deviation of the Gaussian, in pixels; it is cut at four of them.
     """
-    smooth = ndimage.gaussian_filter(np.nan_to_num(image, nan=0.0), smoothing, mode="constant")
-    highest = ndimage.maximum_filter(smooth, size=3, mode="constant")
-    return (smooth == highest) & (smooth > 0)
+    reach = int(4 * smoothing + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / smoothing) ** 2)
+    return np.asarray(_find_maxima(np.asarray(image, np.float32), (kernel / kernel.sum()).astype(np.float32)))
 
 
 def number_peaks(maxima: np.ndarray, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

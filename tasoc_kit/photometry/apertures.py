@@ -23,6 +23,7 @@ from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.photometry import k2p2, tiles
 from tasoc_kit.photometry.claims import Claims, contamination
 from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
+from tasoc_kit.photometry.scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import ApertureFlag, Status
 
@@ -109,17 +110,10 @@ def _grow_and_claim(
     return Masks.in_catalogue_order(parts, owners, count), claims.skipped_by
 
 
-def _touches_frame(masks: Masks, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return the stars with a pixel on the outermost rows or columns that hold data."""
-    row, column = masks.pixels
-    outermost = (row == box[0]) | (row == box[1] - 1) | (column == box[2]) | (column == box[3] - 1)
-    touching = np.bincount(star_of_pixel(masks.row_size)[outermost], minlength=masks.row_size.size)
-    return touching > 0
-
-
-def _any_pixel(masks: Masks, is_set: np.ndarray) -> np.ndarray:
-    """Return the stars with a mask pixel for which ``is_set`` is True."""
-    return np.bincount(star_of_pixel(masks.row_size)[is_set], minlength=masks.row_size.size) > 0
+def _is_outermost(pixels: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the pixels on the outermost rows or columns that hold data."""
+    row, column = pixels
+    return (row == box[0]) | (row == box[1] - 1) | (column == box[2]) | (column == box[3] - 1)
 
 
 def _flags(
@@ -127,19 +121,23 @@ def _flags(
     places: _Places,
     skipped_by: np.ndarray,
     share: np.ndarray,
-    edge: np.ndarray,
-    saturated: np.ndarray,
+    scene: Scene,
     straps: np.ndarray,
 ) -> np.ndarray:
-    """Return the bits of every star."""
+    """Return the bits of every star; ``straps`` is True for mask pixels in a strapped column."""
+    star, pixels = star_of_pixel(masks.row_size), masks.pixels
+
+    def any_pixel(is_set: np.ndarray) -> np.ndarray:
+        return np.bincount(star[is_set], minlength=masks.row_size.size) > 0
+
     bits = {
         ApertureFlag.MINIMUM: masks.minimal,
-        ApertureFlag.EDGE: edge,
-        ApertureFlag.SATURATED: masks.bleeds | _any_pixel(masks, saturated),
+        ApertureFlag.EDGE: any_pixel(_is_outermost(pixels, scene.box)) | (masks.edge_flux > 0),
+        ApertureFlag.SATURATED: masks.bleeds | any_pixel(scene.saturated[pixels]),
         ApertureFlag.HOLES_FILLED: masks.filled,
         ApertureFlag.OUTSIDE: ~places.on_frame,
         ApertureFlag.INSIDE_BRIGHTER: skipped_by >= 0,
-        ApertureFlag.STRAP: _any_pixel(masks, straps),
+        ApertureFlag.STRAP: any_pixel(straps),
         ApertureFlag.CONTAMINATED: share > CONTAMINATED,
     }
     tried = np.zeros(places.tmag.size, dtype=bool)
@@ -160,7 +158,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=1,
+    version=2,
     product="apertures",
     needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
     gives=(
@@ -227,7 +225,7 @@ def make_apertures(
     places = _place_stars(stars, reference, faintest)
     _check_stars(places, stars, reference)
     saturated = reference["saturated"].values.astype(bool)
-    scene = k2p2.make_scene(reference["reference"].values, saturated, places.row, places.column, places.tmag)
+    scene = make_scene(reference["reference"].values, saturated, places.row, places.column, places.tmag)
     options = {"threshold": threshold, "minimum_pixels": minimum_pixels}
     if mode == "k2p2":
         grow = k2p2.grower(scene, places.pixel, places.tmag, threads=threads or settings().threads, **options)
@@ -240,7 +238,7 @@ def make_apertures(
 def _as_dataset(
     masks: Masks,
     skipped_by: np.ndarray,
-    scene: k2p2.Scene,
+    scene: Scene,
     places: _Places,
     reference: xr.Dataset,
     stars: xr.Dataset,
@@ -249,8 +247,8 @@ def _as_dataset(
     pixels = masks.pixels
     columns = reference["column"].values[pixels[1]]
     share = contamination(places.tmag, masks.row_size, scene.light[pixels])
-    edge = _touches_frame(masks, scene.box) | (masks.edge_flux > 0)
-    flags = _flags(masks, places, skipped_by, share, edge, scene.saturated[pixels], is_strap(columns))
+    straps = is_strap(reference["column"].values)[pixels[1]]
+    flags = _flags(masks, places, skipped_by, share, scene, straps)
     return xr.Dataset(
         {
             "row_size": ("star", masks.row_size.astype(np.int32)),

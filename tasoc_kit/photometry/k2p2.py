@@ -4,33 +4,29 @@ In a stamp around the star the sky is the mode of the positive pixels; pixels ab
 are lit, those in the thick of clusters (DBSCAN) stay, and a watershed whose markers come from the
 star catalogue divides them among the stars. The star has the basin that its pixel lies in, without
 holes, with its bleed columns, and on a larger stamp when it met the border (Lund+ 2015, ApJ 806 30;
-Handberg+ 2021, AJ 162 170, section 4). Markers are those of the whole frame, so that neighbouring
-stamps divide the same two stars alike.
+Handberg+ 2021, AJ 162 170, section 4).
+
+The flood runs once, over the whole frame: basins of bright pixels do not depend on how deep it goes,
+so a stamp needs no more than its threshold and a walk over the pixels of its star that are above it.
+Neighbouring stamps then divide the same two stars alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy.spatial import cKDTree
 
-from tasoc_kit.numerics.clusters import core_pixels, find_maxima, flood, number_peaks
-from tasoc_kit.numerics.density import kernel_mode, sorted_quantile
+from tasoc_kit.numerics.density import kernel_mode, sort_positive, sorted_quantile
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.watershed import flood
 from tasoc_kit.photometry.masks import Masks
+from tasoc_kit.photometry.scene import SATURATED_LIGHT, Scene
 
-__all__ = ["Scene", "grower", "make_scene", "mask_threshold", "stamp_size"]
+__all__ = ["grower", "mask_threshold", "stamp_size"]
 
-SATURATES = 7.0
-"""TESS magnitude of the faintest star whose light bleeds."""
-
-_SMOOTHING = 0.5
-_REACH = 2.0 * np.sqrt(2.0)
-_REACH_SATURATED = 5.0 * np.sqrt(2.0)
 CORE_NEIGHBOURS = 4
 _TRIMMED = 0.15
 _LINEAR_BELOW = 70000.0
@@ -44,84 +40,12 @@ _STAMP_ROWS = np.array([832.0, 68.0, 28.0, 20.0, 15.0])
 _STAMP_COLUMNS = np.array([158.0, 45.0, 28.0, 20.0, 15.0])
 
 
-@dataclass(frozen=True)
-class Scene:
-    """The images that masks are grown on; all (row, column), C-ordered."""
-
-    image: np.ndarray
-    """Star light in electron/s, float32; NaN where there is none."""
-    markers: np.ndarray
-    """Number > 0 of each catalogued peak, else 0; int32."""
-    saturated: np.ndarray
-    """True where pixels reached full well; bool."""
-    light: np.ndarray
-    """Catalogue flux of the stars whose centre lies in the pixel, 10^(−0.4 tmag); float64."""
-    box: tuple[int, int, int, int]
-    """First row, row after the last, first column, column after the last with a finite pixel."""
-
-
 def stamp_size(tmag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows and columns of the first stamp of stars of these TESS magnitudes."""
     faint = np.nan_to_num(np.asarray(tmag, dtype=float), nan=_STAMP_TMAG[-1])
     rows = np.exp(np.interp(faint, _STAMP_TMAG, np.log(_STAMP_ROWS)))
     columns = np.exp(np.interp(faint, _STAMP_TMAG, np.log(_STAMP_COLUMNS)))
     return np.rint(rows).astype(np.int64), np.rint(columns).astype(np.int64)
-
-
-def make_scene(
-    image: np.ndarray,
-    saturated: np.ndarray,
-    star_row: np.ndarray,
-    star_column: np.ndarray,
-    tmag: np.ndarray,
-) -> Scene:
-    """
-    Find the markers of the whole frame and lay the catalogue's light on the pixel scene.
-
-    Parameters
-    ----------
-    image
-        Star light (row, column) in electron/s; NaN where there is none.
-    saturated
-        Boolean image: a connected saturated patch holds one peak only.
-    star_row, star_column
-        Positions of all catalogue stars, as fractional indices into the image.
-    tmag
-        Their TESS magnitudes; a star without one gives no light.
-    """
-    image = np.array(image, dtype=np.float32, order="C")
-    finite = np.isfinite(image)
-    image[~finite] = np.nan
-    rows, columns = np.flatnonzero(finite.any(1)), np.flatnonzero(finite.any(0))
-    box = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if rows.size else (0, 0, 0, 0)
-    maxima = find_maxima(image, _SMOOTHING) & finite
-    places, peak = number_peaks(maxima, saturated)
-    markers = np.zeros(image.shape, dtype=np.int32)
-    markers[tuple(places.T)] = _claimed_peaks(places, peak, star_row, star_column, tmag)
-    light = np.zeros(image.shape)
-    i, j = (np.rint(np.nan_to_num(place, nan=-1.0)).astype(int) for place in (star_row, star_column))
-    on = (i >= 0) & (j >= 0) & (i < image.shape[0]) & (j < image.shape[1]) & np.isfinite(tmag)
-    np.add.at(light, (i[on], j[on]), 10 ** (-0.4 * tmag[on].astype(float)))
-    return Scene(image, markers, saturated, light, tuple(int(edge) for edge in box))
-
-
-def _claimed_peaks(
-    places: np.ndarray,
-    peak: np.ndarray,
-    star_row: np.ndarray,
-    star_column: np.ndarray,
-    tmag: np.ndarray,
-) -> np.ndarray:
-    """Return for each maximum a number > 0 if its peak is the nearest one to a star and near enough."""
-    known = np.isfinite(star_row) & np.isfinite(star_column)
-    if not places.size or not known.any():
-        return np.zeros(len(places), dtype=np.int32)
-    distance, nearest = cKDTree(places).query(np.column_stack([star_row[known], star_column[known]]))
-    reach = np.where(tmag[known] <= SATURATES, _REACH_SATURATED, _REACH)
-    number = np.zeros(peak.max() + 1, dtype=np.int32)
-    claimed = np.unique(peak[nearest[distance < reach]])
-    number[claimed] = np.arange(1, claimed.size + 1)
-    return number[peak]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -139,15 +63,19 @@ def mask_threshold(stamp: np.ndarray, factor: float) -> float:
     factor
         Scaled median absolute deviations above the mode.
     """
-    flat = stamp.ravel()
-    flux = np.sort(flat[flat > 0].astype(np.float64))
-    flux = flux[: np.searchsorted(flux, np.inf)]
-    if flux.size < 4:
+    flux, used = np.empty(stamp.size, np.float32), 0
+    for i in range(stamp.shape[0]):
+        for j in range(stamp.shape[1]):
+            value = stamp[i, j]
+            flux[used] = value
+            used += 0 < value < np.inf
+    if used < 4:
         return np.nan
-    faint = flux[: flux.size - int(_TRIMMED * flux.size)]
+    ordered = sort_positive(flux[:used])
+    faint = ordered[: used - int(_TRIMMED * used)]
     linear = faint[: np.searchsorted(faint, _LINEAR_BELOW)]
     mode = kernel_mode(linear if linear.size >= 4 else faint)
-    below = flux[: np.searchsorted(flux, mode)]
+    below = ordered[: np.searchsorted(ordered, mode)]
     if below.size == 0:
         return mode
     return mode + factor * MAD_TO_SIGMA * (mode - sorted_quantile(below, 0.5))
@@ -237,36 +165,69 @@ def add_bleed_columns(image: np.ndarray, lit: np.ndarray, light: np.ndarray, mas
             while 0 <= i < mask.shape[0] and lit[i, j]:
                 longer[i, j] = True
                 i += way
-    if not saturated or _sum_inside(light, longer) < 10 ** (-0.4 * SATURATES):
+    if not saturated or _sum_inside(light, longer) < SATURATED_LIGHT:
         return False
     mask |= longer
     return True
 
 
 @numba.njit(cache=True, nogil=True)
-def _grow_in_stamp(
+def _is_core(image: np.ndarray, threshold: float, i: int, j: int) -> bool:
+    """Tell whether a pixel is lit and has enough lit pixels around it."""
+    if not image[i, j] > threshold:
+        return False
+    count = 0
+    for k in range(max(i - 1, 0), min(i + 2, image.shape[0])):
+        for m in range(max(j - 1, 0), min(j + 2, image.shape[1])):
+            count += image[k, m] > threshold
+    return count >= CORE_NEIGHBOURS
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(
     image: np.ndarray,
+    basins: np.ndarray,
     markers: np.ndarray,
-    light: np.ndarray,
+    peaks: np.ndarray,
+    stamp: np.ndarray,
+    threshold: float,
     row: int,
     column: int,
-    factor: float,
-    minimum: int,
-) -> tuple[np.ndarray, bool, bool]:
-    """Return the mask of the star at this pixel of a stamp, and whether it was filled or bleeds."""
-    empty = np.zeros(image.shape, dtype=np.bool_)
-    lit = image > mask_threshold(image, factor)
-    core = core_pixels(lit, CORE_NEIGHBOURS)
-    if not core[row, column]:
-        return empty, False, False
-    flood(image, core, markers)
-    if markers[row, column] == 0:
-        return empty, False, False
-    mask = markers == markers[row, column]
-    if mask.sum() < minimum:
-        return empty, False, False
-    filled = fill_holes(image, mask)
-    return mask, filled, add_bleed_columns(image, lit, light, mask)
+) -> tuple[np.ndarray, int]:
+    """
+    Return the core pixels of the star's basin that hang together with its pixel, and how many they are.
+
+    Light whose peak lies outside the stamp belongs to whoever is beside it, as if the stamp had been
+    flooded on its own. None are returned where no marker of the basin is among the pixels.
+    """
+    mask, basin = np.zeros(image.shape, dtype=np.bool_), basins[row, column]
+    if basin == 0 or not _is_core(image, threshold, row, column):
+        return mask, 0
+    stack = np.empty((image.size, 2), dtype=np.int64)
+    stack[0, 0], stack[0, 1] = row, column
+    mask[row, column], waiting, count, marked = True, 1, 1, False
+    while waiting:
+        waiting -= 1
+        i, j = stack[waiting, 0], stack[waiting, 1]
+        marked |= markers[i, j] == basin
+        for k, m in ((i - 1, j), (i, j - 1), (i, j + 1), (i + 1, j)):
+            if k < 0 or m < 0 or k >= image.shape[0] or m >= image.shape[1] or mask[k, m]:
+                continue
+            here = basins[k, m]
+            if here != basin:
+                if here == 0:
+                    continue
+                top, left = peaks[here, 0], peaks[here, 1]
+                if stamp[0] <= top < stamp[1] and stamp[2] <= left < stamp[3]:
+                    continue
+            if _is_core(image, threshold, k, m):
+                mask[k, m] = True
+                stack[waiting, 0], stack[waiting, 1] = k, m
+                waiting += 1
+                count += 1
+    if not marked:
+        mask[:] = False
+    return mask, count if marked else 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -325,7 +286,9 @@ def _follow_bleeds(
 @numba.njit(cache=True, nogil=True)
 def _grow_one(
     image: np.ndarray,
+    basins: np.ndarray,
     markers: np.ndarray,
+    peaks: np.ndarray,
     light: np.ndarray,
     box: np.ndarray,
     place: np.ndarray,
@@ -347,21 +310,31 @@ def _grow_one(
         return mask, stamp[0], stamp[2]
     for attempt in range(tries + 1):
         _clip(stamp, box)
-        pixels = image[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy()
-        mask, filled, bleeds = _grow_in_stamp(
+        rows, columns = slice(stamp[0], stamp[1]), slice(stamp[2], stamp[3])
+        pixels, catalogue = image[rows, columns], light[rows, columns]
+        threshold = mask_threshold(pixels, factor)
+        mask, count = _spread(
             pixels,
-            markers[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy(),
-            light[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy(),
+            basins[rows, columns],
+            markers[rows, columns],
+            peaks,
+            stamp,
+            threshold,
             row - stamp[0],
             column - stamp[2],
-            factor,
-            minimum,
+        )
+        if count < minimum:
+            mask[:] = False
+            return mask, stamp[0], stamp[2]
+        filled = fill_holes(pixels, mask)
+        bleeds = catalogue.sum() >= SATURATED_LIGHT and add_bleed_columns(
+            pixels, pixels > threshold, catalogue, mask
         )
         marks[0], marks[1], marks[2] = _border_flux(pixels, mask), bleeds, filled
         if attempt == tries or not _enlarge(stamp, box, mask):
             break
     if bleeds:
-        mask = _follow_bleeds(image, light, box, stamp, mask, mask_threshold(pixels, factor))
+        mask = _follow_bleeds(image, light, box, stamp, mask, threshold)
     return mask, stamp[0], stamp[2]
 
 
@@ -385,7 +358,9 @@ def _append(pixels: np.ndarray, used: int, mask: np.ndarray, top: int, left: int
 @numba.njit(cache=True, nogil=True)
 def _grow_many(
     image: np.ndarray,
+    basins: np.ndarray,
     markers: np.ndarray,
+    peaks: np.ndarray,
     light: np.ndarray,
     box: np.ndarray,
     places: np.ndarray,
@@ -400,7 +375,7 @@ def _grow_many(
     used = 0
     for star in range(places.shape[0]):
         mask, top, left = _grow_one(
-            image, markers, light, box, places[star], tries[star], factor, minimum, marks[star]
+            image, basins, markers, peaks, light, box, places[star], tries[star], factor, minimum, marks[star]
         )
         pixels = _append(pixels, used, mask, top, left)
         sizes[star] = mask.sum()
@@ -438,11 +413,15 @@ def grower(
     places = np.column_stack([pixel, *stamp_size(tmag)]).astype(np.int64)
     tries = np.where(tmag < _MANY_TRIES_BELOW, 10, 5)
     box = np.array(scene.box)
+    basins = scene.markers.copy()
+    flood(scene.image, scene.image > 0, basins)
 
     def grow_part(stars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return _grow_many(
             scene.image,
+            basins,
             scene.markers,
+            scene.peaks,
             scene.light,
             box,
             places[stars],

@@ -44,6 +44,8 @@ class Masks:
 
     def take(self, keep: np.ndarray) -> Masks:
         """Return the masks of the stars for which ``keep`` is True."""
+        if keep.all():
+            return self
         of_pixel = np.repeat(keep, self.row_size)
         return Masks(
             *(getattr(self, f.name)[of_pixel if f.name in _PIXEL_FIELDS else keep] for f in fields(self))
@@ -65,10 +67,13 @@ class Masks:
         """
         where = np.concatenate(stars)
         gathered = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
-        order = np.argsort(np.repeat(where, gathered["row_size"]), kind="stable")
+        order = np.argsort(where)
+        size = gathered["row_size"].astype(np.int64)
+        first, ordered = np.cumsum(size) - size, size[order]
+        pixel = np.arange(ordered.sum()) + np.repeat(first[order] - np.cumsum(ordered) + ordered, ordered)
         for name, values in gathered.items():
             if name in _PIXEL_FIELDS:
-                gathered[name] = values[order]
+                gathered[name] = values[pixel]
             else:
                 gathered[name] = np.zeros(count, dtype=values.dtype)
                 gathered[name][where] = values
@@ -91,6 +96,8 @@ def add_minimum_masks(
         Positions of the stars, as fractional indices into the image.
     """
     bare = np.flatnonzero(masks.row_size == 0)
+    if not bare.size:
+        return masks
     position = np.column_stack([star_row[bare], star_column[bare]])
     pixel = np.rint(position).astype(np.int64)[:, None] + _AROUND
     near = (np.abs(pixel - position[:, None]) <= 1).all(-1)

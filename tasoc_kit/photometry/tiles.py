@@ -1,8 +1,8 @@
 """Masks from a threshold map of the whole frame: one division of all light at once.
 
-Each tile of 64 pixels has the threshold mode + k · MAD, with the half-sample mode (Bickel &
-Frühwirth 2006) of its pixels; the map is interpolated between tile centres. Clusters and watershed then
-cover the whole frame, so every pixel belongs to at most one star.
+Each tile of 64 pixels has the threshold of a K2P2 stamp, from every second pixel of every second
+row; the map is interpolated between tile centres. Clusters and watershed then cover the whole frame, so
+every pixel belongs to at most one star.
 """
 
 from __future__ import annotations
@@ -14,25 +14,16 @@ import numba
 import numpy as np
 from scipy import ndimage
 
-from tasoc_kit.numerics.clusters import core_pixels, flood
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, half_sample_mode
-from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS, SATURATES, Scene, add_bleed_columns
+from tasoc_kit.numerics.clusters import core_pixels
+from tasoc_kit.numerics.watershed import flood
+from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS, add_bleed_columns, mask_threshold
 from tasoc_kit.photometry.masks import Masks
+from tasoc_kit.photometry.scene import SATURATED_LIGHT, Scene
 
 __all__ = ["TILE", "grower", "threshold_map"]
 
 TILE = 64
 """Rows and columns of a tile, in pixels."""
-
-
-def _tile_threshold(tile: np.ndarray, factor: float) -> float:
-    """Return mode + factor · MAD of one tile, from the pixels below the mode; NaN without pixels."""
-    values = np.sort(tile[np.isfinite(tile)].astype(np.float64))
-    if not values.size:
-        return np.nan
-    mode = half_sample_mode(values)
-    below = mode - values[: np.searchsorted(values, mode)]
-    return mode + factor * MAD_TO_SIGMA * (np.median(below) if below.size else 0.0)
 
 
 def _tile_edges(pixels: int) -> np.ndarray:
@@ -63,9 +54,13 @@ def threshold_map(image: np.ndarray, factor: float) -> np.ndarray:
     Map of float32 (row, column); a tile without data takes the threshold of the nearest one that has some.
     """
     rows, columns = (_tile_edges(n) for n in image.shape)
+    every = 2 if min(image.shape) >= TILE else 1
     tiles = np.array(
         [
-            [_tile_threshold(image[top:bottom, left:right], factor) for left, right in pairwise(columns)]
+            [
+                mask_threshold(image[top:bottom:every, left:right:every], factor)
+                for left, right in pairwise(columns)
+            ]
             for top, bottom in pairwise(rows)
         ]
     )
@@ -91,10 +86,11 @@ def _fill_holes(image: np.ndarray, basins: np.ndarray, filled: np.ndarray) -> No
 
 def _add_bleeds(scene: Scene, lit: np.ndarray, basins: np.ndarray, bleeds: np.ndarray) -> None:
     """Extend the basins of saturated stars along their columns, the brightest last."""
-    light = np.bincount(basins.ravel(), weights=scene.light.ravel())
+    centres = np.flatnonzero(scene.light)
+    light = np.bincount(basins.ravel()[centres], weights=scene.light.ravel()[centres], minlength=bleeds.size)
     light[0] = 0
-    bright = np.flatnonzero(light >= 10 ** (-0.4 * SATURATES))
-    boxes = ndimage.find_objects(basins, max_label=int(basins.max()))
+    bright = np.flatnonzero(light >= SATURATED_LIGHT)
+    boxes = ndimage.find_objects(basins, max_label=int(bright.max(initial=0)))
     for basin in bright[np.argsort(light[bright])]:
         across = (slice(None), boxes[basin - 1][1])
         mask = np.ascontiguousarray(basins[across] == basin)
@@ -112,6 +108,30 @@ def _divide(scene: Scene, threshold: float) -> tuple[np.ndarray, np.ndarray, np.
     _fill_holes(scene.image, basins, filled)
     _add_bleeds(scene, lit, basins, bleeds)
     return basins, bleeds, filled
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(
+    image: np.ndarray, basins: np.ndarray, box: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return size, rows and columns (basin after basin), and flux on the border, of all basins."""
+    size, edge_flux = np.zeros(count, np.int64), np.zeros(count)
+    for i in range(basins.shape[0]):
+        for j in range(basins.shape[1]):
+            size[basins[i, j]] += 1
+    size[0] = 0
+    free = np.cumsum(size) - size
+    rows, columns = np.empty(size.sum(), np.int16), np.empty(size.sum(), np.int16)
+    for i in range(basins.shape[0]):
+        for j in range(basins.shape[1]):
+            basin = basins[i, j]
+            if basin == 0:
+                continue
+            rows[free[basin]], columns[free[basin]] = i, j
+            free[basin] += 1
+            if i == box[0] or i == box[1] - 1 or j == box[2] or j == box[3] - 1:
+                edge_flux[basin] += image[i, j]
+    return size, rows, columns, edge_flux
 
 
 def grower(
@@ -132,15 +152,8 @@ def grower(
         Smaller basins are dropped.
     """
     basins, bleeds, filled = _divide(scene, threshold)
-    order = np.argsort(basins, axis=None, kind="stable")
-    size = np.bincount(basins.ravel(), minlength=bleeds.size)
+    size, rows, columns, edge_flux = _gather(scene.image, basins, np.array(scene.box), bleeds.size)
     first = np.cumsum(size) - size
-    rows, columns = np.divmod(order.astype(np.int32), np.int32(basins.shape[1]))
-    is_edge = (rows == scene.box[0]) | (rows == scene.box[1] - 1)
-    is_edge |= (columns == scene.box[2]) | (columns == scene.box[3] - 1)
-    on_edge = np.where(is_edge, scene.image.ravel()[order], 0)
-    edge_flux = np.bincount(basins.ravel()[order], weights=np.nan_to_num(on_edge), minlength=size.size)
-    size[0] = 0
     size[size < minimum_pixels] = 0
 
     def grow(stars: np.ndarray) -> Masks:
@@ -151,8 +164,8 @@ def grower(
         lit = row_size > 0
         return Masks(
             row_size,
-            rows[where].astype(np.int16),
-            columns[where].astype(np.int16),
+            rows[where],
+            columns[where],
             np.where(lit, edge_flux[basin], 0.0),
             bleeds[basin] & lit,
             filled[basin] & lit,
