@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,8 +11,10 @@ from tiny_pipeline import PIPELINES, make_doubled, make_unit, write_pipeline
 
 from tasoc_kit import provenance
 from tasoc_kit.config import settings
-from tasoc_kit.errors import NotebookError, StepParameterError
-from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan, read_settings
+from tasoc_kit.errors import NotebookError, SourceError, StepParameterError
+from tasoc_kit.photometry.quality import make_quality
+from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan, read_settings
+from tasoc_kit.sources.manual_excludes import read_manual_excludes
 
 
 @pytest.fixture
@@ -103,3 +106,27 @@ def test_a_list_of_pipelines_with_an_unknown_key_is_refused(tmp_path: Path) -> N
     (tmp_path / "pipelines.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(NotebookError, match="inpust"):
         load_pipelines(tmp_path / "pipelines.yaml")
+
+
+def test_a_side_table_enters_the_ids_by_its_content(sector: Any, tmp_path: Path) -> None:
+    photometry, unit = load_pipelines()["photometry"], Unit(str(sector.folder), sector.cube)
+    spans = ",".join(f"first_{name},last_{name}" for name in ("cadenceno", "row", "column"))
+    table = f"sector,camera,ccd,{spans},reason\n"
+    for name, row in (
+        ("a", "1,1,2,4700,4701,,,,,dark"),
+        ("copy", "1,1,2,4700,4701,,,,,dark"),
+        ("b", "1,1,2,4,5,,,,,"),
+    ):
+        (tmp_path / f"{name}.csv").write_text(table + row + "\n")
+    given = [{}] + [{"excludes": str(tmp_path / f"{name}.csv")} for name in ("a", "copy", "b")]
+    runs = [make_plan(photometry, unit, {"quality": one}, last="pointing") for one in given]
+    none, mine, copy, other = ([run.id for run in plan] for plan in runs)
+    assert mine == copy
+    assert not set(none) & set(mine) | set(mine) & set(other)
+    made = make_quality(sector.cube, excludes=read_manual_excludes(tmp_path / "a.csv"))
+    assert made.attrs["provenance_id"] == mine[0]
+    assert sector.quality.attrs["provenance_id"] == none[0]
+    with pytest.raises(SourceError, match=r"nowhere\.csv"):
+        make_plan(photometry, unit, {"quality": {"ephemeris": str(tmp_path / "nowhere.csv")}})
+    with pytest.raises(NotebookError, match="quality: ephemeris=3"):
+        make_plan(photometry, unit, {"quality": {"ephemeris": 3}})

@@ -66,6 +66,7 @@ def test_a_real_frame_of_release_1_is_put_right_and_says_so(shared_data):
     assert float(cube["time_stop"][0] - header["TSTOP"]) * DAY == pytest.approx(0.06 - 1.989, abs=1e-4)
     quality = make_quality(cube)
     assert quality.attrs["time_shift"] == cube.attrs["time_shift"] == pytest.approx(-1.919)
+    assert (quality.attrs["data_rel"], quality.attrs["procver"]) == (1, "spoc-3.3.31-20180902")
     assert "release 1" in quality.attrs["time_stamps"]
     np.testing.assert_array_equal(quality["time"], cube["time"])
 

@@ -23,7 +23,8 @@ from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
 __all__ = ["CADENCE_TABLE", "TOLD", "carry_quality", "good_cadences", "make_quality"]
 
 CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
-TOLD = ("spacecraft", "star_time_err", "time_shift", "time_stamps", "dump_times", "excluded_regions")
+RELEASE = ("data_rel", "procver", "time_shift", "time_stamps")
+TOLD = (*RELEASE, "spacecraft", "star_time_err", "dump_times", "excluded_regions")
 """What series of stars keep of the quality: variables, and attributes."""
 HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 
@@ -84,7 +85,7 @@ def make_quality(
         # A cutout carries one solution for all its frames, or none; only a lone loss is news.
         if not lost.all():
             ours[lost] |= KitQuality.NO_WCS
-    told = {name: cube.attrs[name] for name in ("time_shift", "time_stamps") if name in cube.attrs}
+    told = {name: cube.attrs[name] for name in RELEASE if name in cube.attrs}
     regions: dict[str, object] = {}
     if manual_excludes:
         table = read_manual_excludes() if excludes is None else excludes

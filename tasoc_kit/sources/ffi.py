@@ -211,8 +211,11 @@ def _right_times(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarra
         for name in ("start", "middle", "stop")
     }
     start, stop = table["time_start"].to_numpy(), table["time_stop"].to_numpy()
-    usual = shifts[Counter(issues).most_common(1)[0][0]] if issues else None
-    told = {"time_shift": usual.middle, "time_stamps": usual.reason} if usual else {}
+    told: dict[str, Any] = {}
+    if issues:
+        usual = Counter(issues).most_common(1)[0][0]
+        told = {"data_rel": int(usual[0]), "procver": str(usual[1])}
+        told |= {"time_shift": shifts[usual].middle, "time_stamps": shifts[usual].reason}
     return start + add["start"], 0.5 * (start + stop) + add["middle"], stop + add["stop"], told
 
 

@@ -54,7 +54,7 @@ def read_manual_excludes(path: str | os.PathLike[str] | None = None) -> xr.Datas
     wanted = (*_UNIT, *_LIMITS, "reason")
     expected = f"Expected CSV with the columns {', '.join(wanted)}. Correct the table."
     try:
-        table = pd.read_csv(io.StringIO(text), comment="#", skipinitialspace=True)
+        table = pd.read_csv(io.StringIO(text), comment="#", skipinitialspace=True, dtype={"reason": object})
         missing = [column for column in wanted if column not in table]
         if missing:
             raise ValueError(f"it has no {missing}")

@@ -285,6 +285,7 @@ def _cube(table: _Table) -> xr.Dataset:
     if table.column("FLUX_ERR") is not None:
         pixels["flux_err"] = _pixels(table, "FLUX_ERR")
     told = {"time_shift": shift.middle, "time_stamps": shift.reason}
+    told |= {"data_rel": int(table.value("DATA_REL", 0)), "procver": str(table.value("PROCVER", ""))}
     cube = xr.Dataset(pixels, coords, _attributes(table, row, column, step) | told)
     usable = np.isfinite(cube["time"].values)
     if not usable.all():
