@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.chunks import compute
+from tasoc_kit.photometry.spacecraft import star_time
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef, parse_unit
@@ -55,6 +56,16 @@ class Family:
                 return dataset[name].values
         return np.full(self.stars, np.nan)
 
+    def times(self, stars: np.ndarray) -> np.ndarray:
+        """Return barycentric mid-times (star, time); the CCD centre's where the spacecraft is not known."""
+        place = {name: self.light_curves[name].values[stars] for name in ("ra", "dec")}
+        for table in (self.light_curves, self.parents.get("quality")):
+            if table is not None and {"spacecraft_position", "timecorr"} <= set(table.variables):
+                return np.asarray(star_time(table, **place).values)
+        return np.broadcast_to(
+            self.light_curves["time"].values, (stars.size, self.light_curves.sizes["time"])
+        )
+
     @property
     def stars(self) -> int:
         """Number of stars."""
@@ -83,14 +94,16 @@ class Family:
 
         Returns
         -------
-        The light curves (star, time) with ``method`` (star).
+        The light curves (star, time) with ``method`` (star) and ``star_time`` (star, time).
         """
         stars = np.asarray(stars, dtype=np.int64)
         used = self.method[stars] if method is None else np.full(stars.size, method, np.int8)
         passed = [
             n for n, v in self.light_curves.data_vars.items() if v.ndim == 2 and names and n not in names
         ]
-        found = compute(self.light_curves.drop_vars(passed).isel(star=stars)).assign(method=("star", used))
+        found = compute(self.light_curves.drop_vars(passed).isel(star=stars)).assign(
+            method=("star", used), star_time=(("star", "time"), self.times(stars))
+        )
         for other in (Method.PSF, Method.HALO):
             mine = np.flatnonzero(used == other)
             if mine.size:
@@ -99,7 +112,7 @@ class Family:
 
     def _put(self, found: xr.Dataset, mine: np.ndarray, stars: np.ndarray, method: Method) -> None:
         """Put the series of another method in the place of those of the apertures."""
-        series = [name for name, v in found.data_vars.items() if v.dims == ("star", "time")]
+        series = [n for n, v in found.data_vars.items() if v.dims == ("star", "time") and n != "star_time"]
         places = self._places.get(method, np.full(self.stars, -1))[stars]
         there = places >= 0
         if there.any():

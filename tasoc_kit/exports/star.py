@@ -244,8 +244,7 @@ def _read(
     family = open_family(found.ref, store=store)
     series = family.read(np.array([found.star]), method, _SERIES)
     table = one_star(series, 0).astype({"flux": float, "flux_err": float})
-    if "star_time" in table:
-        table["time"] = table.pop("star_time")
+    table["time"] = table.pop("star_time")
     share = float(family.per_star("contamination")[found.star])
     used = Method(int(series["method"][0]))
     good = table.loc[table["good"], "flux"]

@@ -1,0 +1,166 @@
+"""What ``tasoc export`` does: finds products and frames, shows a bar, and tells what was written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from rich.progress import Progress
+
+from tasoc_kit import catalog
+from tasoc_kit.commands.look import as_size, as_time, console
+from tasoc_kit.commands.numbers import numbers
+from tasoc_kit.errors import SourceError, StoreError
+from tasoc_kit.exports.star import find_star
+from tasoc_kit.exports.tables import write_table
+from tasoc_kit.exports.tasoc_files import write_tasoc_files
+from tasoc_kit.provenance import lineage
+from tasoc_kit.sources.ffi import science
+from tasoc_kit.sources.pointings import position_of
+from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
+from tasoc_kit.store import current_products, open_ref
+
+__all__ = ["export_cutout", "export_light_curves", "export_movie"]
+
+TABLES = (".csv", ".csv.gz", ".parquet")
+
+
+@contextlib.contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=None)
+
+        def progress(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield progress
+
+
+def export_light_curves(
+    to: Path,
+    unit: Mapping[str, int | None],
+    tics: Sequence[int] | None,
+    *,
+    tag: str | None,
+    version: int,
+    workers: int,
+    overwrite: bool,
+) -> None:
+    """Write the light curves of every unit that fits, of all stars or of some."""
+    found = _with_stars(unit, tics, tag)
+    started, table = time.monotonic(), to.name.endswith(TABLES)
+    if table and len(found) > 1:
+        raise StoreError(
+            f"export: {len(found)} units fit ({[ref.unit for ref, _ in found][:6]}); expected one for one table. "
+            "Give --sector, --camera and --ccd, or a folder for FITS files."
+        )
+    made = kept = left_out = 0
+    for ref, chosen in found:
+        with _bar(ref.unit) as progress:
+            if table:
+                made += write_table(ref, to, tics=chosen, overwrite=overwrite, progress=progress)
+                continue
+            written = write_tasoc_files(
+                ref,
+                to,
+                tics=chosen,
+                version=version,
+                overwrite=overwrite,
+                workers=workers or len(os.sched_getaffinity(0)),
+                progress=progress,
+            )
+        made, kept, left_out = made + written.made, kept + written.kept, left_out + written.left_out
+    told = f"{made} light curves written"
+    told += f", {kept} were there" if kept else ""
+    told += f", {left_out} stars have none" if left_out else ""
+    console.print(f"{told}: {to}, in {as_time(time.monotonic() - started)}")
+
+
+def _with_stars(
+    unit: Mapping[str, int | None], tics: Sequence[int] | None, tag: str | None
+) -> list[tuple[ProductRef, list[int] | None]]:
+    """Return the units that fit, each with its stars among those asked for."""
+    refs = [ref for ref in current_products("light_curves", tag=tag) if unit_matches(ref.unit, unit)]
+    if not refs:
+        asked = ", ".join(f"{name} {value}" for name, value in unit.items() if value is not None)
+        raise StoreError(
+            f"export: the store has no light curves{f' of {asked}' if asked else ''}; expected some. "
+            "Make them: tasoc run photometry, or look: tasoc products light_curves."
+        )
+    if not tics:
+        return [(ref, None) for ref in refs]
+    holding: dict[ProductRef, list[int]] = {}
+    for tic in tics:
+        places = [found.ref for found in find_star(tic, tag=tag) if found.ref in refs]
+        if not places:
+            raise StoreError(
+                f"export: TIC {tic} is in none of {[ref.unit for ref in refs][:6]}; expected one that holds it. "
+                f"Ask 'tasoc where {tic}'."
+            )
+        for ref in places:
+            holding.setdefault(ref, []).append(tic)
+    return list(holding.items())
+
+
+def _open(cube: str, unit: Mapping[str, int | None]) -> xr.Dataset:
+    frames = catalog.open_cube(cube, **{name: value for name, value in unit.items() if value is not None})
+    return science(frames) if frames.attrs.get("mission") == "TESS" and not frames.attrs.get("field") else frames
+
+
+def _products_of(frames: xr.Dataset, names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Return the current products that were made from these very frames."""
+    unit, raw = product_unit(frames), frames.attrs["provenance_id"]
+    found = {}
+    for name in names:
+        for ref in current_products(name):
+            if ref.unit == unit:
+                opened = open_ref(ref)
+                if raw in lineage(opened):
+                    found[name] = opened
+    return found
+
+
+def export_cutout(
+    target: str, to: Path, cube: str, unit: Mapping[str, int | None], size: int, overwrite: bool
+) -> None:
+    """Write a cutout with what the store knows of its frames."""
+    from tasoc_kit.exports.target_pixels import write_target_pixels
+
+    frames = _open(cube, unit)
+    known = _products_of(frames, ("apertures", "stars", "reference", "sky", "pointing"))
+    number = target.strip().upper().removeprefix("TIC").strip()
+    place: dict[str, Any] = {"tic": int(number)} if number.isdigit() else {"position": position_of(target)}
+    path = write_target_pixels(frames, to, size=size, products=known, overwrite=overwrite, **place)
+    told = "sky taken out" if {"sky", "reference"} <= known.keys() else "sky left in"
+    console.print(f"{frames.sizes['time']} frames, {told}, {as_size(path.stat().st_size)} in {path}")
+
+
+def export_movie(
+    to: Path,
+    cube: str,
+    sector: int | None,
+    place: tuple[str | None, str | None],
+    *,
+    without_sky: bool,
+    overwrite: bool,
+    **shown: Any,
+) -> None:
+    """Write a movie of one or several CCDs."""
+    from tasoc_kit.exports.movie import write_movie
+
+    cameras, ccds = numbers("--camera", place[0]) or [None], numbers("--ccd", place[1]) or [None]
+    cubes = [_open(cube, {"sector": sector, "camera": c, "ccd": d}) for c in cameras for d in ccds]
+    known = _products_of(cubes[0], ("sky", "reference")) if without_sky and len(cubes) == 1 else {}
+    if without_sky and len(known) < 2:
+        raise SourceError(
+            "export movie: the store has no sky of these frames; expected the products sky and reference of one "
+            "CCD. Make them: tasoc run photometry --until sky, or leave --without-sky out."
+        )
+    with _bar("frames") as progress:
+        path = write_movie(cubes, to, products=known, overwrite=overwrite, progress=progress, **shown)
+    console.print(f"{as_size(path.stat().st_size)} in {path}")
