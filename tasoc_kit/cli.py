@@ -16,9 +16,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
-from tasoc_kit.commands.options import OPTIONS
+from tasoc_kit.commands.export import app as exports
+from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.targets import app as star_catalogues
-from tasoc_kit.errors import NotebookError, TasocKitError
+from tasoc_kit.errors import TasocKitError
 
 __all__ = ["app", "main"]
 
@@ -30,6 +31,7 @@ app.add_typer(catalogs, name="catalog")
 app.add_typer(records, name="provenance")
 app.add_typer(tables, name="database")
 app.add_typer(star_catalogues, name="targets")
+app.add_typer(exports, name="export")
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
@@ -48,21 +50,6 @@ def root(
     ] = False,
 ) -> None:
     """TESS Full-Frame Images to reviewed light curves."""
-
-
-def _numbers(option: str, text: str | None) -> list[int]:
-    """Read ``1,2`` or ``1-4`` as numbers."""
-    found: list[int] = []
-    for part in (text or "").split(","):
-        first, dash, last = part.strip().partition("-")
-        try:
-            if first:
-                found += range(int(first), int(last if dash else first) + 1)
-        except ValueError:
-            raise NotebookError(
-                f"{option} {text!r}: expected numbers, as 1, 1,2 or 1-4. Correct the option."
-            ) from None
-    return found
 
 
 def _whole(path: str) -> str:
@@ -128,9 +115,9 @@ def run(
     options = Options(
         pipeline=pipeline,
         cube=cube,
-        sectors=_numbers("--sector", sector),
-        cameras=_numbers("--camera", camera),
-        ccds=_numbers("--ccd", ccd),
+        sectors=read_numbers("--sector", sector),
+        cameras=read_numbers("--camera", camera),
+        ccds=read_numbers("--ccd", ccd),
         catalogue=catalogue,
         first=first,
         last=last,

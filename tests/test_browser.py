@@ -167,7 +167,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sect
 
 @pytest.mark.parametrize(
     ("address", "canvases"),
-    [("", 0), ("overview", 0), ("frames", 2), ("frames?cube=simulation.tiny", 2), ("light_curves", 3)],
+    [
+        ("", 0),
+        ("overview", 0),
+        ("frames", 2),
+        ("frames?cube=simulation.tiny", 2),
+        ("light_curves", 3),
+        ("star", 0),
+        (f"star?tic={data.FIRST_TIC + 1}", 1),
+    ],
 )
 def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard, address, canvases):
     complete(visit, f"{dashboard[0]}/{address}", canvases)
@@ -301,7 +309,9 @@ def test_keys_move_through_the_frames(visit, dashboard):
     assert visit.errors == []
 
 
-@pytest.mark.parametrize("address", ["overview", "frames?cube=simulation.tiny", "light_curves"])
+@pytest.mark.parametrize(
+    "address", ["overview", "frames?cube=simulation.tiny", "light_curves", f"star?tic={data.FIRST_TIC + 1}"]
+)
 def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard, address):
     context = browser.new_context(
         viewport={"width": 390, "height": 844},

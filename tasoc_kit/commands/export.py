@@ -7,15 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["export"]
+from tasoc_kit.commands.options import OPTIONS
 
-export = typer.Typer(
-    help="Write products as files: TASOC light curves, tables, cutouts, movies.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+__all__ = ["app"]
+
+app = typer.Typer(help="Write products as files: TASOC light curves, tables, cutouts, movies.", **OPTIONS)
 
 Sector = Annotated[int | None, typer.Option(help="Sector.")]
 Camera = Annotated[int | None, typer.Option(min=1, max=4, help="Camera.")]
@@ -25,15 +21,19 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 Frames = Annotated[str, typer.Option(help="Catalog entry, folder, file or URL of the frames.")]
 
 
-@export.command("light-curves")
+@app.command("light-curves")
 def light_curves(
     to: Annotated[Path, typer.Option(help="Folder for FITS files; a .csv or .parquet file for one table.")],
     sector: Sector = None,
     camera: Camera = None,
     ccd: Ccd = None,
     tic: Tic = None,
-    tag: Annotated[str | None, typer.Option(help="Tag of the products; by default current, else newest.")] = None,
-    version: Annotated[int, typer.Option(min=0, max=99, help="Version of the processing, in file names.")] = 1,
+    tag: Annotated[
+        str | None, typer.Option(help="Tag of the products; by default current, else newest.")
+    ] = None,
+    version: Annotated[
+        int, typer.Option(min=0, max=99, help="Version of the processing, in file names.")
+    ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -56,7 +56,7 @@ def light_curves(
     export_light_curves(to, unit, tic, tag=tag, version=version, workers=workers, overwrite=overwrite)
 
 
-@export.command()
+@app.command()
 def cutout(
     target: Annotated[str, typer.Argument(help="TIC number, or 'RA DEC' in degrees.")],
     to: Annotated[Path, typer.Option(help="FITS file to write; .fits or .fits.gz.")],
@@ -84,7 +84,7 @@ def cutout(
     export_cutout(target, to, cube, {"sector": sector, "camera": camera, "ccd": ccd}, size, overwrite)
 
 
-@export.command()
+@app.command()
 def movie(
     to: Annotated[Path, typer.Option(help="mp4 file to write.")],
     cube: Frames = "ffi.local",
@@ -96,7 +96,9 @@ def movie(
     every: Annotated[int, typer.Option(min=1, help="Take each so many frames.")] = 1,
     stretch: Annotated[str, typer.Option(help="asinh, linear, log or eq_hist.")] = "asinh",
     colours: Annotated[str, typer.Option(help="magma, viridis, cividis or gray.")] = "magma",
-    without_sky: Annotated[bool, typer.Option("--without-sky", help="Take out the sky of the store.")] = False,
+    without_sky: Annotated[
+        bool, typer.Option("--without-sky", help="Take out the sky of the store.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """

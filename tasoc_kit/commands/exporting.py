@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from tasoc_kit import catalog
 from tasoc_kit.commands.look import as_size, as_time, console
-from tasoc_kit.commands.numbers import numbers
+from tasoc_kit.commands.options import read_numbers
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.star import find_star
 from tasoc_kit.exports.tables import write_table
@@ -22,7 +22,7 @@ from tasoc_kit.exports.tasoc_files import write_tasoc_files
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
-from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
+from tasoc_kit.storage.units import ProductRef, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
 __all__ = ["export_cutout", "export_light_curves", "export_movie"]
@@ -56,8 +56,8 @@ def export_light_curves(
     started, table = time.monotonic(), to.name.endswith(TABLES)
     if table and len(found) > 1:
         raise StoreError(
-            f"export: {len(found)} units fit ({[ref.unit for ref, _ in found][:6]}); expected one for one table. "
-            "Give --sector, --camera and --ccd, or a folder for FITS files."
+            f"export: {len(found)} units fit ({[ref.unit for ref, _ in found][:6]}); expected one for "
+            "one table. Give --sector, --camera and --ccd, or a folder for FITS files."
         )
     made = kept = left_out = 0
     for ref, chosen in found:
@@ -99,8 +99,8 @@ def _with_stars(
         places = [found.ref for found in find_star(tic, tag=tag) if found.ref in refs]
         if not places:
             raise StoreError(
-                f"export: TIC {tic} is in none of {[ref.unit for ref in refs][:6]}; expected one that holds it. "
-                f"Ask 'tasoc where {tic}'."
+                f"export: TIC {tic} is in none of {[ref.unit for ref in refs][:6]}; expected one that "
+                f"holds it. Ask 'tasoc where {tic}'."
             )
         for ref in places:
             holding.setdefault(ref, []).append(tic)
@@ -109,7 +109,8 @@ def _with_stars(
 
 def _open(cube: str, unit: Mapping[str, int | None]) -> xr.Dataset:
     frames = catalog.open_cube(cube, **{name: value for name, value in unit.items() if value is not None})
-    return science(frames) if frames.attrs.get("mission") == "TESS" and not frames.attrs.get("field") else frames
+    whole = frames.attrs.get("mission") == "TESS" and not frames.attrs.get("field")
+    return science(frames) if whole else frames
 
 
 def _products_of(frames: xr.Dataset, names: Sequence[str]) -> dict[str, xr.Dataset]:
@@ -153,13 +154,13 @@ def export_movie(
     """Write a movie of one or several CCDs."""
     from tasoc_kit.exports.movie import write_movie
 
-    cameras, ccds = numbers("--camera", place[0]) or [None], numbers("--ccd", place[1]) or [None]
+    cameras, ccds = read_numbers("--camera", place[0]) or [None], read_numbers("--ccd", place[1]) or [None]
     cubes = [_open(cube, {"sector": sector, "camera": c, "ccd": d}) for c in cameras for d in ccds]
     known = _products_of(cubes[0], ("sky", "reference")) if without_sky and len(cubes) == 1 else {}
     if without_sky and len(known) < 2:
         raise SourceError(
-            "export movie: the store has no sky of these frames; expected the products sky and reference of one "
-            "CCD. Make them: tasoc run photometry --until sky, or leave --without-sky out."
+            "export movie: the store has no sky of these frames; expected the products sky and reference of "
+            "one CCD. Make them: tasoc run photometry --until sky, or leave --without-sky out."
         )
     with _bar("frames") as progress:
         path = write_movie(cubes, to, products=known, overwrite=overwrite, progress=progress, **shown)

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import apertures, frames, light_curves, overview, sky
+    from tasoc_kit.dashboards import apertures, frames, light_curves, overview, sky, star
 
     return {
         "/": overview.page,
@@ -29,6 +29,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "light_curves": light_curves.page,
         "apertures": apertures.page,
         "sky": sky.page,
+        "star": star.page,
     }
 
 

@@ -36,6 +36,7 @@ PAGES = {
     "overview": "Overview",
     "frames": "Frames",
     "light_curves": "Light curves",
+    "star": "Star",
     "apertures": "Apertures",
     "sky": "Sky",
 }
@@ -102,6 +103,9 @@ kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 
   padding: 14px 16px; background: var(--mui-palette-background-paper, none); }
 .cards h2 { margin-bottom: 0.6rem; }
 .cards .go { display: flex; gap: 0.6rem; margin-top: 0.9rem; }
+table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 500; opacity: 0.85; } th, td { padding: 0.3rem 1.1rem 0.3rem 0;
+  border-bottom: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); white-space: nowrap; }
 details { margin-top: 0.7rem; font-size: 0.86rem; } summary { cursor: pointer; opacity: 0.78; }
 details dl { margin-top: 0.4rem; }
 """

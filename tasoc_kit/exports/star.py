@@ -65,7 +65,7 @@ class Star:
 
     def plot(self, **options: Any) -> Any:
         """Draw the light curve, a colour a sector; see ``plots.star``."""
-        return plots.star(self.curve, self.name, normalised=self.normalised, **options)
+        return plots.star(self.curve, **({"title": self.name, "normalised": self.normalised} | options))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the light curve as a table of its own."""

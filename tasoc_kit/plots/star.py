@@ -1,4 +1,4 @@
-"""The light curve of one star over many sectors: a colour a sector, gaps left out of nothing."""
+"""The light curve of one star over many sectors: a colour a sector."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def star(
     drawn = hv.Overlay(layers or [hv.Scatter([], kdims=["time"], vdims=[value])])
     return drawn.opts(
         title=title, xlabel="time (BTJD)", ylabel=axis, ylim=_limits(good, normalised),
-        yformatter=NumeralTickFormatter(format="0,0.[0000]"), **(series_options() | options),
+        yformatter=NumeralTickFormatter(format="0,0.[0000]"), **series_options(**options),
     )  # fmt: skip
 
 
