@@ -28,6 +28,7 @@ from tasoc_kit.plots.apertures import aperture_of, outline
 from tasoc_kit.plots.frame import image, mark_stars, title_of
 from tasoc_kit.plots.light_curve import find_star
 from tasoc_kit.plots.theme import GOOD, MUTED, SELECTED, place_options, plain_numbers, series_options
+from tasoc_kit.products import open_ancestor
 from tasoc_kit.sources.ffi import science
 
 __all__ = ["ApertureEditor", "page"]
@@ -44,7 +45,7 @@ class ApertureEditor(pn.viewable.Viewer):
 
     def __init__(self, light_curves: xr.Dataset, tic: int | None = None) -> None:
         super().__init__()
-        parents = {name: products.open_parent(light_curves, name) for name in _PARENTS}
+        parents = {name: open_ancestor(light_curves, name) for name in _PARENTS}
         missing = [name for name, parent in parents.items() if parent is None]
         if missing:
             raise StoreError(

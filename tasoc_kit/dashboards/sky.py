@@ -22,6 +22,7 @@ from tasoc_kit.plots import sky_tiles as figures
 from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.light_curve import quality_spans
 from tasoc_kit.plots.theme import GOOD, SELECTED, series_options
+from tasoc_kit.products import open_ancestor
 from tasoc_kit.vocabulary import KitQuality, TessQuality, flag_names
 
 __all__ = ["SkyView", "page"]
@@ -46,7 +47,7 @@ class SkyView(pn.viewable.Viewer):
 
     def __init__(self, sky: xr.Dataset) -> None:
         super().__init__()
-        parents = {name: products.open_parent(sky, name) for name in ("stream", "reference")}
+        parents = {name: open_ancestor(sky, name) for name in ("stream", "reference")}
         missing = [name for name, parent in parents.items() if parent is None]
         if missing:
             raise StoreError(
