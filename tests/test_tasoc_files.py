@@ -73,8 +73,9 @@ def test_a_file_holds_the_light_curve_and_where_it_came_from(sector, ref, tmp_pa
     (path,) = tmp_path.rglob("*.fits.gz")
     place = "s{sector:03d}-{camera}-{ccd}".format(**sector.light_curves.attrs)
     assert str(path.relative_to(tmp_path)) == (
-        f"c1800/{tic:011d}"[:11] + f"/tess{tic:011d}-{place}-c1800-dr00-v04-tasoc_lc.fits.gz"
+        f"c1800/{tic:011d}"[:11] + f"/tess{tic:011d}-{place}-c1800-dr01-v04-tasoc_lc.fits.gz"
     )
+    assert sector.cube.attrs["data_rel"] == 1
     hdus = read(path)
     assert [hdu.name for hdu in hdus] == ["PRIMARY", "LIGHTCURVE", "SUMIMAGE", "APERTURE"]
     one = sector.light_curves.isel(star=star)
@@ -102,6 +103,7 @@ def test_a_file_holds_the_light_curve_and_where_it_came_from(sector, ref, tmp_pa
         "aperture",
         4,
     )
+    assert head["DATA_REL"] == 1
     assert head["PROVID"] == sector.light_curves.attrs["provenance_id"]
     assert (head["CRMITEN"], head["CRBLKSZ"], head["KP_THRES"]) == (True, 10, 0.8)
     table = hdus[1].header

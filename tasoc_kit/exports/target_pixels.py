@@ -28,6 +28,7 @@ from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.numerics.geometry import sky_to_pixel
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.sky import sky_ladder
+from tasoc_kit.sources.ffi import open_frames
 
 __all__ = ["write_target_pixels"]
 
@@ -198,13 +199,24 @@ def _by_cadence(values: np.ndarray, have: np.ndarray, want: np.ndarray) -> np.nd
     return found
 
 
+def _read(cube: xr.Dataset, stamp: Stamp) -> dict[str, np.ndarray]:
+    """Return ``flux`` and ``flux_err`` (time, row, column) of the stamp; only its rows are read of a file."""
+    span = {
+        name: slice(int(labels[0]), int(labels[-1]))
+        for name, labels in (("row", stamp.rows), ("column", stamp.columns))
+    }
+    reader = open_frames(cube.sel(span))
+    pixels = {name: np.empty((len(reader), *stamp.shape), np.float32) for name in ("flux", "flux_err")}
+    for frame, (flux, error) in enumerate(zip(*pixels.values(), strict=True)):
+        reader.read(frame, flux)
+        reader.read_err(frame, error)
+    return pixels
+
+
 def _hdus(
     cube: xr.Dataset, stamp: Stamp, target: _Target, products: Mapping[str, xr.Dataset]
 ) -> fits.HDUList:
-    place = {"row": stamp.rows, "column": stamp.columns}
-    span = {name: slice(int(labels[0]), int(labels[-1])) for name, labels in place.items()}
-    names = [name for name in ("flux", "flux_err") if name in cube.variables]
-    pixels = cube[names].sel(span).compute()
+    pixels = _read(cube, stamp)
     sky = _sky(stamp, products, cube["cadenceno"].values)
     plane = stamp.plane(_solution(cube))
     primary = fits.PrimaryHDU()
@@ -240,15 +252,15 @@ def _table(
     cube: xr.Dataset,
     stamp: Stamp,
     plane: Plane | None,
-    pixels: xr.Dataset,
+    pixels: dict[str, np.ndarray],
     sky: np.ndarray | None,
     motion: tuple[np.ndarray, np.ndarray],
 ) -> fits.BinTableHDU:
     length, nothing = cube.sizes["time"], np.full((cube.sizes["time"], *stamp.shape), np.nan, np.float32)
-    flux = pixels["flux"].values
+    flux = pixels["flux"]
     images = {
         "FLUX": flux if sky is None else (flux - sky).astype(np.float32),
-        "FLUX_ERR": pixels["flux_err"].values if "flux_err" in pixels.variables else nothing,
+        "FLUX_ERR": pixels["flux_err"],
         "FLUX_BKG": nothing if sky is None else sky.astype(np.float32),
         "FLUX_BKG_ERR": nothing,
     }
@@ -309,7 +321,7 @@ def _aperture(
     stamp: Stamp,
     plane: Plane | None,
     target: _Target,
-    pixels: xr.Dataset,
+    pixels: dict[str, np.ndarray],
     products: Mapping[str, xr.Dataset],
 ) -> fits.ImageHDU:
     header = fits.Header()
@@ -318,7 +330,7 @@ def _aperture(
     sky = None
     if "reference" in products:
         sky = ~stamp.cut(products["reference"]["star_mask"])
-    collected = np.isfinite(pixels["flux"].values).any(axis=0)
+    collected = np.isfinite(pixels["flux"]).any(axis=0)
     bits = aperture_bits(stamp, *target.pixels, sky, collected)
     return fits.ImageHDU(bits, header, name="APERTURE")
 
