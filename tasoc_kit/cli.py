@@ -91,7 +91,10 @@ def run(
     ] = False,
     executor: Annotated[str, typer.Option(help="local (processes) or dask.")] = "local",
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Notebooks that run at the same time.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Notebooks at the same time. Default: 1; with dask one for each worker."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of a unit to end.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one notebook cell may take.")] = 86_400,
 ) -> None:

@@ -39,6 +39,10 @@ class Settings:
     """Folder of the notebooks (``TASOC_NOTEBOOKS``)."""
     threads: int
     """Threads for pixel work (``TASOC_THREADS``)."""
+    wait: float
+    """Seconds to wait for another run that writes the same product (``TASOC_WAIT``)."""
+    patience: float
+    """Seconds over which what a server fails at is tried again (``TASOC_PATIENCE``)."""
 
 
 def _shipped(name: str) -> Path:
@@ -70,6 +74,13 @@ def _threads() -> int:
     return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
 
 
+def _seconds(name: str, usual: float) -> float:
+    try:
+        return max(0.0, float(os.environ.get(name) or usual))
+    except ValueError:
+        return usual
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the settings of this process; ``settings.cache_clear()`` reads them anew."""
@@ -86,4 +97,6 @@ def settings() -> Settings:
         catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
         notebooks=Path(get("TASOC_NOTEBOOKS") or _shipped("notebooks")),
         threads=_threads(),
+        wait=_seconds("TASOC_WAIT", 0.0),
+        patience=_seconds("TASOC_PATIENCE", 30.0),
     )

@@ -72,7 +72,7 @@ def write_product(
     *,
     store: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-    wait: float = 0.0,
+    wait: float | None = None,
 ) -> str:
     """
     Write a Dataset as a product and return its URL.
@@ -90,7 +90,7 @@ def write_product(
     progress
         Called with the number of blocks written and the number of all blocks.
     wait
-        Seconds to wait while another run writes the same product.
+        Seconds to wait while another run writes the same product; by default those of the settings.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def write_product(
     if ref is None:
         folder = own(store)
         key = f"{name}/{unit}/{id_}"
-        with hold(folder, key, wait=wait):
+        with hold(folder, key, wait=settings().wait if wait is None else wait):
             if problem(folder, key):
                 _write(folder, key, dataset, progress)
         ref = ProductRef(name, unit, id_, folder.url, folder.modified(f"{key}/{MARKER}"))

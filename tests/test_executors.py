@@ -112,19 +112,3 @@ def test_an_executor_that_does_not_exist_is_refused() -> None:
         start_places("dask", scheduler="nonsense"),
     ):
         pass
-
-
-def test_notebooks_run_on_a_dask_cluster_as_they_do_here(pipeline: Pipeline, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="cluster: distributed is not installed")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    plan = make_plan(pipeline, make_unit(tmp_path))
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
-        ) as cluster,
-        start_places("dask", scheduler=cluster.scheduler_address) as places,
-    ):
-        results = run_plans([plan], places=places)
-    os.environ.pop("PYTHONPATH")
-    assert [(result.status, result.message) for result in results] == [("made", ""), ("made", "")]
-    assert float(open_made(plan[1])["flux"]) == 12.0

@@ -1,10 +1,13 @@
-"""A pipeline of two steps on four numbers, for tests of the machinery alone."""
+"""A pipeline of two steps on four numbers, and one of a slow step, for tests of the machinery alone."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Annotated
 
+import dask.array as da
 import nbformat
 import numpy as np
 import xarray as xr
@@ -18,12 +21,17 @@ PARAMETERS = {
     "factor: float = 2.0  # factor",
     "summed": "cube: str = ''  # folder of the numbers\nids: dict[str, str] = {}  # inputs\n"
     "offset: int = 0  # electron / s",
+    "slowed": "cube: str = ''  # folder of the numbers\nids: dict[str, str] = {}  # inputs\n"
+    "pause: float = 0.2  # s",
 }
 MAKE = {
     "doubled": "made = tiny.make_doubled(xr.open_zarr(cube), factor=factor)",
     "summed": "made = tiny.make_summed(tk.open_product('doubled', id=ids['doubled']), offset=offset)",
+    "slowed": "made = tiny.make_slowed(xr.open_zarr(cube), pause=pause)",
 }
-FINISH = "tk.write_product(made)\ntk.report(made, total=float(made.flux.sum()))"
+FINISH = (
+    "tk.write_product(made, progress=tk.progress('numbers'))\ntk.report(made, total=float(made.flux.sum()))"
+)
 IMPORTS = "import xarray as xr\nimport tasoc_kit as tk\nimport tiny_pipeline as tiny"
 
 PIPELINES = """
@@ -32,7 +40,14 @@ tiny:
   notebooks:
     - {notebook: 10_doubled, step: "tiny_pipeline:make_doubled", inputs: [cube]}
     - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
+slow:
+  title: Four numbers, one after another
+  notebooks:
+    - {notebook: 12_slowed, step: "tiny_pipeline:make_slowed", inputs: [cube]}
 """
+
+LOG = "TINY_LOG"
+"""Variable that names the file to which the slow step says what it has computed."""
 
 
 @step(version=1, product="doubled", needs={"cube": ("flux",)}, gives=("flux",))
@@ -49,6 +64,27 @@ def make_summed(doubled: xr.Dataset, *, offset: Annotated[int, Parameter("offset
     return xr.Dataset({"flux": doubled["flux"].sum("time") + offset})
 
 
+def _slow(numbers: np.ndarray, unit: str, pause: float, block_info: dict | None = None) -> np.ndarray:
+    """Take some time, say which block of which unit this process has made, and by how many threads."""
+    time.sleep(pause)
+    if block_info and LOG in os.environ:
+        line = f"{unit} {block_info[0]['chunk-location'][0]} {os.environ['TASOC_THREADS']}\n"
+        with open(os.environ[LOG], "a") as log:
+            log.write(line)
+    return numbers
+
+
+@step(version=1, product="slowed", needs={"cube": ("flux",)}, gives=("flux",))
+def make_slowed(
+    cube: xr.Dataset, *, pause: Annotated[float, Parameter("pause before each number", ge=0)] = 0.2
+) -> xr.Dataset:
+    """Pass numbers on, one block each, slowly."""
+    numbers = da.from_array(cube["flux"].values, chunks=1)
+    unit = f"s{cube.attrs['sector']:04d}-{cube.attrs['camera']}-{cube.attrs['ccd']}"
+    slow = numbers.map_blocks(_slow, unit=unit, pause=pause, dtype=float, meta=np.empty(0))
+    return xr.Dataset({"flux": ("time", slow)})
+
+
 def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
     """Write a notebook of a tagged cell and others."""
     tagged = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
@@ -63,14 +99,16 @@ def write_pipeline(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pipelines.yaml").write_text(PIPELINES)
     for number, name in enumerate(PARAMETERS, start=10):
-        write_notebook(folder / f"{number}_{name}.ipynb", PARAMETERS[name], IMPORTS, MAKE[name], FINISH)
+        finish = f"{WRITE}\ntk.report(made)" if name == "slowed" else FINISH
+        write_notebook(folder / f"{number}_{name}.ipynb", PARAMETERS[name], IMPORTS, MAKE[name], finish)
 
 
-def make_unit(folder: Path, *, ccd: int = 2, identity: str = "aaaaaaaaaaaa") -> Unit:
+def make_unit(folder: Path, *, camera: int = 1, ccd: int = 2, identity: str = "aaaaaaaaaaaa") -> Unit:
     """Write four numbers as the cube of a unit."""
-    attrs = {"product": "cube", "sector": 1, "camera": 1, "ccd": ccd, "field": "", "provenance_id": identity}
-    cube = xr.Dataset({"flux": ("time", np.arange(4.0))}, attrs=attrs | {"provenance": "{}"})
-    place = folder / f"cube-{ccd}.zarr"
+    unit = {"sector": 1, "camera": camera, "ccd": ccd, "field": ""}
+    attrs = {"product": "cube", "provenance_id": identity, "provenance": "{}"} | unit
+    cube = xr.Dataset({"flux": ("time", np.arange(4.0))}, attrs=attrs)
+    place = folder / f"cube-{camera}-{ccd}.zarr"
     if not place.exists():
         cube.to_zarr(place, zarr_format=3, consolidated=False)
     return Unit(str(place), cube)

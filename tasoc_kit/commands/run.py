@@ -44,7 +44,7 @@ class Options:
     dry_run: bool = False
     executor: str = "local"
     scheduler: str | None = None
-    workers: int = 1
+    workers: int | None = None
     wait: bool = False
     timeout: float = 86_400.0
 
@@ -208,7 +208,7 @@ def _show_estimate(options: Options, pipeline: Pipeline, plans: list[list[Run]],
     columns = ("unit", "notebook", "id", "state", "reads", "time", "disk")
     table(f"{pipeline.name}: what would run, from {options.source}", columns, rows, columns[4:])
     todo = sum(row[3] == "to do" for row in rows)
-    time_left = as_time(seconds / max(1, min(options.workers, len(plans))))
+    time_left = as_time(seconds / max(1, min(options.workers or 1, len(plans))))
     console.print(
         f"units {len(plans)}, notebooks {len(rows)}, to do {todo}: reads {as_size(read)}, "
         f"about {time_left}, {as_size(disk)} of disk. Nothing was run."

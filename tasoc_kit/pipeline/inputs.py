@@ -6,9 +6,7 @@ inputs are those made with the default settings, and the ones that are not there
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ import xarray as xr
 from tasoc_kit import catalog, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
-from tasoc_kit.pipeline.places import SCHEDULER
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
 from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import with_content_id
@@ -162,7 +159,6 @@ def open_inputs(
     **side_tables
         Place of each further table that the stage takes, as ``ephemeris="tess.csv"``; None for none.
     """
-    _join_cluster()
     found = load_pipelines()[pipeline]
     wanted = found.stage(stage)
     opened: dict[str, Any] = {}
@@ -177,17 +173,6 @@ def open_inputs(
         opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
     opened |= {name: read_side_table(name, side_tables.get(name)) for name in wanted.side_tables}
     return SimpleNamespace(**opened)
-
-
-@lru_cache(maxsize=1)
-def _join_cluster() -> Any:
-    """Send the frame tasks of this notebook to the Dask cluster that the runner named, if it named one."""
-    address = os.environ.get(SCHEDULER)
-    if not address:
-        return None
-    from distributed import Client
-
-    return Client(address)  # type: ignore[no-untyped-call]
 
 
 def _make_inputs(pipeline: Pipeline, stage: str, unit: Unit) -> Mapping[str, str]:

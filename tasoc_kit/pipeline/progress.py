@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["VARIABLE", "progress", "read_progress"]
+__all__ = ["VARIABLE", "progress", "read_progress", "write_progress"]
 
 VARIABLE = "TASOC_PROGRESS"
 
@@ -43,11 +43,16 @@ def read_progress(path: Path) -> tuple[str, int, int] | None:
     return str(label), int(done), int(total)
 
 
+def write_progress(path: Path, label: str, done: int, total: int) -> None:
+    """Write a progress file, whole."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps([label, done, total]))
+    part.replace(path)
+
+
 def _to_file(path: Path, label: str) -> Callable[[int, int], None]:
     def write(done: int, total: int) -> None:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps([label, done, total]))
-        part.replace(path)
+        write_progress(path, label, done, total)
 
     return write
 

@@ -1,0 +1,223 @@
+"""Notebooks on a Dask cluster of separate processes: workers are lost, blind or absent; no product is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import pytest
+from tiny_pipeline import LOG, make_slowed, make_unit, write_pipeline
+
+from tasoc_kit import database, store
+from tasoc_kit.config import settings
+from tasoc_kit.errors import NotebookError
+from tasoc_kit.pipeline.executors import Result, run_plans
+from tasoc_kit.pipeline.places import start_places
+from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan
+from tasoc_kit.storage.folders import SCRATCH, Folder
+
+pytest.importorskip("distributed", reason="cluster: distributed is not installed")
+
+from dask_processes import DaskProcesses, dask_processes
+
+TESTS = str(Path(__file__).parent)
+BLOCKS = 4
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which the slow step says what it has computed."""
+    return tmp_path_factory.mktemp("log") / "blocks"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[DaskProcesses]:
+    """Three workers of two threads each."""
+    path = os.pathsep.join([TESTS, str(Path(TESTS).parent)])
+    folder = tmp_path_factory.mktemp("dask")
+    with dask_processes(folder, 3, threads=2, PYTHONPATH=path, **{LOG: str(log)}) as running:
+        yield running
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    write_pipeline(tmp_path / "notebooks")
+    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
+    settings.cache_clear()
+    return load_pipelines()["slow"]
+
+
+def units(folder: Path, pipeline: Pipeline, cameras: int, pause: float = 0.1) -> list[list[Run]]:
+    """Return the plans of the CCDs of some cameras."""
+    places = [(camera, ccd) for camera in range(1, cameras + 1) for ccd in range(1, 5)]
+    made = [make_unit(folder, camera=camera, ccd=ccd) for camera, ccd in places]
+    return [make_plan(pipeline, unit, {"slowed": {"pause": pause}}) for unit in made]
+
+
+def computed(log: Path) -> list[tuple[str, int, int]]:
+    """Return unit, block and threads of every block that was computed."""
+    lines = log.read_text().split("\n") if log.exists() else []
+    return [
+        (unit, int(block), int(threads)) for unit, block, _, threads in map(str.split, filter(None, lines))
+    ]
+
+
+class Told:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.progress: list[tuple[str, int, int]] = []
+        self.ends: list[str] = []
+
+    def started(self, run: Run) -> None:
+        pass
+
+    def advanced(self, run: Run, done: int, total: int) -> None:
+        self.progress.append((run.name, done, total))
+
+    def ended(self, result: Result) -> None:
+        self.ends.append(result.run.name)
+
+
+def test_units_survive_the_loss_of_a_worker_and_none_is_made_twice(
+    cluster: DaskProcesses, pipeline: Pipeline, tmp_path: Path, log: Path
+) -> None:
+    plans = units(tmp_path, pipeline, cameras=2)
+    log.unlink(missing_ok=True)
+    told = Told()
+
+    def lose_a_worker() -> None:
+        while len(computed(log)) < 7 or not cluster.children("worker-1"):
+            time.sleep(0.02)
+        cluster.kill("worker-1")
+
+    killer = threading.Thread(target=lose_a_worker)
+    killer.start()
+    with start_places("dask", scheduler=cluster.address) as places:
+        assert places.qsize() == 3
+        results = run_plans(plans, places=places, observer=told)
+    killer.join()
+    cluster.start_worker("worker-3", 2)
+    assert [(r.status, r.message) for r in results] == [("made", "")] * 8
+    assert sorted(told.ends) == sorted(r.run.name for r in results)
+    assert {total for _, _, total in told.progress} == {BLOCKS}
+    # A block that was whole is never made again; one that was under way on the lost worker may be.
+    counts = Counter((unit, block) for unit, block, _ in computed(log))
+    assert len(counts) == 8 * BLOCKS
+    assert sum(counts.values()) <= 8 * BLOCKS + 2
+    assert {threads for _, _, threads in computed(log)} <= {1, 2}
+    made = store.list_products("slowed")
+    assert sorted(made["id"]) == sorted(run.id for plan in plans for run in plan)
+    for run in (run for plan in plans for run in plan):
+        assert store.open_product("slowed", id=run.id, **unit_of(run))["flux"].values.tolist() == [0, 1, 2, 3]
+    (first,) = plans[0]
+    here = str(tmp_path / "here")
+    store.write_product(make_slowed(first.unit.cube, pause=first.parameters["pause"]), store=here)
+    key = f"slowed/{first.unit.name}/{first.id}"
+    assert contents(Folder(here), key) == contents(Folder(settings().store), key)
+    assert left_behind() == []
+    assert sorted(database.list_runs()["status"]) == ["done"] * 8
+
+
+def contents(folder: Folder, key: str) -> dict[str, bytes | None]:
+    return {name: folder.get(f"{key}/{name}") for name in folder.sizes(key)}
+
+
+def unit_of(run: Run) -> dict[str, int]:
+    return {name: run.unit.cube.attrs[name] for name in ("sector", "camera", "ccd")}
+
+
+def left_behind() -> list[str]:
+    """Return what is left of locks, journals and tokens."""
+    return sorted(Folder(settings().store).sizes(SCRATCH))
+
+
+def test_a_worker_that_does_not_see_the_store_is_named_before_anything_runs(
+    cluster: DaskProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASOC_STORE", "memory://store")
+    settings.cache_clear()
+    with (
+        pytest.raises(
+            NotebookError, match=r"workers cannot do the work, the first is tcp://.*memory://store is another"
+        ),
+        start_places("dask", scheduler=cluster.address),
+    ):
+        pass
+
+
+def test_a_cluster_without_workers_is_refused(tmp_path: Path) -> None:
+    with (
+        dask_processes(tmp_path / "dask", 0) as empty,
+        pytest.raises(NotebookError, match="it has no worker.*dask worker tcp://"),
+        start_places("dask", scheduler=empty.address),
+    ):
+        pass
+
+
+def test_a_unit_whose_cube_no_worker_sees_fails_with_its_place_and_the_worker(
+    cluster: DaskProcesses, pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plan, *_) = units(tmp_path, pipeline, cameras=1)
+    # The runner's own sight is the oracle here: a path of its own /proc is nowhere else.
+    opened = os.open(plan[0].unit.source, os.O_RDONLY)
+    monkeypatch.setitem(plan[0].parameters, "cube", f"/proc/self/fd/{opened}")  # type: ignore[arg-type]
+    with start_places("dask", 1, cluster.address) as places:
+        (result,) = run_plans([plan], places=places)
+    os.close(opened)
+    assert result.status == "failed"
+    assert f"there is no /proc/self/fd/{opened} here (worker tcp://" in result.message
+    assert left_behind() == []
+
+
+def test_a_stopped_run_ends_what_it_started_on_the_cluster(
+    cluster: DaskProcesses, pipeline: Pipeline, tmp_path: Path, log: Path
+) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from test_cluster import units\n"
+        "from tasoc_kit.pipeline.executors import run_plans\n"
+        "from tasoc_kit.pipeline.places import start_places\n"
+        "from tasoc_kit.pipeline.plan import load_pipelines\n"
+        "plans = units(Path(sys.argv[2]), load_pipelines()['slow'], 1, 30.0)\n"
+        "with start_places('dask', scheduler=sys.argv[3]) as places:\n"
+        "    run_plans(plans, places=places)\n"
+    )
+    command = [sys.executable, "-c", code, TESTS, str(tmp_path), cluster.address]
+    runner = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    journals = f"{SCRATCH}/slowed"
+    cluster.wait_until(lambda: len(Folder(settings().store).names(journals)) >= 2, "nothing was started")
+    runner.send_signal(signal.SIGINT)
+    _, errors = runner.communicate(timeout=120)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    cluster.wait_until(lambda: not cluster.kernels(), "kernels live on")
+    assert {name.split("/")[0] for name in left_behind()} == {"slowed"}
+
+
+def test_the_loss_of_the_scheduler_is_one_message(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = os.pathsep.join([TESTS, str(Path(TESTS).parent)])
+    with dask_processes(tmp_path / "dask", 1, PYTHONPATH=path) as doomed:
+        (plan, *_) = units(tmp_path, pipeline, cameras=1, pause=30.0)
+        journals = f"{SCRATCH}/slowed"
+
+        def lose_the_scheduler() -> None:
+            doomed.wait_until(lambda: Folder(settings().store).names(journals), "nothing was started")
+            doomed.kill("scheduler")
+
+        killer = threading.Thread(target=lose_the_scheduler)
+        killer.start()
+        soon = {"distributed.comm.timeouts.connect": "2s"}
+        with dask.config.set(soon), start_places("dask", scheduler=doomed.address) as places:
+            (result,) = run_plans([plan], places=places)
+        killer.join()
+    assert result.status == "failed"
+    assert "12_slowed: the cluster tcp://" in result.message
