@@ -105,6 +105,7 @@ def own_places(tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TASOC_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("TASOC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TASOC_CACHE", str(session_cache))
+    monkeypatch.setenv("TASOC_PATIENCE", "0.5")
     monkeypatch.setenv("IPYTHONDIR", str(session_cache / "ipython"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(session_cache / "jupyter"))
     settings.cache_clear()

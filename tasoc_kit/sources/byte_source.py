@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import gzip
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import fsspec
 
 from tasoc_kit.errors import SourceError
+from tasoc_kit.sources.retries import ShortBody, failures, retried
 
 __all__ = [
     "PUBLIC_BUCKETS",
@@ -35,6 +36,9 @@ Result = TypeVar("Result")
 
 PUBLIC_BUCKETS = ("stpubdata",)
 """Buckets of open data that answer without credentials."""
+
+
+_SILENT_SECONDS = 15.0
 
 
 class ByteSource(Protocol):
@@ -73,9 +77,13 @@ def filesystem(url: str) -> fsspec.AbstractFileSystem:
         If there is no such scheme, or the library for it is not installed.
     """
     scheme, _, rest = url.partition("://")
-    public = scheme == "s3" and rest.partition("/")[0] in PUBLIC_BUCKETS
+    options: dict[str, Any] = {}
+    if scheme == "s3" and rest.partition("/")[0] in PUBLIC_BUCKETS:
+        options = {"anon": True}
+    elif scheme in ("http", "https"):
+        options = {"client_kwargs": {"timeout": _silence()}}
     try:
-        return fsspec.filesystem(scheme, **({"anon": True} if public else {}))
+        return fsspec.filesystem(scheme, **options)
     except ImportError as error:
         raise SourceError(
             f"{url}: {scheme}:// needs a library that is not installed ({error}). "
@@ -87,16 +95,12 @@ def filesystem(url: str) -> fsspec.AbstractFileSystem:
         ) from None
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what a read can fail with; libraries of remote files have errors of their own."""
-    from aiohttp import ClientError
+@lru_cache(maxsize=1)
+def _silence() -> Any:
+    """Return how long a web server may be silent; a long transfer that goes on is none."""
+    from aiohttp import ClientTimeout
 
-    found: tuple[type[Exception], ...] = (OSError, ClientError)
-    if "botocore" in sys.modules:
-        from botocore.exceptions import BotoCoreError
-
-        found = (*found, BotoCoreError)
-    return found
+    return ClientTimeout(total=None, sock_connect=_SILENT_SECONDS, sock_read=_SILENT_SECONDS)
 
 
 class _LocalFile:
@@ -122,13 +126,22 @@ class _RemoteFile:
     def read(self, start: int, length: int) -> bytes:
         if self._size is not None and start >= self._size:
             return b""
+        return retried(lambda: self._range(start, length), self.url)
+
+    def _range(self, start: int, length: int) -> bytes:
         data = bytes(self.files.cat_file(self.url, start=start, end=start + length))
-        # A server that passes over the range sends the whole file.
-        return data if len(data) <= length else data[start : start + length]
+        if len(data) > length:
+            # A server that passes over the range sends the whole file.
+            data = data[start : start + length]
+        if len(data) < length:
+            missing = min(length, self.size() - start) - len(data)
+            if missing > 0:
+                raise ShortBody(f"{missing} of {len(data) + missing} bytes from byte {start} on did not come")
+        return data
 
     def size(self) -> int:
         if self._size is None:
-            self._size = int(self.files.size(self.url) or 0)
+            self._size = int(retried(lambda: self.files.size(self.url), self.url) or 0)
         return self._size
 
 
@@ -139,6 +152,11 @@ class _GzipFile:
         self.url = url
 
     def read(self, start: int, length: int) -> bytes:
+        if is_local(self.url):
+            return self._unpack(start, length)
+        return retried(lambda: self._unpack(start, length), self.url)
+
+    def _unpack(self, start: int, length: int) -> bytes:
         opened = (
             open(local_path(self.url), "rb")
             if is_local(self.url)
@@ -171,7 +189,7 @@ class _Named:
             problem, advice = "there is no such file", "Check the path."
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             problem, advice = f"damaged gzip data ({error})", "Fetch the file again."
-        except _failures() as error:
+        except failures() as error:
             problem, advice = f"cannot be read ({error})", "Check the permissions and the connection."
         raise SourceError.for_file(self.url, problem, advice)
 
@@ -237,7 +255,7 @@ def list_files(
         return _local_files(local_path(text), endings) if is_local(text) else _remote_files(text, endings)
     except FileNotFoundError:
         return []
-    except _failures() as error:
+    except failures() as error:
         raise SourceError.for_file(
             text, f"cannot be listed ({error})", "Check the address and the permissions."
         ) from None
