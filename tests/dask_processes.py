@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ class DaskProcesses:
 
     def start(self, name: str, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a command of Dask; its log is the file of its name."""
-        command = [sys.executable, "-m", "dask", *words]
+        setpriv = shutil.which("setpriv")
+        bound = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+        command = [*bound, sys.executable, "-m", "dask", *words]
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=self.environment | environment, cwd=self.folder

@@ -29,9 +29,8 @@ MAKE = {
     "summed": "made = tiny.make_summed(tk.open_product('doubled', id=ids['doubled']), offset=offset)",
     "slowed": "made = tiny.make_slowed(xr.open_zarr(cube), pause=pause)",
 }
-FINISH = (
-    "tk.write_product(made, progress=tk.progress('numbers'))\ntk.report(made, total=float(made.flux.sum()))"
-)
+WRITE = "tk.write_product(made, progress=tk.progress('numbers'))"
+FINISH = f"{WRITE}\ntk.report(made, total=float(made.flux.sum()))"
 IMPORTS = "import xarray as xr\nimport tasoc_kit as tk\nimport tiny_pipeline as tiny"
 
 PIPELINES = """
