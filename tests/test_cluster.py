@@ -65,9 +65,7 @@ def units(folder: Path, pipeline: Pipeline, cameras: int, pause: float = 0.1) ->
 def computed(log: Path) -> list[tuple[str, int, int]]:
     """Return unit, block and threads of every block that was computed."""
     lines = log.read_text().split("\n") if log.exists() else []
-    return [
-        (unit, int(block), int(threads)) for unit, block, _, threads in map(str.split, filter(None, lines))
-    ]
+    return [(unit, int(block), int(threads)) for unit, block, threads in map(str.split, filter(None, lines))]
 
 
 class Told:

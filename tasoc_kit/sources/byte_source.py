@@ -141,8 +141,18 @@ class _RemoteFile:
 
     def size(self) -> int:
         if self._size is None:
-            self._size = int(retried(lambda: self.files.size(self.url), self.url) or 0)
+            self._size = int(retried(self._ask_size, self.url) or 0)
         return self._size
+
+    def _ask_size(self) -> int | None:
+        try:
+            return self.files.size(self.url)
+        except FileNotFoundError as error:
+            # For fsspec a web server that does not answer has no such file either.
+            cause = error.__cause__
+            if isinstance(cause, failures()) and getattr(cause, "status", 0) != 404:
+                raise cause from None
+            raise
 
 
 class _GzipFile:
