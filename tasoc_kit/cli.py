@@ -16,7 +16,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
+from tasoc_kit.commands.archive import app as archives
 from tasoc_kit.commands.export import app as exports
+from tasoc_kit.commands.fetch import fetch
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.targets import app as star_catalogues
 from tasoc_kit.errors import TasocKitError
@@ -32,6 +34,8 @@ app.add_typer(records, name="provenance")
 app.add_typer(tables, name="database")
 app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
+app.add_typer(archives, name="archive")
+app.command()(fetch)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]

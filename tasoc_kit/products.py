@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import graphlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit, product_unit
-from tasoc_kit.store import open_ref, own, refs, stores
+from tasoc_kit.store import open_ref, own, record, refs, stores
 
 __all__ = [
     "compare",
@@ -80,6 +81,25 @@ def show(beginning: str, *, store: str | None = None) -> dict[str, dict[str, Any
             ordered[id_] = records[id_]
             waiting += records[id_].get("parents", [])
     return ordered
+
+
+def with_lineage(folder: Folder, heads: Iterable[ProductRef]) -> list[ProductRef]:
+    """Return products and all that they descend from in the same store, those first."""
+    there = {(ref.unit, ref.id): ref for ref in refs(folder)}
+    ordered: dict[str, ProductRef] = {}
+    for head in heads:
+        parents = {id_: made.get("parents", []) for id_, made in _records(folder, head).items()}
+        for id_ in graphlib.TopologicalSorter(parents).static_order():
+            ref = there.get((head.unit, id_))
+            if ref is not None:
+                ordered[ref.key] = ref
+        ordered[head.key] = head
+    return list(ordered.values())
+
+
+def enter(folder: Folder, ref: ProductRef) -> None:
+    """Enter a product that came from elsewhere into the database."""
+    record(ref, _attributes(folder, ref))
 
 
 def compare(first: str, second: str, *, store: str | None = None) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def write_product(
             if problem(folder, key):
                 _write(folder, key, dataset, progress)
         ref = ProductRef(name, unit, id_, folder.url, folder.modified(f"{key}/{MARKER}"))
-    _record(ref, dataset.attrs)
+    record(ref, dataset.attrs)
     return ref.url
 
 
@@ -122,7 +122,7 @@ def _identity(dataset: xr.Dataset) -> tuple[str, str, str]:
     return check_name(name), product_unit(dataset), check_id(id_)
 
 
-def _record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
+def record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database; the store stays the truth when that is not possible."""
     try:
         database.record_product(ref.name, ref.unit, ref.id, ref.url, attrs)
