@@ -219,3 +219,21 @@ def test_the_loss_of_the_scheduler_is_one_message(pipeline: Pipeline, tmp_path: 
         killer.join()
     assert result.status == "failed"
     assert "12_slowed: the cluster tcp://" in result.message
+
+
+def test_the_job_script_for_slurm_starts_one_worker_with_its_threads(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue", reason="SLURM: dask-jobqueue is not installed")
+    template = Path(TESTS).parent / "docs" / "slurm" / "slurm_cluster.py"
+    words = ["--script", "--cores", "3", "--memory", "6GB", "--walltime", "02:00:00", "--", "photometry"]
+    told = subprocess.run(
+        [sys.executable, str(template), *words], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("#!")
+    assert {"#SBATCH --cpus-per-task=3", "#SBATCH -t 02:00:00", "#SBATCH --mem=6G"} <= set(
+        map(str.strip, lines)
+    )
+    assert "--nthreads 3" in lines[-1]
+    assert "dask_worker" in lines[-1]
+    script = template.with_name("tasoc.sh")
+    assert subprocess.run(["bash", "-n", str(script)]).returncode == 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import sys
 
 from dask_jobqueue import SLURMCluster
 
@@ -21,8 +22,6 @@ def make_cluster(cores: int, memory: str, walltime: str) -> SLURMCluster:
         processes=1,
         memory=memory,
         walltime=walltime,
-        # A worker stops taking notebooks an hour before its job ends; a new job takes its place.
-        worker_extra_args=["--lifetime-stagger", "5m"],
         job_script_prologue=["export OPENBLAS_NUM_THREADS=1"],
         local_directory="/tmp",
     )
@@ -42,7 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     with make_cluster(given.cores, given.memory, given.walltime) as cluster:
         if given.script:
-            print(cluster.job_script())
+            sys.stdout.write(cluster.job_script())
             return
         cluster.scale(jobs=given.jobs)
         cluster.wait_for_workers(1)
