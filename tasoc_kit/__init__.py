@@ -27,6 +27,7 @@ _PUBLIC = {
     "make_light_curves": "photometry.light_curves",
     "make_psf_light_curves": "photometry.psf_light_curves",
     "make_halo_light_curves": "photometry.halo_light_curves",
+    "make_diagnostics": "photometry.diagnostics",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "open_inputs": "pipeline.inputs",

@@ -23,6 +23,7 @@ from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.photometry import k2p2, tiles
 from tasoc_kit.photometry.claims import Claims, contamination
 from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
+from tasoc_kit.photometry.methods import choose_methods, read_overrides
 from tasoc_kit.photometry.scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import ApertureFlag, Status
@@ -158,7 +159,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=2,
+    version=3,
     product="apertures",
     needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
     gives=(
@@ -170,6 +171,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
         "contamination",
         "skipped_by",
         "edge_flux",
+        "method",
     ),
     libraries=("numba", "numpy", "scipy"),
     unhashed=("threads",),
@@ -186,6 +188,12 @@ def make_apertures(
     faintest: Annotated[
         float, Parameter("fainter stars divide the light but get no aperture", unit="mag")
     ] = 20.0,
+    crowded: Annotated[
+        float, Parameter("contamination beyond which the PSF serves a star better", ge=0)
+    ] = 0.5,
+    overrides: Annotated[
+        list[str] | None, Parameter('"TIC:method" of stars whose method is chosen by hand')
+    ] = None,
     threads: Annotated[int, Parameter("threads; 0 takes the setting TASOC_THREADS", ge=0)] = 0,
 ) -> xr.Dataset:
     """
@@ -203,24 +211,27 @@ def make_apertures(
     stars
         Catalogue with ``tmag``, ``star_row`` and ``star_column``; also of stars too faint for an
         aperture, for they divide and contaminate.
-    mode, threshold, minimum_pixels, faintest, threads
+    mode, threshold, minimum_pixels, faintest, crowded, overrides, threads
         See ``tasoc parameters photometry``.
 
     Returns
     -------
     Ragged apertures: ``pixel_row`` and ``pixel_column`` (aperture_pixel), labels of the full frame, in
     raster order star after star; ``row_size``, ``status``, ``aperture_flags``, ``contamination``,
-    ``skipped_by`` and ``edge_flux`` (star), in the order of the catalogue.
+    ``skipped_by``, ``edge_flux`` and ``method`` (star), in the order of the catalogue.
 
     Raises
     ------
     StepInputError
         If no star lies on the frame, or the frame has gaps.
+    StepParameterError
+        If an override is none.
 
     References
     ----------
     Lund+ 2015, ApJ 806 30; Handberg+ 2021, AJ 162 170, section 4.
     """
+    read_overrides(overrides or [])
     _check_grid(reference)
     places = _place_stars(stars, reference, faintest)
     _check_stars(places, stars, reference)
@@ -232,7 +243,9 @@ def make_apertures(
     else:
         grow = tiles.grower(scene, places.pixel, **options)
     masks, skipped_by = _grow_and_claim(scene.image, places, grow)
-    return _as_dataset(masks, skipped_by, scene, places, reference, stars).assign_attrs(mode=mode)
+    made = _as_dataset(masks, skipped_by, scene, places, reference, stars)
+    method = choose_methods(made, crowded=crowded, overrides=overrides or [])
+    return made.assign(method=("star", method)).assign_attrs(mode=mode)
 
 
 def _as_dataset(

@@ -1,0 +1,183 @@
+"""Diagnostics: one row for every star, how bright, how quiet, how variable, and what became of it.
+
+The measures are TASOC's (Handberg+ 2021, AJ 162 170; Lund+ 2021, ApJS 257 53), of the flux over its
+median less 1 in good cadences:
+
+``variance``, ``rms_hour`` = 1.4826 · median\\|hourly means − their median\\|, ``ptp`` = median\\|f(t+1) − f(t)\\|,
+``variability`` = std(flux − cubic polynomial) ÷ median(flux_err).
+"""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+import xarray as xr
+
+from tasoc_kit.errors import StepInputError
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.step import step
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Status
+
+__all__ = ["make_diagnostics"]
+
+MEASURES = ("mean_flux", "variance", "variability", "rms_hour", "ptp")
+STAR_COLUMNS = ("contamination", "row_size", "edge_flux", "status", "method", "aperture_flags", "skipped_by")
+PLACES = ("tic", "tmag", "star_row", "star_column")
+VALUES_AT_ONCE = 4_000_000
+"""Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
+FEWEST = 8
+"""Good cadences that a scatter needs."""
+HOURS = 24.0
+
+
+def _row_median(values: np.ndarray) -> np.ndarray:
+    """Return what ``np.nanmedian`` along the second axis does; a sort is ten times as fast."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows = np.flatnonzero(count)
+    median = np.full(len(values), np.nan)
+    median[rows] = 0.5 * (ordered[rows, (count[rows] - 1) // 2] + ordered[rows, count[rows] // 2])
+    return median
+
+
+def _scatter(values: np.ndarray) -> np.ndarray:
+    """Return the variance of each row, of what is finite; NaN where fewer than two values are."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=1)
+    mean = np.where(finite, values, 0).sum(axis=1) / np.maximum(count, 1)
+    square = np.where(finite, values - mean[:, None], 0) ** 2
+    return np.where(count > 1, square.sum(axis=1) / np.maximum(count - 1, 1), np.nan)
+
+
+def _without_cubic(values: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return each row less the cubic polynomial in time that fits its finite values best."""
+    finite = np.isfinite(values)
+    span = max(float(np.ptp(time)), 1e-9)
+    basis = np.polynomial.legendre.legvander(2 * (time - time[0]) / span - 1, 3)
+    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(time), 16)
+    normal = (finite @ products).reshape(-1, 4, 4)
+    right = np.where(finite, values, 0) @ basis
+    coefficient = (np.linalg.pinv(normal, hermitian=True) @ right[:, :, None])[:, :, 0]
+    return np.asarray(values - coefficient @ basis.T)
+
+
+def _hourly_means(values: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return the means of the finite values of each row in bins of one hour; NaN where there are none."""
+    hour = np.floor((time - time[0]) * HOURS).astype(np.int64)
+    first = np.flatnonzero(np.diff(hour, prepend=-1))
+    finite = np.isfinite(values)
+    total = np.add.reduceat(np.where(finite, values, 0), first, axis=1)
+    count = np.add.reduceat(finite, first, axis=1, dtype=np.int64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _measure(flux: np.ndarray, flux_err: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return the measures of some stars, (measure, star); of a star with too few cadences only the mean."""
+    mean = _row_median(flux)
+    relative = flux / np.where(mean > 0, mean, np.nan)[:, None] - 1
+    hourly = _hourly_means(relative, time)
+    measures = np.stack(
+        [
+            mean,
+            _scatter(relative),
+            np.sqrt(_scatter(_without_cubic(flux, time))) / _row_median(flux_err),
+            MAD_TO_SIGMA * _row_median(np.abs(hourly - _row_median(hourly)[:, None])),
+            _row_median(np.abs(np.diff(relative, axis=1))),
+        ]
+    )
+    measures[1:, np.isfinite(flux).sum(axis=1) < FEWEST] = np.nan
+    return measures
+
+
+def _good_cadences(light_curves: xr.Dataset, quality: xr.Dataset | None) -> np.ndarray:
+    """Return True for the cadences that neither the mission nor we set apart."""
+    bits = light_curves if quality is None else quality
+    good = (bits["quality"].values & DEFAULT_BAD_BITS) == 0
+    for table in (light_curves, quality):
+        if table is not None and "frame_quality" in table.variables:
+            good = good & ((table["frame_quality"].values & DEFAULT_BAD_KIT_BITS) == 0)
+    return np.asarray(good & np.isfinite(light_curves["time"].values))
+
+
+def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return what is known of the stars of the light curves, which may be some of those of the apertures."""
+    place = np.arange(light_curves.sizes["star"])
+    if light_curves.sizes["star"] != apertures.sizes["star"]:
+        known, wanted = apertures["tic"].values, light_curves["tic"].values
+        order = np.argsort(known, kind="stable")
+        found = np.searchsorted(known, wanted, sorter=order).clip(max=known.size - 1)
+        place = order[found]
+        strangers = int((known[place] != wanted).sum())
+        if strangers:
+            raise StepInputError(
+                f"make_diagnostics: {strangers} of the {wanted.size} stars with light curves have no aperture; "
+                "expected the apertures the light curves were made with. Open both by the ids in one lineage."
+            )
+    table = {}
+    for name in (*PLACES, *STAR_COLUMNS):
+        if name in light_curves.variables:
+            table[name] = light_curves[name].values
+        elif name in apertures.variables:
+            table[name] = apertures[name].values[place]
+    return table
+
+
+@step(
+    version=1,
+    product="diagnostics",
+    needs={
+        "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "time", "tic"),
+        "apertures": ("tic", "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
+        "quality": ("quality",),
+    },
+    gives=(*MEASURES, "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
+    libraries=("numpy",),
+)
+def make_diagnostics(
+    light_curves: xr.Dataset, apertures: xr.Dataset, quality: xr.Dataset | None = None
+) -> xr.Dataset:
+    """
+    Measure every light curve, and set beside it what became of its star.
+
+    Parameters
+    ----------
+    light_curves
+        ``flux``, ``flux_err`` and ``pixel_quality`` (star, time) of any method, of any cadence.
+    apertures
+        Status, method, flags, contamination and pixels of the same stars or of more.
+    quality
+        Bits of the cadences, where they are newer than those that the light curves carry.
+
+    Returns
+    -------
+    (star): ``mean_flux``, ``variance``, ``variability``, ``rms_hour`` and ``ptp``, on cadences with none
+    of the default bits of either column, NaN where fewer than eight are left; place, contamination,
+    pixels, flux on the edge, method, flags and status. A star whose flux is never finite has status ERROR.
+
+    Raises
+    ------
+    StepInputError
+        If the light curves are of stars that have no aperture.
+    """
+    table = _star_table(light_curves, apertures)
+    good = _good_cadences(light_curves, quality)
+    time, stars = light_curves["time"].values[good], light_curves.sizes["star"]
+    series = [light_curves[name].transpose("star", "time") for name in ("flux", "flux_err", "pixel_quality")]
+    measures = np.full((len(MEASURES), stars), np.nan)
+    at_once = max(1, VALUES_AT_ONCE // max(light_curves.sizes["time"], 1))
+    for first in range(0, stars if time.size else 0, at_once):
+        some = slice(first, min(first + at_once, stars))
+        flux, flux_err, bits = (
+            np.compress(good, values, axis=1)
+            for values in dask.compute(*(one.isel(star=some).data for one in series))
+        )
+        set_apart = (bits & DEFAULT_BAD_KIT_BITS) != 0
+        known = [np.where(set_apart, np.nan, values).astype(float) for values in (flux, flux_err)]
+        measures[:, some] = _measure(*known, time)
+    lost = np.isnan(measures[0]) & np.isin(table["status"], (Status.OK, Status.WARNING))
+    table["status"] = np.where(lost, np.int8(Status.ERROR), table["status"]).astype(np.int8)
+    return xr.Dataset(
+        {name: ("star", values.astype(np.float32)) for name, values in zip(MEASURES, measures, strict=True)}
+        | {name: ("star", table[name]) for name in STAR_COLUMNS if name in table},
+        coords={name: ("star", table[name]) for name in PLACES if name in table},
+    )
