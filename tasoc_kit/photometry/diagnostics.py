@@ -3,8 +3,8 @@
 The measures are TASOC's (Handberg+ 2021, AJ 162 170; Lund+ 2021, ApJS 257 53), of the flux over its
 median less 1 in good cadences:
 
-``variance``, ``rms_hour`` = 1.4826 · median\\|hourly means − their median\\|, ``ptp`` = median\\|f(t+1) − f(t)\\|,
-``variability`` = std(flux − cubic polynomial) ÷ median(flux_err).
+``rms_hour`` = 1.4826 · median of abs(hourly means − their median), ``ptp`` = median of abs(f(t+1) − f(t)),
+``variability`` = std(flux − cubic polynomial) ÷ median(flux_err), and the ``variance``.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np
         strangers = int((known[place] != wanted).sum())
         if strangers:
             raise StepInputError(
-                f"make_diagnostics: {strangers} of the {wanted.size} stars with light curves have no aperture; "
-                "expected the apertures the light curves were made with. Open both by the ids in one lineage."
+                f"make_diagnostics: {strangers} of the {wanted.size} stars with light curves have no "
+                "aperture; expected the apertures the light curves were made with. "
+                "Open both by the ids in one lineage."
             )
     table = {}
     for name in (*PLACES, *STAR_COLUMNS):
