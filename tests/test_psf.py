@@ -1,16 +1,19 @@
 """Claims about the PSF that is fitted to the stars of a sector."""
 
+import shutil
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from tasoc_kit.errors import StepInputError
+from tasoc_kit.errors import SourceError, StepInputError
 from tasoc_kit.numerics.effective_psf import psf_at, sample
 from tasoc_kit.numerics.prf import TERMS, add_expansion, pixel_response
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psf_scene import psf_of
 from tasoc_kit.simulation.optics import star_parts
 from tasoc_kit.simulation.settings import SectorSettings
+from tasoc_kit.sources.prf_files import read_prfs
 
 SIZE, BRIGHT = 400, 220
 
@@ -98,7 +101,43 @@ def test_too_few_bright_stars_leave_the_nominal_psf(field):
     np.testing.assert_array_equal(fitted["psf_coefficient"], nominal["psf_coefficient"])
 
 
-def test_a_frame_smaller_than_a_stamp_is_refused(field):
+def test_a_frame_smaller_than_a_stamp_is_left_to_apertures(field):
     _, _, reference, stars = field
-    with pytest.raises(StepInputError, match="7×20 pixels; expected at least 8×8"):
-        fit_psf(reference.isel(row=slice(0, 7), column=slice(0, 20)), stars)
+    psf = fit_psf(reference.isel(row=slice(0, 7), column=slice(0, 20)), stars)
+    assert (psf["psf_source"].values == -1).all()
+    assert np.isnan(psf["psf_flux"].values).all()
+
+
+def test_the_published_prfs_serve_as_they_are(field, shared_data):
+    official = read_prfs(shared_data("tess_prf"))
+    assert dict(official.sizes) == {"node_row": 5, "node_column": 5, "sample_row": 117, "sample_column": 117}
+    assert official["node_column"].values[[0, -1]].tolist() == [44, 2091]
+    np.testing.assert_allclose(official["prf"].sum(("sample_row", "sample_column")), 1.0, atol=1e-3)
+    reference = field[2].assign_attrs(ccd=4)
+    psf = fit_psf(reference, field[3], official)
+    grid = official["sample_row"].values
+    for row, column in ((0, 0), (2, 2), (4, 1)):
+        one = official["prf"].values[row, column] * 81
+        table = psf["psf_coefficient"].values[row, column].astype(float)
+        centre = (one.sum(axis=1) @ grid / one.sum(), one.sum(axis=0) @ grid / one.sum())
+        y, x = (place.ravel() for place in np.meshgrid(grid - centre[0], grid - centre[1], indexing="ij"))
+        error = sample(table, y, x).reshape(one.shape) - one
+        assert np.abs(error).max() < 0.02 * one.max()
+        assert np.abs(error).sum() < 0.01 * one.sum()
+    with pytest.raises(StepInputError, match="Read the PRFs of this CCD"):
+        fit_psf(field[2], field[3], official)
+
+
+def test_a_folder_without_a_grid_of_prfs_is_refused(shared_data, tmp_path):
+    with pytest.raises(SourceError, match="expected those of one camera and CCD"):
+        read_prfs(tmp_path)
+    for path in (
+        sorted(shared_data("tess_prf").glob("*row0001*.fits"))[:3]
+        + sorted(shared_data("tess_prf").glob("*row0513*.fits"))[:1]
+    ):
+        shutil.copy(path, tmp_path)
+    with pytest.raises(SourceError, match="4 files .* expected a full grid"):
+        read_prfs(tmp_path)
+    (tmp_path / "tess0-prf-broken.fits").write_bytes(b"no FITS")
+    with pytest.raises(SourceError, match="tess0-prf-broken"):
+        read_prfs(tmp_path)

@@ -42,13 +42,13 @@ def truth_of(sector):
     return sector.truth.star_flux()[index], np.array([k not in varies for k in index])
 
 
-def test_fluxes_are_those_of_the_stars_to_half_a_per_cent(sector, curves):
+def test_fluxes_are_those_of_the_stars_to_six_in_a_thousand(sector, curves):
     truth, constant = truth_of(sector)
     tmag = sector.apertures["tmag"].values
     chosen = constant & (tmag > 8) & (tmag < 13) & (curves["status"].values == Status.OK)
     assert chosen.sum() > 15
     flux = np.nanmedian(curves["flux"].values[chosen], axis=1)
-    assert np.median(np.abs(flux / truth[chosen, 0] - 1)) < 0.004
+    assert np.median(np.abs(flux / truth[chosen, 0] - 1)) < 0.006
 
 
 def test_errors_are_those_that_constant_stars_show(sector, curves):
@@ -159,3 +159,11 @@ def test_a_psf_adds_its_sums_to_the_stream_and_changes_nothing_else(sector, psf,
         np.testing.assert_array_equal(stream[name], sector.stream[name])
     with pytest.raises(StepInputError, match="cell=4 with a psf"):
         stream_frames(sector.cube, sector.reference, sector.apertures, sector.quality, psf, cell=4)
+
+
+def test_a_field_without_psf_stars_gives_series_without_values(sector):
+    nothing = fit_psf(sector.reference, sector.apertures, faintest=0.0)
+    stream = stream_frames(sector.cube, sector.reference, sector.apertures, sector.quality, nothing).compute()
+    made = curves_of(sector, stream, nothing).compute()
+    assert np.isnan(made["flux"].values).all()
+    assert (made["status"].values == Status.SKIPPED).all()

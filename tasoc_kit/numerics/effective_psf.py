@@ -27,6 +27,7 @@ __all__ = [
     "add_light",
     "collocate",
     "draw_stamp",
+    "from_samples",
     "node_weights",
     "psf_at",
     "reach_of",
@@ -71,16 +72,45 @@ def collocate(shape: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarr
     return np.asarray(solve_banded((1, 1), band, solve_banded((1, 1), band, values).T).T)
 
 
+def from_samples(values: np.ndarray, d_row: np.ndarray, d_column: np.ndarray) -> np.ndarray:
+    """
+    Return the coefficients of a PSF that is known on a grid of offsets.
+
+    Parameters
+    ----------
+    values
+        (row, column) share of the light; nothing is taken to be outside.
+    d_row, d_column
+        Offsets (pixel − star) of the grid, pixels; two to each spline or more.
+    """
+    down, across = (_matrix(offset) for offset in (d_row, d_column))
+    inside = [np.abs(KNOTS) <= np.abs(offset).max() for offset in (d_row, d_column)]
+    half = np.linalg.lstsq(down[:, inside[0]], values, rcond=None)[0]
+    found = np.linalg.lstsq(across[:, inside[1]], half.T, rcond=None)[0].T
+    out = np.zeros((SPLINES, SPLINES))
+    out[np.ix_(*inside)] = found
+    return out
+
+
+def _matrix(offset: np.ndarray) -> np.ndarray:
+    """Return the splines of one axis at some offsets, (offset, SPLINES)."""
+    u = DENSITY * np.arcsinh(np.asarray(offset, float) / SCALE)
+    return _spline(np.abs(u[:, None] - np.arange(-_LAST, _LAST + 1)))
+
+
+def _spline(distance: np.ndarray) -> np.ndarray:
+    """Return the cubic B-spline at a distance, in knots, from its peak."""
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    return np.asarray(np.where(distance < 1, near, np.clip(2 - distance, 0, 1) ** 3 / 6))
+
+
 @lru_cache(maxsize=1)
 def _spline_light() -> np.ndarray:
     """Return the integral of every spline over all offsets, pixels."""
     u = np.linspace(-_LAST - 2, _LAST + 2, 64 * (SPLINES + 3) + 1)
     step = u[1] - u[0]
     stretch = SCALE / DENSITY * np.cosh(u / DENSITY)
-    distance = np.abs(u[:, None] - np.arange(-_LAST, _LAST + 1))
-    spline = np.where(
-        distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.clip(2 - distance, 0, 1) ** 3 / 6
-    )
+    spline = _spline(np.abs(u[:, None] - np.arange(-_LAST, _LAST + 1)))
     return np.asarray((spline * stretch[:, None]).sum(axis=0) * step)
 
 
@@ -110,7 +140,8 @@ def node_weights(nodes: np.ndarray, places: np.ndarray) -> np.ndarray:
 def psf_at(psf: EffectivePsf, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """Return the coefficients at some places of the CCD, float32 (place, SPLINES, SPLINES)."""
     down, across = node_weights(psf.row, row), node_weights(psf.column, column)
-    weight = (down[:, :, None] * across[:, None, :]).reshape(len(down), -1).astype(np.float32)
+    weight = (down[:, :, None] * across[:, None, :]).astype(np.float32)
+    weight = weight.reshape(len(down), psf.row.size * psf.column.size)
     table = psf.coefficients.reshape(weight.shape[1], -1).astype(np.float32)
     return (weight @ table).reshape(-1, SPLINES, SPLINES)
 

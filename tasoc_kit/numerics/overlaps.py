@@ -67,6 +67,8 @@ def overlap_matrix(weight: np.ndarray, top: np.ndarray, left: np.ndarray, source
     sources
         The stars, placed in the same count.
     """
+    if not top.size:
+        return csr_array((0, 0))
     half = (SIDE - 1) / 2
     tree = cKDTree(np.column_stack([top + half, left + half]))
     places = np.column_stack([sources.row, sources.column])

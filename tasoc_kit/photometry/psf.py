@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import ZERO_POINT
-from tasoc_kit.numerics.effective_psf import EffectivePsf, collocate
+from tasoc_kit.numerics.effective_psf import EffectivePsf, collocate, from_samples
 from tasoc_kit.numerics.prf import components, pixel_response
 from tasoc_kit.numerics.psf_sums import SIDE
 from tasoc_kit.photometry.psf_regions import Places, find_shift, fit_regions
@@ -34,6 +34,7 @@ NODES = 5
     needs={
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
         "apertures": ("tmag", "star_row", "star_column"),
+        "official": ("prf", "sample_row", "sample_column"),
     },
     gives=("psf_coefficient", "psf_row", "psf_column", "psf_flux", "psf_source"),
     libraries=("numpy", "scipy", "numba"),
@@ -41,6 +42,7 @@ NODES = 5
 def fit_psf(
     reference: xr.Dataset,
     apertures: xr.Dataset,
+    official: xr.Dataset | None = None,
     *,
     shape: Annotated[
         Literal["fitted", "nominal"], Parameter("as the stars show it, or as the mission expects it")
@@ -58,6 +60,8 @@ def fit_psf(
         Star image, sky and noise model.
     apertures
         Stars, with their places on the reference.
+    official
+        PRFs that the mission published for this CCD; they are then taken as they are.
     shape
         ``fitted``: as bright stars of the reference show it. ``nominal``: the mission's.
     faintest
@@ -76,46 +80,60 @@ def fit_psf(
     Raises
     ------
     StepInputError
-        If the frame is smaller than a stamp.
+        If the official PRFs are those of another CCD.
     """
-    _check(reference)
     rows, columns = reference["row"].values, reference["column"].values
-    psf = _nominal_psf(reference, width)
+    psf = _nominal_psf(reference, width) if official is None else _official_psf(official, reference)
     row, column = apertures["star_row"].values, apertures["star_column"].values
     tmag = apertures["tmag"].values.astype(float)
     on_frame = (np.rint(row) >= rows[0]) & (np.rint(row) <= rows[-1])
     on_frame &= (np.rint(column) >= columns[0]) & (np.rint(column) <= columns[-1])
-    source = _merge(row, column, tmag, on_frame & (tmag <= faintest), merge)
+    # A cutout smaller than a stamp, or a camera with no known PRF, is left to apertures.
+    served = min(reference["reference"].shape) >= SIDE and "camera" in reference.attrs
+    source = _merge(row, column, tmag, on_frame & (tmag <= faintest) & served, merge)
     places = Places(row, column, 10 ** (-0.4 * (tmag - ZERO_POINT)), source)
+    if not served:
+        return _product(psf, places, np.full(row.size, np.nan), apertures)
     places = find_shift(psf, reference, places)
-    if shape == "fitted":
+    if shape == "fitted" and official is None:
         psf = fit_regions(psf, reference, places)
-    row, column = places.row, places.column
     scene = make_scene(psf, reference, *places)
     solved = scene.fluxes(reference["reference"].values)
-    flux = _share_out(scene, solved, row.size)
+    return _product(psf, places, _share_out(scene, solved, row.size), apertures)
+
+
+def _product(psf: EffectivePsf, places: Places, flux: np.ndarray, apertures: xr.Dataset) -> xr.Dataset:
+    dims = ("node_row", "node_column", "spline_row", "spline_column")
     return xr.Dataset(
         {
-            "psf_coefficient": (
-                ("node_row", "node_column", "spline_row", "spline_column"),
-                psf.coefficients.astype(np.float32),
-            ),
-            "psf_row": ("star", row),
-            "psf_column": ("star", column),
+            "psf_coefficient": (dims, psf.coefficients.astype(np.float32)),
+            "psf_row": ("star", places.row),
+            "psf_column": ("star", places.column),
             "psf_flux": ("star", flux),
-            "psf_source": ("star", source.astype(np.int32)),
+            "psf_source": ("star", places.source.astype(np.int32)),
         },
         coords={"node_row": psf.row, "node_column": psf.column, "tic": apertures["tic"].variable},
     )
 
 
-def _check(reference: xr.Dataset) -> None:
-    shape = reference["reference"].shape
-    if min(shape) < SIDE:
+def _official_psf(official: xr.Dataset, reference: xr.Dataset) -> EffectivePsf:
+    """Return published PRFs as splines, each centred on its light: a position means the same for all."""
+    own, theirs = (
+        tuple(part.attrs.get(name) for name in ("camera", "ccd")) for part in (reference, official)
+    )
+    if own != theirs:
         raise StepInputError(
-            f"fit_psf: reference of {shape[0]}×{shape[1]} pixels; expected at least {SIDE}×{SIDE}, "
-            "the size of a star's stamp. Use aperture photometry for so small a cutout."
+            f"fit_psf: official PRFs of (camera, CCD) {theirs}, reference of {own}; expected the same. "
+            "Read the PRFs of this CCD."
         )
+    offsets = [official[f"sample_{axis}"].values for axis in ("row", "column")]
+    values = official["prf"].values
+    tables = []
+    for one in values.reshape(-1, *values.shape[2:]):
+        centre = (one.sum(axis=1) @ offsets[0] / one.sum(), one.sum(axis=0) @ offsets[1] / one.sum())
+        tables.append(from_samples(one, *(offset - c for offset, c in zip(offsets, centre, strict=True))))
+    nodes = (official[name].values.astype(float) for name in ("node_row", "node_column"))
+    return EffectivePsf(*nodes, np.reshape(tables, (*values.shape[:2], *tables[0].shape)))
 
 
 def _nominal_psf(reference: xr.Dataset, width: float) -> EffectivePsf:
@@ -123,7 +141,7 @@ def _nominal_psf(reference: xr.Dataset, width: float) -> EffectivePsf:
     labels = [reference[name].values for name in ("row", "column")]
     nodes = [np.linspace(label[0], label[-1], NODES) for label in labels]
     places = [place.ravel() for place in np.meshgrid(*nodes, indexing="ij")]
-    camera, ccd = int(reference.attrs["camera"]), int(reference.attrs["ccd"])
+    camera, ccd = int(reference.attrs.get("camera", 1)), int(reference.attrs.get("ccd", 1))
     parts = components(*places, camera=camera, ccd=ccd, width=width)
     tables = [collocate(lambda y, x, p=part: pixel_response(y, x, p)) for part in parts]
     return EffectivePsf(*nodes, np.reshape(tables, (NODES, NODES, *tables[0].shape)))

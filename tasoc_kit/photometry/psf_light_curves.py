@@ -213,7 +213,7 @@ def _steadiness(scene: Scene, reference: xr.Dataset, centre: tuple[np.ndarray, n
     own = place[:, scene.star]
     field = [(c - m) / HALF for c, m in zip(own, place.mean(axis=1), strict=True)]
     field = np.stack([np.ones(scene.star.size), *field], axis=1)
-    return Steadiness(np.asarray(scene.factors.solve(np.where(scene.held[:, None], 0.0, sums))), field)
+    return Steadiness(scene.solve(np.where(scene.held[:, None], 0.0, sums)), field)
 
 
 def _make_block(
@@ -229,7 +229,7 @@ def _make_block(
     lost = ~np.isfinite(net) | scene.held[:, None]
     # What is not known in one frame stays as on the reference, so that the neighbours do not suffer.
     usual = np.where(scene.held, scene.expected, scene.matrix @ scene.expected)
-    flux = np.asarray(scene.factors.solve(np.where(lost, usual[:, None], net)))
+    flux = scene.solve(np.where(lost, usual[:, None], net))
     if tables.steadiness is not None:
         _take_motion_out(flux, tables.steadiness, np.nan_to_num(motion))
     uniform = np.maximum(tables.uniform, 1e-9)[:, None]

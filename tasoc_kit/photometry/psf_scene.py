@@ -67,10 +67,14 @@ class Scene:
         """Leave out what cannot be sent to another process; it is made anew there."""
         return {name: value for name, value in self.__dict__.items() if name != "factors"}
 
+    def solve(self, sums: np.ndarray) -> np.ndarray:
+        """Return the fluxes (unknown, …) of the sums over all stamps."""
+        return np.asarray(self.factors.solve(sums)) if self.star.size else np.zeros_like(sums)
+
     def fluxes(self, image: np.ndarray) -> np.ndarray:
         """Return the flux of every unknown in an image without sky."""
         sums = stamp_sums(image, self.weight, self.top, self.left)
-        return np.asarray(self.factors.solve(np.where(self.held, self.expected, sums)))
+        return self.solve(np.where(self.held, self.expected, sums))
 
     def draw(self, flux: np.ndarray, shape: tuple[int, int], terms: int = len(TERMS)) -> np.ndarray:
         """
@@ -148,7 +152,7 @@ def make_scene(
         light / total[unknown], unknown,
     )  # fmt: skip
     corner = [
-        np.clip(np.rint(place[star] - first - (SIDE - 1) / 2).astype(np.int64), 0, size - SIDE)
+        np.clip(np.rint(place[star] - first - (SIDE - 1) / 2).astype(np.int64), 0, max(size - SIDE, 0))
         for place, first, size in zip((row, column), origin, shape, strict=True)
     ]
     weight = _own_light(sources, *corner)

@@ -15,6 +15,7 @@ __all__ = ["SIDE_TABLES", "read_side_table"]
 SIDE_TABLES = {
     "ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris",
     "excludes": "tasoc_kit.sources.manual_excludes:read_manual_excludes",
+    "official": "tasoc_kit.sources.prf_files:read_prfs",
     "target_flags": "tasoc_kit.sources.target_flags:read_target_flags",
     "targets": "tasoc_kit.sources.target_list:read_targets",
 }

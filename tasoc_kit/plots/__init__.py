@@ -6,6 +6,7 @@ from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
+from tasoc_kit.plots.psf import psf, psf_residual
 from tasoc_kit.plots.star import star
 from tasoc_kit.plots.targets import tally
 from tasoc_kit.plots.theme import live
@@ -23,6 +24,8 @@ __all__ = [
     "measure_noise",
     "noise",
     "pointing",
+    "psf",
+    "psf_residual",
     "sky",
     "stamp",
     "star",

@@ -46,6 +46,7 @@ STILL = {
     "noise": False, "cosmic_rays": 0.0, "column_noise": 0.0, "variables": False, "asteroid": False,
     "scattered": 0.0, "glow": 0.0, "straps": False, "zodiacal_gradient": 0.0, "aberration": 0.0,
     "prf": "skewed", "drift": 0.6, "rows": 512, "columns": 512, "frames": 48, "every": 24, "seed": 7,
+    "faint_limit": 20.0, "catalogue_limit": 20.0,
 }  # fmt: skip
 
 
@@ -66,10 +67,10 @@ CLAIMS = {
 }
 
 
-def plan_of(folder: Path) -> Plan:
+def plan_of(folder: Path, faintest: float = 16.0) -> Plan:
     """Make the plan of a sector with the brightest stars of its catalogue."""
     cube, quality, pointing, reference = sector_products(folder)
-    stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")))
+    stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")), faintest=faintest)
     stars = stars.isel(star=slice(0, STARS))
     return Plan(cube, quality, pointing, reference, stars, make_apertures(reference, stars, threads=THREADS))
 
@@ -144,7 +145,7 @@ def boxes(apertures: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
 
 def motion_left(folder: Path) -> float:
     """Return the median error of a flux after an offset, T 12–15, relative."""
-    plan = plan_of(folder)
+    plan = plan_of(folder, 20.0)
     psf = fit_psf(plan.reference, plan.apertures)
     apertures = boxes(plan.apertures, plan.reference)
     stream = stream_frames(plan.cube, plan.reference, apertures, plan.quality).compute()
@@ -157,7 +158,9 @@ def motion_left(folder: Path) -> float:
     flux = curves["flux"].values[(tmag > 12) & (tmag < 15)].astype(float)
     usual = np.nanmedian(flux[:, still], axis=1, keepdims=True)
     print(f"{moved.sum()} frames moved, {still.sum()} still, {len(flux)} stars", flush=True)
-    return float(np.nanmedian(np.abs(flux[:, moved] / usual - 1)))
+    error = flux[:, moved] / usual - 1
+    print(f"signed median {np.nanmedian(error):.2e}, scatter {np.nanstd(error):.2e}", flush=True)
+    return float(np.nanmedian(np.abs(error)))
 
 
 def measure(wanted: set[str], frames: int, size: int, scratch: Path) -> dict[str, float]:
