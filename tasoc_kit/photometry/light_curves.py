@@ -86,8 +86,8 @@ def make_light_curves(
     quality
         Bits of the mission.
     psf
-        PSF that the stars are drawn with to tell how their fluxes answer to motion; by default the
-        nominal one, as wide as the guide stars are.
+        PSF that the stars are drawn with to tell how their fluxes answer to motion. Without one, or
+        with the nominal one, it is the nominal one as wide as the guide stars are.
     steady
         Take the motion of the stars out of the fluxes; needs at least eight bright, lone stars.
     systematic
@@ -147,7 +147,9 @@ def _tables(
     noise = reference["noise_floor"].values[column], reference["noise_slope"].values[column]
     with ThreadPoolExecutor(1) as thread:
         tables = thread.submit(star_tables, sky, reference, runs, noise)
-        shape = None if psf is None else psf_of(psf)
+        # A nominal PSF is not known better than by the width that the guides show here.
+        known = psf is not None and psf.attrs.get("shape", "nominal") != "nominal"
+        shape = psf_of(psf) if psf is not None and known else None
         motion = make_motion_table(apertures, reference, runs, shape) if steady else None
         guides = make_guides(motion, sky, reference, runs, noise)
         made = (tables.result(), motion.steadiness if motion else None, guides)

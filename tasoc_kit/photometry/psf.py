@@ -83,7 +83,7 @@ def fit_psf(
         If the official PRFs are those of another CCD.
     """
     rows, columns = reference["row"].values, reference["column"].values
-    psf = _nominal_psf(reference, width) if official is None else _official_psf(official, reference)
+    first = _nominal_psf(reference, width) if official is None else _official_psf(official, reference)
     row, column = apertures["star_row"].values, apertures["star_column"].values
     tmag = apertures["tmag"].values.astype(float)
     on_frame = (np.rint(row) >= rows[0]) & (np.rint(row) <= rows[-1])
@@ -93,13 +93,16 @@ def fit_psf(
     source = _merge(row, column, tmag, on_frame & (tmag <= faintest) & served, merge)
     places = Places(row, column, 10 ** (-0.4 * (tmag - ZERO_POINT)), source)
     if not served:
-        return _product(psf, places, np.full(row.size, np.nan), apertures)
-    places = find_shift(psf, reference, places)
-    if shape == "fitted" and official is None:
-        psf = fit_regions(psf, reference, places)
+        return _product(first, places, np.full(row.size, np.nan), apertures)
+    places = find_shift(first, reference, places)
+    fit = shape == "fitted" and official is None
+    psf = fit_regions(first, reference, places) if fit else first
     scene = make_scene(psf, reference, *places)
     solved = scene.fluxes(reference["reference"].values)
-    return _product(psf, places, _share_out(scene, solved, row.size), apertures)
+    made = _product(psf, places, _share_out(scene, solved, row.size), apertures)
+    return made.assign_attrs(
+        shape="official" if official is not None else "nominal" if psf is first else "fitted"
+    )
 
 
 def _product(psf: EffectivePsf, places: Places, flux: np.ndarray, apertures: xr.Dataset) -> xr.Dataset:
