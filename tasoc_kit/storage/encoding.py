@@ -65,6 +65,18 @@ def _tidy(dataset: xr.Dataset) -> xr.Dataset:
     return tidy
 
 
+def _nothing(variable: xr.Variable) -> Any:
+    """Return an array of the same shape and type that is never computed."""
+    if variable.dtype == object:
+        return np.full(variable.shape, "", object)
+    if variable.size == 0:
+        return np.empty(variable.shape, variable.dtype)
+    # Made by hand: da.zeros takes ten milliseconds to find itself a name.
+    name = f"nothing-{id(variable)}"
+    place = (name, *(0 for _ in variable.shape))
+    return da.Array({place: None}, name, tuple((n,) for n in variable.shape), variable.dtype)
+
+
 def _time_chunks(dataset: xr.Dataset) -> tuple[int, ...]:
     """Return the lengths of the Dask chunks along time; none where no variable has any."""
     found = {
@@ -160,13 +172,8 @@ class Encoder:
     def _template(self) -> xr.Dataset:
         """Return the Dataset with its head computed and nothing in place of its blocks."""
         (template,) = dask.compute(self.dataset.drop_vars(self._blocked))
-        for name in self._blocked:
-            variable = self.dataset.variables[name]
-            if variable.dtype == object:
-                data = np.full(variable.shape, "", object)
-            else:
-                data = da.zeros(variable.shape, dtype=variable.dtype, chunks=-1)
-            template[name] = (variable.dims, data, variable.attrs)
+        blocked = {name: self.dataset.variables[name] for name in self._blocked}
+        template = template.assign({name: (v.dims, _nothing(v), v.attrs) for name, v in blocked.items()})
         return template.set_coords([name for name in self._blocked if name in self.dataset.coords])
 
     def head(self) -> dict[str, memoryview]:
