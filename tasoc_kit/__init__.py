@@ -24,6 +24,7 @@ _PUBLIC = {
     "fit_psf": "photometry.psf",
     "stream_frames": "photometry.stream",
     "fit_sky": "photometry.sky",
+    "sky_pixels": "photometry.sky_pixels",
     "make_light_curves": "photometry.light_curves",
     "make_psf_light_curves": "photometry.psf_light_curves",
     "make_halo_light_curves": "photometry.halo_light_curves",

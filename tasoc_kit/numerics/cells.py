@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["add_columns", "fill_columns", "measure_cells", "measure_cells_numpy"]
+__all__ = ["add_columns", "fill_columns", "mark_used", "measure_cells", "measure_cells_numpy"]
 
 SAMPLE_STRIDE = 16
 SPARSE_FROM = 128
@@ -179,6 +179,32 @@ def measure_cells(frame, template, strap, straps, limit, cell, columns, cells, u
     _strap_levels(frame, template, straps, level)
     _accumulate(frame, template, limit, level, total, square, count)
     _fill_cells(strap, cell, level, total, square, count, cells, used, variance)
+
+
+@njit(nogil=True, cache=True)
+def mark_used(frame, template, strap, limit, cell, used):
+    """
+    Add one wherever a pixel of a frame enters the mean of its cell, or of its column with a strap.
+
+    Parameters
+    ----------
+    frame, template, strap, limit, cell
+        As of :func:`measure_cells`, for all rows of the frame.
+    used
+        Whole numbers (row, column), added to.
+    """
+    zero = np.float32(0.0)
+    floor, slope = np.float32(limit[0]), np.float32(limit[1])
+    straps, level = np.flatnonzero(strap), np.empty(frame.shape[1], np.float32)
+    for top in range(0, frame.shape[0], cell):
+        rows = slice(top, min(top + cell, frame.shape[0]))
+        _cell_levels(frame[rows], template[rows], strap, cell, level)
+        _strap_levels(frame[rows], template[rows], straps, level)
+        for r in range(rows.start, rows.stop):
+            for c in range(level.size):
+                e = frame[r, c] - template[r, c] - level[c]
+                bright = max(template[r, c] + level[c], zero)
+                used[r, c] += e * e <= floor + slope * bright
 
 
 @njit(nogil=True, cache=True)

@@ -37,7 +37,7 @@ from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Method
 
-__all__ = ["aperture_runs", "halo_stars", "stream_blocks", "stream_frames"]
+__all__ = ["aperture_runs", "halo_stars", "sky_template", "stream_blocks", "stream_frames"]
 
 FRAMES_PER_SUM = 16
 """Frames whose sum a thread makes in single precision."""
@@ -236,16 +236,7 @@ def _make_plan(
     band: int,
 ) -> _Plan:
     rows, columns = cube["row"].values, cube["column"].values
-    star, sky = reference["reference"].values, reference["reference_sky"].values
-    noise = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
-    limit = BRIGHT_OVER_SKY * (noise[0] + noise[1] * np.maximum(sky, 0))
-    template = (star + sky).astype(np.float32)
-    # A cutout may be filled by one star; its difference still is the best sky there is.
-    if min(template.shape) >= 2 * cell:
-        template[(noise[1] * star > limit) | reference["saturated"].values] = np.nan
-    strap = is_strap(columns)
-    if strap.all():
-        strap[:] = False
+    template, strap, noise = sky_template(cube, reference, cell)
     patches = make_patches(aperture_runs(apertures, rows, columns), cell, rows.size)
     kept = make_stamps(
         stamps["stamp_row"].values.astype(np.int64) - rows[0],
@@ -256,6 +247,39 @@ def _make_plan(
     return _Plan(
         template, strap, noise, patches, kept, apertures.sizes["star"], clip, cell, band * cell, True
     )
+
+
+def sky_template(
+    cube: xr.Dataset, reference: xr.Dataset, cell: int
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """
+    Return what the sky of a frame is measured against.
+
+    Parameters
+    ----------
+    cube
+        The frames, for their columns.
+    reference
+        Star image, its sky and the noise model.
+    cell
+        Size of a sky cell, pixels.
+
+    Returns
+    -------
+    The template, float32 (row, column), NaN where a pixel never is sky; the columns with a strap; and a
+    and b of ``var = a + b · flux``.
+    """
+    star, sky = reference["reference"].values, reference["reference_sky"].values
+    noise = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
+    limit = BRIGHT_OVER_SKY * (noise[0] + noise[1] * np.maximum(sky, 0))
+    template = (star + sky).astype(np.float32)
+    # A cutout may be filled by one star; its difference still is the best sky there is.
+    if min(template.shape) >= 2 * cell:
+        template[(noise[1] * star > limit) | reference["saturated"].values] = np.nan
+    strap = is_strap(cube["column"].values)
+    if strap.all():
+        strap[:] = False
+    return template, strap, noise
 
 
 def _with_psf(plan: _Plan, psf: xr.Dataset, reference: xr.Dataset) -> _Plan:

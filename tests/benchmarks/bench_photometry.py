@@ -62,8 +62,8 @@ class Claim(NamedTuple):
 
 
 CLAIMS = {
-    "stream_over_read_cold": Claim("wall / wall", "<=", 1.6),
-    "stream_over_read_warm": Claim("wall / wall", "<=", 20),
+    "stream_over_read_cold": Claim("wall / wall", "<=", 1.3),
+    "stream_over_read_warm": Claim("wall / wall", "<=", 15),
     "stars_100k_over_5k": Claim("CPU / CPU", "<=", 1.5),
     "frames_2n_over_n": Claim("CPU / CPU", "<=", 2.1),
     "rss_2n_over_n": Claim("MB / MB", "<=", 1.05),
