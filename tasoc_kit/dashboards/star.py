@@ -28,7 +28,8 @@ class StarPage(pn.viewable.Viewer):
 
     target = param.String(default="", doc="TIC number, or RA and Dec in degrees.")
     flux = param.Selector(default=next(iter(_SHOWN)), objects=list(_SHOWN))
-    decontaminate = param.Boolean(default=False, doc="Take out the light of other stars in the aperture.")
+    # No doc: a switch shows it as a mark that readers of the page cannot name.
+    decontaminate = param.Boolean(default=False)
 
     def __init__(self, target: str = "") -> None:
         super().__init__(target=target)
