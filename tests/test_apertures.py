@@ -29,7 +29,8 @@ def lone_stars(*stars, noise=0.5, shape=(60, 60)) -> tuple[xr.Dataset, xr.Datase
     """Return stars given as (row, column, tmag), in indices, on a blank field."""
     image = np.random.default_rng(8).normal(0, noise, shape)
     for star in stars:
-        add_star(image, *star)
+        if np.isfinite(star[2]):
+            add_star(image, *star)
     row, column, tmag = np.array(stars, dtype=float).T
     return as_reference(image), as_stars(row, column + 44, tmag)
 
@@ -85,6 +86,14 @@ def test_a_star_inside_a_brighter_ones_aperture_gives_way_to_it():
     assert apertures["skipped_by"].values.tolist() == [1, -1]
     assert apertures["row_size"].values[0] == 0
     assert has_flag(apertures, ApertureFlag.INSIDE_BRIGHTER).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_two_stars_in_one_pixel_the_brighter_has_the_aperture(mode):
+    reference, stars = lone_stars((30.3, 30.2, 12.0), (29.8, 29.9, 10.0), (30.1, 30.0, np.nan))
+    apertures = make_apertures(reference, stars, mode=mode)
+    assert apertures["status"].values.tolist() == [Status.SKIPPED, Status.OK, Status.SKIPPED]
+    assert apertures["skipped_by"].values.tolist() == [1, -1, 1]
 
 
 @pytest.mark.parametrize("mode", MODES)
