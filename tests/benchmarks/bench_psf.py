@@ -144,7 +144,7 @@ def boxes(apertures: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
 
 
 def motion_left(folder: Path) -> float:
-    """Return the median error of a flux after an offset, T 12–15, relative."""
+    """Return the size of the median error of fluxes after an offset, T 12–15; print that of single stars."""
     plan = plan_of(folder, 20.0)
     psf = fit_psf(plan.reference, plan.apertures)
     apertures = boxes(plan.apertures, plan.reference)
@@ -157,10 +157,13 @@ def motion_left(folder: Path) -> float:
     moved, still = good & (np.abs(offset - OFFSET) < NEAR), good & (offset < NEAR)
     flux = curves["flux"].values[(tmag > 12) & (tmag < 15)].astype(float)
     usual = np.nanmedian(flux[:, still], axis=1, keepdims=True)
-    print(f"{moved.sum()} frames moved, {still.sum()} still, {len(flux)} stars", flush=True)
     error = flux[:, moved] / usual - 1
-    print(f"signed median {np.nanmedian(error):.2e}, scatter {np.nanstd(error):.2e}", flush=True)
-    return float(np.nanmedian(np.abs(error)))
+    spread = np.nanmedian(np.abs(error))
+    print(
+        f"{moved.sum()} frames moved, {still.sum()} still, {len(flux)} stars: |error| {spread:.2e}",
+        flush=True,
+    )
+    return abs(float(np.nanmedian(error)))
 
 
 def measure(wanted: set[str], frames: int, size: int, scratch: Path) -> dict[str, float]:
