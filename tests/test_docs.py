@@ -11,7 +11,14 @@ import pytest
 import typer
 import yaml
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/photometry.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/photometry.md",
+    "docs/scale.md",
+)
 
 
 def test_the_page_of_the_data_model_is_that_of_the_vocabulary(repository):
