@@ -11,22 +11,31 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
+import fsspec
+import numpy as np
 import pytest
+from sector import make_products
 from tiny_pipeline import LOG, make_slowed, make_unit, write_pipeline
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.executors import Result, run_plans
+from tasoc_kit.pipeline.inputs import open_catalogue, open_unit
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Pipeline, Run, Unit, load_pipelines, make_plan
+from tasoc_kit.simulation import write_sector
 from tasoc_kit.storage.folders import SCRATCH, Folder
 
 pytest.importorskip("distributed", reason="cluster: distributed is not installed")
 
 from dask_processes import DaskProcesses, dask_processes
+
+# Starts many processes, whose imports take their time on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 TESTS = str(Path(__file__).parent)
 BLOCKS = 4
@@ -237,3 +246,40 @@ def test_the_job_script_for_slurm_starts_one_worker_with_its_threads(tmp_path: P
     assert "dask_worker" in lines[-1]
     script = template.with_name("tasoc.sh")
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+
+
+def test_photometry_on_s3_by_two_workers_is_that_of_this_machine(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ccds = (2, 3)
+    for ccd in ccds:
+        write_sector(tmp_path / f"{ccd}", rows=64, columns=64, frames=16, seed=ccd, ccd=ccd)
+        fsspec.filesystem("s3").put(f"{tmp_path}/{ccd}/", f"{s3.url}/ffi/{ccd}/", recursive=True)
+    places = {"here": str(tmp_path), "s3": f"{s3.url}/ffi"}
+    photometry = load_pipelines()["photometry"]
+    plans = {
+        place: [make_plan(photometry, open_ccd(f"{url}/{ccd}", ccd), last="light_curves") for ccd in ccds]
+        for place, url in places.items()
+    }
+    ids = {place: [run.id for plan in made for run in plan] for place, made in plans.items()}
+    assert ids["s3"] == ids["here"]
+    monkeypatch.setenv("TASOC_STORE", f"{s3.url}/store")
+    monkeypatch.setenv("TASOC_DATABASE", f"sqlite:///{tmp_path}/tasoc.sqlite")
+    settings.cache_clear()
+    with (
+        dask_processes(tmp_path / "dask", 2, PYTHONPATH=str(Path(TESTS).parent)) as cluster,
+        start_places("dask", scheduler=cluster.address) as running,
+    ):
+        results = run_plans(plans["s3"], places=running)
+    assert {(result.status, result.message) for result in results} == {("made", "")}
+    last = plans["s3"][0][-1]
+    opened = store.open_product(last.stage.name, id=last.id, **unit_of(last))
+    unit = plans["here"][0][0].unit
+    made = make_products(unit.cube, open_catalogue(unit.catalogue, unit.cube)).light_curves
+    np.testing.assert_array_equal(opened["flux"].values, made["flux"].values)
+    assert sorted(store.list_products()["id"]) == sorted(ids["here"])
+    assert left_behind() == []
+
+
+def open_ccd(place: str, ccd: int) -> Unit:
+    return open_unit(place, sector=1, camera=1, ccd=ccd, catalogue=f"{place}/stars.parquet")
