@@ -25,6 +25,8 @@ _PUBLIC = {
     "stream_frames": "photometry.stream",
     "fit_sky": "photometry.sky",
     "sky_pixels": "photometry.sky_pixels",
+    "background_cube": "photometry.sky_images",
+    "subtracted_cube": "photometry.sky_images",
     "make_light_curves": "photometry.light_curves",
     "make_psf_light_curves": "photometry.psf_light_curves",
     "make_halo_light_curves": "photometry.halo_light_curves",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask.array as da
 import xarray as xr
 
 from tasoc_kit.photometry.apertures import make_apertures
@@ -40,6 +41,12 @@ def make_products(
         cube=cube, quality=quality, pointing=pointing, reference=reference, stars=stars,
         apertures=apertures, stream=stream, sky=sky, light_curves=light_curves,
     )  # fmt: skip
+
+
+def in_memory(cube: xr.Dataset, flux: xr.DataArray) -> xr.Dataset:
+    """Return a cube whose frames are these arrays and no longer those of its files."""
+    bare = cube.drop_vars(["flux", "file_offset", "file"], errors="ignore")
+    return bare.assign(flux=(flux.dims, da.from_array(flux.values, chunks=(1, -1, -1))))
 
 
 def make_sector(folder: Path, **changes: object) -> SimpleNamespace:

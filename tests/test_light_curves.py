@@ -4,11 +4,10 @@ import os
 import shutil
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from sector import make_products
+from sector import in_memory, make_products
 
 from tasoc_kit.errors import SourceError, StepInputError
 from tasoc_kit.numerics.statistics import point_to_point
@@ -16,7 +15,7 @@ from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.quality import good_cadences, make_quality
-from tasoc_kit.photometry.sky import sky_image
+from tasoc_kit.photometry.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_frames, science
@@ -107,16 +106,10 @@ def test_a_bad_pixel_spoils_its_cadence_alone_and_is_flagged(sector):
     cube = sector.cube.copy()
     flux = cube["flux"].compute()
     flux.loc[{"time": cube["time"][7], **place}] = np.nan
-    stream = stream_frames(_in_memory(cube, flux), sector.reference, apertures, sector.quality).compute()
+    stream = stream_frames(in_memory(cube, flux), sector.reference, apertures, sector.quality).compute()
     curves = make_light_curves(stream, sector.sky, apertures, sector.reference, sector.quality).compute()
     assert np.flatnonzero(np.isnan(curves["flux"].values[star])).tolist() == [7]
     assert curves["pixel_quality"].values[star, 7] == KitQuality.NONFINITE_PIXELS
-
-
-def _in_memory(cube, flux):
-    """Return a cube whose frames are these arrays and no longer those of its files."""
-    bare = cube.drop_vars(["flux", "file_offset", "file"], errors="ignore")
-    return bare.assign(flux=(flux.dims, da.from_array(flux.values, chunks=(1, -1, -1))))
 
 
 def test_every_frame_is_read_once(sector, monkeypatch):
@@ -170,8 +163,8 @@ def test_series_do_not_depend_on_the_size_of_a_block(sector):
     np.testing.assert_allclose(mean, whole, rtol=1e-5)
 
 
-def test_a_cube_in_memory_gives_the_same_as_its_files(sector):
-    bare = _in_memory(sector.cube, sector.cube["flux"].compute())
+def test_a_cubein_memory_gives_the_same_as_its_files(sector):
+    bare = in_memory(sector.cube, sector.cube["flux"].compute())
     stream = stream_frames(bare, sector.reference, sector.apertures, sector.quality).compute()
     np.testing.assert_array_equal(stream["cells"].values, sector.stream["cells"].values)
 
@@ -186,7 +179,7 @@ def test_a_frame_of_zeros_and_a_frame_of_nan_are_flagged_and_leave_gaps(sector):
     flux = sector.cube["flux"].compute()
     flux[4] = 0.0
     flux[9] = np.nan
-    made = make_products(_in_memory(sector.cube, flux).isel(time=slice(0, 24)), sector.stars)
+    made = make_products(in_memory(sector.cube, flux).isel(time=slice(0, 24)), sector.stars)
     flagged = np.flatnonzero(made.sky["frame_quality"].values & KitQuality.NO_DATA)
     assert flagged.tolist() == [4, 9]
     assert np.isnan(made.light_curves["flux"].values[:, [4, 9]]).all()

@@ -20,6 +20,8 @@ TILE = 32
 SMALLEST_TILE = 16
 ROUNDS = 3
 STAR_SIGMA = 3.0
+RESOLVED = 0.8
+"""electron/s; stars whose light is fainter, which no frame of half an hour shows, count as sky."""
 LEVEL = 3
 STRUCTURE, TILES_PER_SPLINE = 0.5, 1.5
 """A finer surface is taken if it halves the scatter of the tiles, and has tiles enough."""
@@ -46,7 +48,7 @@ def _thinned(ordered: np.ndarray) -> np.ndarray:
 
 
 def _tiles(image: np.ndarray, tile: int, masked: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return level and scatter of each tile; the clipped mean of unmasked pixels once there is a mask."""
+    """Return level and scatter of each tile: its mode, or the median of its unmasked pixels."""
     shape = tuple(-(-size // tile) for size in image.shape)
     level, scatter = np.full(shape, np.nan), np.full(shape, np.nan)
     for place in np.ndindex(*shape):
@@ -56,9 +58,7 @@ def _tiles(image: np.ndarray, tile: int, masked: np.ndarray | None) -> tuple[np.
             continue
         values = image[box][~masked[box] & np.isfinite(image[box])]
         if values.size >= MINIMUM_PIXELS:
-            centre, sigma = float(np.median(values)), float(mad_sigma(values))
-            kept = values[np.abs(values - centre) <= 2.5 * max(sigma, 1e-9)]
-            level[place], scatter[place] = float(kept.mean()), sigma
+            level[place], scatter[place] = float(np.median(values)), float(mad_sigma(values))
     return level, scatter
 
 
@@ -157,5 +157,5 @@ def absolute_sky(image: np.ndarray, lifted: np.ndarray | None = None) -> tuple[n
         sky = sky + _fit_tiles(ladder, level)
         if lifted is not None and lifted.any() and not lifted.all():
             sky = _lift_columns(image, sky, lifted)
-        masked = star_light(image, sky, scatter, tile)
-    return sky.astype(np.float32), masked
+        masked = star_light(image, sky, np.maximum(scatter, RESOLVED / STAR_SIGMA), tile)
+    return sky.astype(np.float32), star_light(image, sky, scatter, tile)

@@ -24,6 +24,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.runs import find_runs
 from tasoc_kit.numerics.total_variation import equal_shares, quietest_weights
+from tasoc_kit.photometry.anomalies import touched_stars
 from tasoc_kit.photometry.light_curves import SKY_NEEDS, STAR_TABLE
 from tasoc_kit.photometry.manual_excludes import excluded_stars
 from tasoc_kit.photometry.quality import CADENCE_TABLE, TOLD, good_cadences
@@ -68,11 +69,11 @@ class _Errors(NamedTuple):
 
 
 @step(
-    version=1,
+    version=2,
     product="halo_light_curves",
     needs={
         "stream": ("stamp_flux", "stamp_star", "stamp_row", "stamp_column"),
-        "sky": (*SKY_NEEDS, "strap_gain"),
+        "sky": (*SKY_NEEDS, "strap_gain", "sky_anomaly"),
         "apertures": ("tmag", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
         "quality": ("quality", "frame_quality"),
@@ -139,6 +140,7 @@ def make_halo_light_curves(
     excluded = excluded_stars(quality, apertures.isel(star=stars))
     if excluded is not None:
         bits |= chunks.compute(xr.Dataset({"bits": (("star", "time"), excluded)}))["bits"].values
+    bits |= touched_stars(sky, apertures)[stars].compute()
     weight = np.zeros((len(segments), owner.size), np.float32)
     has_data = (sky["frame_quality"].values & NO_DATA) == 0
     for k, star in enumerate(stars):

@@ -21,6 +21,7 @@ import xarray as xr
 
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.photometry.anomalies import carry_anomalies
 from tasoc_kit.photometry.guides import guide_motion, make_guides
 from tasoc_kit.photometry.motion import make_motion_table
 from tasoc_kit.photometry.psf_scene import psf_of
@@ -44,11 +45,11 @@ SKY_NEEDS = (
 
 
 @step(
-    version=2,
+    version=3,
     product="light_curves",
     needs={
         "stream": ("aperture_sum", "moment_row", "moment_column"),
-        "sky": ("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "frame_quality"),
+        "sky": (*SKY_NEEDS, "strap_gain", "sky_anomaly"),
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
         "quality": ("quality",),
@@ -129,7 +130,8 @@ def make_light_curves(
     parts = ((apertures, STAR_TABLE), (stream, ("time", "cadenceno")))
     coords = {name: part[name].variable for part, names in parts for name in names if name in part.variables}
     coords |= {"frame_quality": sky["frame_quality"].variable}
-    return carry_quality(xr.Dataset(variables, coords, {"block": size}), quality, apertures)
+    series = carry_quality(xr.Dataset(variables, coords, {"block": size}), quality, apertures)
+    return carry_anomalies(series, sky, apertures)
 
 
 def _lazy(variable: xr.DataArray, part: slice) -> Any:

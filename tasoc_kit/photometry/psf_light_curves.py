@@ -25,12 +25,13 @@ from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.overlaps import Inverse, local_inverse, stamp_response, stamp_sums
 from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, stamp_surface
+from tasoc_kit.photometry.anomalies import carry_anomalies
 from tasoc_kit.photometry.guides import Guides, guide_motion, make_guides
 from tasoc_kit.photometry.motion import HALF, Steadiness, flux_change, make_motion_table
 from tasoc_kit.photometry.psf_scene import Scene, psf_of, scene_of
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SkySeries, sky_series
-from tasoc_kit.photometry.sky import sky_ladder
+from tasoc_kit.photometry.sky_images import sky_ladder
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality, Status
@@ -68,11 +69,11 @@ class _Tables:
 
 
 @step(
-    version=1,
+    version=2,
     product="psf_light_curves",
     needs={
         "stream": ("psf_sum", "aperture_sum", "moment_row", "moment_column"),
-        "sky": ("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "frame_quality"),
+        "sky": ("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "sky_anomaly"),
         "psf": ("psf_coefficient", "psf_row", "psf_column", "psf_flux", "psf_source"),
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
@@ -143,7 +144,8 @@ def make_psf_light_curves(
     coords |= {name: stream[name].variable for name in ("time", "cadenceno")}
     coords |= {"frame_quality": sky["frame_quality"].variable}
     series = xr.Dataset(made, coords, {"block": int(stream.attrs.get("block", 64))})
-    return carry_quality(series, quality, apertures).assign(_judge(scene, inverse, apertures.sizes["star"]))
+    series = carry_anomalies(carry_quality(series, quality, apertures), sky, apertures)
+    return series.assign(_judge(scene, inverse, apertures.sizes["star"]))
 
 
 def _series(

@@ -1,0 +1,173 @@
+"""Light that no sky model describes, cell by cell: asteroids, ghosts, edges of Earth light.
+
+TASOC calls them background shenanigans (Handberg+ 2021) and looks for them in every frame less the mean
+of all, through a median filter of 15×15 pixels. Here the cells of the stream have been such a filter
+already: a cell is anomalous where it is off the sky of its frame by more than it usually is, or where
+it lost pixels that it usually has. Only the stars in it, or next to it, are flagged in that cadence.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numba import njit
+
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.vocabulary import KitQuality
+
+__all__ = ["carry_anomalies", "find_anomalies", "touched_stars"]
+
+SAMPLE = 256
+"""Frames, spread over the sector, that tell what is usual in a cell."""
+FEWEST_FRAMES = 5
+LOST, LOST_SHARE, FEWEST_PIXELS = 127, 0.3, 16
+"""How a cell that lost this share of the pixels it has at most, and at most so many, is marked."""
+MOST_SIGMA = 126
+FEWEST_CELLS = 16
+"""Fewer cells cannot tell their sky from an anomaly."""
+SHENANIGANS = int(KitQuality.BACKGROUND_SHENANIGANS)
+
+
+def _usual(left: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the model usually leaves in each cell, and how that scatters, electron/s."""
+    usual, scatter = np.zeros(left.shape[1:]), np.zeros(left.shape[1:])
+    frames = np.flatnonzero(known)
+    if frames.size >= FEWEST_FRAMES:
+        frames = frames[np.linspace(0, frames.size - 1, min(SAMPLE, frames.size)).astype(int)]
+        for row in range(left.shape[1]):
+            sample = left[frames, row].astype(np.float32)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # A cell that no frame knows is NaN.
+                usual[row] = np.nanmedian(sample, axis=0)
+                scatter[row] = MAD_TO_SIGMA * np.nanmedian(np.abs(sample - usual[row]), axis=0)
+    # A cell on the wing of a star scatters with the pointing, but none less than the others do.
+    seen = scatter[np.isfinite(scatter)]
+    return np.nan_to_num(usual), np.fmax(scatter, np.median(seen) if seen.size else 0.0)
+
+
+def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: float) -> np.ndarray:
+    """
+    Find the cells whose light the sky of their frame does not describe.
+
+    Parameters
+    ----------
+    left
+        (time, cell row, cell column): what the model leaves in the cells, electron/s; NaN where unknown.
+    kept
+        Pixels in them.
+    sigma, level
+        An anomaly is off what is usual in its cell by both: so many sigma, and so many electron/s.
+
+    Returns
+    -------
+    int8 (time, cell row, cell column): 0 where all is well, else by how many sigma a cell is off, at most
+    ±126; 127 where it lost its pixels.
+    """
+    found = np.zeros(left.shape, np.int8)
+    known = np.isfinite(left).any(axis=(1, 2))
+    if not known.any() or found[0].size < FEWEST_CELLS:
+        return found
+    usual, scatter = _usual(left, known)
+    most = kept.max(axis=0).astype(np.float32)
+    for t in np.flatnonzero(known):
+        off = left[t].astype(np.float32) - usual
+        frame = MAD_TO_SIGMA * float(np.nanmedian(np.abs(off)))
+        # In a bright sky all cells scatter more.
+        noise = np.maximum(scatter, frame)
+        strength = np.divide(off, noise, out=np.zeros_like(off), where=noise > 0)
+        anomalous = (np.abs(strength) > sigma) & (np.abs(off) > level)
+        found[t] = np.where(anomalous, np.clip(np.rint(strength), -MOST_SIGMA, MOST_SIGMA), 0)
+        found[t][(kept[t] < (1 - LOST_SHARE) * most) & (most >= FEWEST_PIXELS)] = LOST
+    return found
+
+
+def _cell_boxes(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray, cell: int) -> np.ndarray:
+    """
+    Return the cells that hold the aperture of each star, or its centre, and those next to them.
+
+    These are int32 (star, 4): first and last row of cells, first and last column of cells, the last not
+    included; nothing for a star off the frame.
+    """
+    size = apertures["row_size"].values
+    lit = np.flatnonzero(size > 0)
+    starts = np.concatenate([[0], np.cumsum(size)])[lit]
+    boxes = np.zeros((size.size, 4), np.int32)
+    for k, (axis, labels) in enumerate((("row", rows), ("column", columns))):
+        first, cells = int(labels[0]), -(-labels.size // cell)
+        centre = np.nan_to_num(np.rint(apertures[f"star_{axis}"].values) - first, nan=-1.0)
+        on_frame = (centre >= 0) & (centre < labels.size)
+        low = np.where(on_frame, centre // cell, cells).astype(int)
+        high = np.where(on_frame, centre // cell, -2).astype(int)
+        if lit.size:
+            places = (apertures[f"pixel_{axis}"].values.astype(int) - first) // cell
+            low[lit], high[lit] = np.minimum.reduceat(places, starts), np.maximum.reduceat(places, starts)
+        boxes[:, 2 * k] = np.clip(low - 1, 0, cells)
+        boxes[:, 2 * k + 1] = np.clip(high + 2, 0, cells)
+    off = (boxes[:, 1] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 2])
+    boxes[off] = 0
+    return boxes
+
+
+def touched_stars(sky: xr.Dataset, apertures: xr.Dataset) -> da.Array:
+    """
+    Return BACKGROUND_SHENANIGANS for the stars in or next to an anomalous cell, lazy int32 (star, time).
+
+    Parameters
+    ----------
+    sky
+        ``sky_anomaly`` (time, cell_row, cell_column).
+    apertures
+        Pixels of every star; a star without any counts by its centre.
+    """
+    boxes = _cell_boxes(apertures, sky["row"].values, sky["column"].values, int(sky.attrs["cell"]))
+    data, block = sky["sky_anomaly"].data, int(sky.attrs.get("block", 64))
+    anomaly = data if isinstance(data, da.Array) else da.from_array(data, chunks=(block, -1, -1))
+    return da.blockwise(
+        _flag_stars,
+        "st",
+        anomaly.rechunk({1: -1, 2: -1}),
+        "tij",
+        boxes=dask.delayed(boxes, traverse=False),
+        new_axes={"s": len(boxes)},
+        concatenate=True,
+        dtype=np.int32,
+        meta=np.empty((0, 0), np.int32),
+    )
+
+
+def carry_anomalies(series: xr.Dataset, sky: xr.Dataset, apertures: xr.Dataset) -> xr.Dataset:
+    """Return series of stars whose lazy ``pixel_quality`` (star, time) tells of anomalies of the sky too."""
+    bits = series["pixel_quality"].variable
+    touched = touched_stars(sky, apertures).rechunk(bits.chunks)
+    return series.assign(pixel_quality=(bits.dims, bits.data | touched))
+
+
+def _flag_stars(anomaly: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return the bits of every star in some frames, int32 (star, time)."""
+    bits = np.zeros((len(boxes), len(anomaly)), np.int32)
+    _flag(anomaly, boxes, SHENANIGANS, bits)
+    return bits
+
+
+@njit(nogil=True, cache=True)
+def _flag(anomaly, boxes, bit, bits):
+    """Set the bit of every star that has an anomaly in its box, by sums over all cells above and left."""
+    frames, rows, columns = anomaly.shape
+    count = np.zeros((rows + 1, columns + 1), np.int32)
+    for t in range(frames):
+        if not np.any(anomaly[t]):
+            continue
+        for i in range(rows):
+            along = 0
+            for j in range(columns):
+                along += anomaly[t, i, j] != 0
+                count[i + 1, j + 1] = count[i, j + 1] + along
+        for s in range(boxes.shape[0]):
+            top, bottom, left, right = boxes[s, 0], boxes[s, 1], boxes[s, 2], boxes[s, 3]
+            inside = count[bottom, right] - count[top, right] - count[bottom, left] + count[top, left]
+            if inside > 0:
+                bits[s, t] |= bit
