@@ -51,7 +51,7 @@ def test_edges_of_earth_light_are_flagged_where_the_sky_is_wrong(tmp_path):
     made = make_sector(tmp_path / "edge", earth_edge=200.0, frames=24, seed=4)
     off, flagged = off_cells(made)
     assert (off > 5).any()
-    assert flagged[off > 5].mean() > 0.95
+    assert flagged[off > 5].mean() > 0.9
 
 
 def test_straps_answer_more_than_their_neighbours(sector):

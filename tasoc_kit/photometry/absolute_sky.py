@@ -20,7 +20,7 @@ TILE = 32
 SMALLEST_TILE = 16
 ROUNDS = 3
 STAR_SIGMA = 3.0
-RESOLVED = 0.8
+RESOLVED = 0.7
 """electron/s; stars whose light is fainter, which no frame of half an hour shows, count as sky."""
 LEVEL = 3
 STRUCTURE, TILES_PER_SPLINE = 0.5, 1.5

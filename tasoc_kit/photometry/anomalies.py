@@ -28,7 +28,8 @@ LOST, LOST_SHARE, FEWEST_PIXELS = 127, 0.3, 16
 """How a cell that lost this share of the pixels it has at most, and at most so many, is marked."""
 MOST_SIGMA = 126
 FEWEST_CELLS = 16
-"""Fewer cells cannot tell their sky from an anomaly."""
+"""Fewer cells cannot tell their sky from an anomaly, unless one loses nearly all its pixels."""
+MOST_LOST = 0.7
 SHENANIGANS = int(KitQuality.BACKGROUND_SHENANIGANS)
 
 
@@ -69,7 +70,10 @@ def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: floa
     """
     found = np.zeros(left.shape, np.int8)
     known = np.isfinite(left).any(axis=(1, 2))
-    if not known.any() or found[0].size < FEWEST_CELLS:
+    if not known.any():
+        return found
+    if found[0].size < FEWEST_CELLS:
+        found[known[:, None, None] & (kept < (1 - MOST_LOST) * kept.max(axis=0))] = LOST
         return found
     usual, scatter = _usual(left, known)
     most = kept.max(axis=0).astype(np.float32)
