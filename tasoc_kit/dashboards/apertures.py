@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.numerics.statistics import point_to_point
@@ -58,6 +59,7 @@ class ApertureEditor(pn.viewable.Viewer):
         self.sky = parents["sky"].load()
         self.unit = store.product_unit(light_curves)
         self._stamp: xr.Dataset | None = None
+        self.links = SameCcd("apertures", light_curves)
         self._make_controls()
         self.choose(tic)
 
@@ -98,8 +100,10 @@ class ApertureEditor(pn.viewable.Viewer):
         self._stamp = None
         self.mask = self.pipeline_mask()
         self.heading.object = theme.heading_markup(*self.title())
+        tic = int(self.apertures["tic"][self.star])
+        self.links.show(tic)
         if pn.state.location:
-            pn.state.location.update_query(tic=int(self.apertures["tic"][self.star]))
+            pn.state.location.update_query(tic=tic)
         if pn.state.curdoc is not None and self._served:
             pn.state.curdoc.add_next_tick_callback(self.read)
 
@@ -379,6 +383,7 @@ class ApertureEditor(pn.viewable.Viewer):
         )
         left = theme.panel_card(
             self.heading,
+            self.links.pane,
             theme.markup(f"<p class='soft'>{hint}</p>"),
             pn.pane.HoloViews(self.image(), linked_axes=False),
             pn.Row(*buttons),

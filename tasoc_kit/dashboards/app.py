@@ -20,17 +20,21 @@ _log = logging.getLogger(__name__)
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import apertures, frames, light_curves, overview, sky, star
+    from tasoc_kit.dashboards import apertures, ccd, frames, light_curves, overview, psf, sky, star
+    from tasoc_kit.dashboards.failed import or_failed
 
-    return {
-        "/": overview.page,
+    made = {
         "overview": overview.page,
+        "ccd": ccd.page,
         "frames": frames.page,
+        "sky": sky.page,
+        "psf": psf.page,
         "light_curves": light_curves.page,
         "apertures": apertures.page,
-        "sky": sky.page,
         "star": star.page,
     }
+    whole = {slug: or_failed(slug, page) for slug, page in made.items()}
+    return {"/": whole["overview"]} | whole
 
 
 def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str, ...] = ()) -> Any:

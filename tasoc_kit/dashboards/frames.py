@@ -15,8 +15,11 @@ from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
+from tasoc_kit.dashboards.links import SameCcd
+from tasoc_kit.dashboards.movie_maker import MovieMaker
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.products import open_ancestor
+from tasoc_kit.sources.ffi import science
 
 __all__ = ["available", "open_viewer", "page", "view"]
 
@@ -134,10 +137,13 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     buttons, keys = player(viewer)
     chosen = theme.markup("")
     facts = theme.markup("")
+    links = None if viewer.light_curves is None else SameCcd("frames", viewer.light_curves)
 
     def show_chosen(*_events: Any) -> None:
         title = html.escape(viewer.series_title())
         chosen.object = f"<h2>{title}</h2><p>{_star_link(viewer)}</p>"
+        if links is not None:
+            links.show(int(viewer.stars["tic"][viewer.star]) if viewer.star >= 0 else 0)
 
     def show_facts(*_events: Any) -> None:
         facts.object = theme.facts_markup(viewer.facts(viewer.frame))
@@ -147,15 +153,31 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     show_chosen()
     show_facts()
     hint = "Tap a marked star for its light curve, any pixel for its series; scroll or drag to zoom and move."
-    left = [theme.heading(viewer.title(), hint), image, buttons]
+    left = [theme.heading(viewer.title(), hint), *([links.pane] if links else []), image, buttons]
     if not theme.is_phone():
         left.append(theme.markup(f"<p class='keys'>{_KEYS}</p>"))
-    right = [theme.panel_card(chosen, curve), theme.panel_card(theme.caption("This frame"), facts)]
+    right = [
+        theme.panel_card(chosen, curve),
+        theme.panel_card(theme.caption("This frame"), facts),
+        _movie(viewer).card(),
+    ]
     layout = theme.beside(
         theme.panel_card(*left, **({} if theme.is_phone() else {"width": 735, "sizing_mode": "fixed"})),
         pn.Column(*right, sizing_mode="stretch_width"),
     )
     return pn.Column(Shortcuts(keys), layout, sizing_mode="stretch_width")
+
+
+def _movie(viewer: FrameViewer) -> MovieMaker:
+    """Return what makes a movie of the cube, without its sky where the store knows that."""
+    cube, known = viewer.cube, {}
+    if viewer.light_curves is not None:
+        found = {name: open_ancestor(viewer.light_curves, name) for name in ("sky", "reference")}
+        known = {name: product for name, product in found.items() if product is not None}
+        if len(known) == len(found):
+            cube = science(cube)
+    name = viewer.title().replace(" · ", "-").replace(" ", "").lower()
+    return MovieMaker(cube, html.escape(name) or "frames", known)
 
 
 def _ask(name: str) -> str:

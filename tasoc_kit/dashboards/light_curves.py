@@ -18,6 +18,7 @@ import xarray as xr
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
+from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
 from tasoc_kit.dashboards.star_list import (
     VERDICTS,
@@ -97,7 +98,7 @@ class LightCurves(pn.viewable.Viewer):
             label="Pages of the table", count=1, value=0, size="small", sibling_count=0, boundary_count=1
         )
         self.count = theme.markup("", margin=(0, 10))
-        self.heading = theme.markup("")
+        self.heading, self.links = theme.markup(""), SameCcd("light_curves", self.light_curves)
         self.reviewer = pmui.TextInput(label="Reviewer", value=_user(), **wide)
         self.go_on = pmui.Switch(label="go to the next star after a verdict", value=True)
         self.verdict = Verdict(self._keep_star, {"accept": "a", "reject": "r", "": "u"})
@@ -161,6 +162,7 @@ class LightCurves(pn.viewable.Viewer):
             self._draw_rows()
         else:
             self.pages.value = page_of
+        self.links.show(int(row["tic"]))
         if pn.state.location:
             pn.state.location.update_query(tic=int(row["tic"]))
         self._draw()
@@ -360,6 +362,7 @@ class LightCurves(pn.viewable.Viewer):
             Shortcuts(keys),
             theme.panel_card(
                 theme.beside(self.heading, self._downloads()),
+                self.links.pane,
                 *bar,
                 *([] if phone else [theme.markup(f"<p class='keys'>{_KEYS}</p>")]),
             ),

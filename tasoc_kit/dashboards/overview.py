@@ -9,6 +9,7 @@ import panel_material_ui as pmui
 
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.links import SHOWS
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import TasocKitError
 
@@ -72,12 +73,19 @@ def _card(row: pd.Series, found: pd.DataFrame, cube: dict[str, str]) -> str:
         "CCD": {"": "not judged yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row["verdict"]],
     }
     ids = {p.product: f"<code>{p.id}</code>" for p in here.itertuples()}
-    go = []
-    if row["light_curves"]:
-        address = theme.link("light_curves", unit=row["unit"], id=row["light_curves"])
-        go.append(theme.button_link("Light curves", address))
+    newest = here.drop_duplicates("product").set_index("product")["id"]
+    queries = {
+        page: {"unit": row["unit"], "id": newest[product]}
+        for page, product in SHOWS.items()
+        if product in newest.index
+    }
     if cube:
-        go.append(theme.button_link("Frames", theme.link("frames", unit=row["unit"], **cube)))
+        queries["frames"] = cube
+    go = [
+        theme.button_link(title, theme.link(page, **queries[page]))
+        for page, title in theme.PAGES.items()
+        if page in queries
+    ]
     return (
         f"<article><h2>{html.escape(products.name_of(str(row['unit'])))}</h2>{theme.facts_markup(facts)}"
         f"<details><summary>{row['products']} products, {_size(row['bytes'])}</summary>"

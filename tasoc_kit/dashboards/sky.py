@@ -14,6 +14,7 @@ import xarray as xr
 from tasoc_kit import chunks
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
+from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.unit_page import unit_page
 from tasoc_kit.errors import StoreError
 from tasoc_kit.photometry.sky_images import sky_ladder
@@ -190,6 +191,7 @@ class SkyView(pn.viewable.Viewer):
                     f"Sky · {title_of(self.sky)}",
                     "Tap the figure, use the slider or the arrow keys to go to another frame.",
                 ),
+                SameCcd("sky", self.sky).pane,
                 pn.pane.HoloViews(self.timeline(), **wide),
             ),
             theme.beside(*tiles),

@@ -20,7 +20,7 @@ __all__ = ["StarPage", "page"]
 
 HEIGHT = 420
 _SHOWN = {"ppm about the median of each sector": True, "e⁻/s": False}
-_HEAD = ("sector", "camera · CCD", "cadences", "method", "level (e⁻/s)", "noise (ppm)", "other stars")
+_HEAD = ("sector", "camera · CCD", "cadences", "method", "level (e⁻/s)", "noise (ppm)", "other stars", "see")
 
 
 class StarPage(pn.viewable.Viewer):
@@ -110,7 +110,12 @@ def _summary(shown: Star) -> str:
 def _row(row: dict[str, Any], name: str) -> str:
     """Return the markup of a sector; its number leads to the star among those of its CCD."""
     tic = name.removeprefix("TIC ")
-    address = theme.link("light_curves", unit=row["unit"], id=row["id"], tic=tic if tic.isdigit() else "")
+    asked = {"unit": row["unit"], "id": row["id"], "tic": tic if tic.isdigit() else ""}
+    address = theme.link("light_curves", **asked)
+    others = " · ".join(
+        f"<a href='{html.escape(theme.link(page, **asked), quote=True)}'>{theme.PAGES[page]}</a>"
+        for page in ("apertures", "ccd")
+    )
     share = row["contamination"]
     to_its_ccd = f"href='{html.escape(address, quote=True)}' title='{products.name_of(row['unit'])}'"
     cells = (
@@ -121,6 +126,7 @@ def _row(row: dict[str, Any], name: str) -> str:
         f"{row['level']:,.1f}",
         f"{row['scatter']:,.0f}",
         f"{100 * share:.1f} %" if share == share else "not known",
+        others,
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 

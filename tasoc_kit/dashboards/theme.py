@@ -34,12 +34,16 @@ __all__ = [
 
 PAGES = {
     "overview": "Overview",
+    "ccd": "CCD",
     "frames": "Frames",
-    "light_curves": "Light curves",
-    "star": "Star",
-    "apertures": "Apertures",
     "sky": "Sky",
+    "psf": "PSF",
+    "light_curves": "Light curves",
+    "apertures": "Apertures",
+    "star": "Star",
 }
+"""In the order of the bar: the store, one CCD, one star."""
+_FIRST_OF_A_GROUP = ("ccd", "light_curves")
 
 _PALETTE = {
     "light": {
@@ -84,13 +88,26 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.22rem 0.9rem;
 dt { opacity: 0.75; } dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 a { color: inherit; text-underline-offset: 0.18em; }
 .soft { opacity: 0.78; font-size: 0.88rem; }
-nav { display: flex; align-items: center; gap: 0.35rem; white-space: nowrap; }
-nav a { text-decoration: none; padding: 0.35rem 0.75rem; border-radius: 6px; color: #fff;
+nav.pages { display: flex; align-items: center; gap: 0.2rem; white-space: nowrap; color: #fff; }
+nav.pages a { text-decoration: none; padding: 0.35rem 0.65rem; border-radius: 6px; color: #fff;
   font-size: 0.92rem; }
-nav a:hover { background: rgba(0, 0, 0, 0.16); }
-nav a[aria-current] { background: rgba(0, 0, 0, 0.28); font-weight: 600; }
-nav .brand { font-size: 1.2rem; font-weight: 600; letter-spacing: -0.01em; color: #fff; margin-right: 1rem; }
-@media (max-width: 600px) { nav .brand { display: none; } nav a { padding: 0.35rem 0.5rem; } }
+nav.pages a:hover { background: rgba(0, 0, 0, 0.16); }
+nav.pages a[aria-current] { background: rgba(0, 0, 0, 0.28); font-weight: 600; }
+nav.pages .brand { font-size: 1.2rem; font-weight: 600; letter-spacing: -0.01em; margin-right: 0.8rem; }
+nav.pages .group { margin-left: 0.9rem; }
+nav.pages details { display: none; margin: 0; font-size: 1rem; position: relative; }
+nav.pages summary { opacity: 1; padding: 0.4rem 0.7rem; border-radius: 6px; font-weight: 600;
+  list-style: none; background: rgba(0, 0, 0, 0.22); }
+nav.pages summary::after { content: " ▾"; }
+nav.pages details div { position: absolute; z-index: 2000; top: calc(100% + 6px); left: 0; display: grid;
+  min-width: 12rem; padding: 0.4rem; border-radius: 8px; background: #174b6d;
+  box-shadow: 0 6px 20px rgba(0, 0, 0, 0.4); }
+nav.pages details a { padding: 0.6rem 0.8rem; font-size: 1rem; }
+nav.pages details .group { margin: 0.3rem 0 0; border-top: 1px solid rgba(255, 255, 255, 0.25); }
+@media (max-width: 1000px) { nav.pages .brand { display: none; } }
+@media (max-width: 820px) { nav.pages > a { display: none; } nav.pages details { display: block; } }
+nav.same { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; margin-top: 0.45rem; font-size: 0.86rem; }
+nav.same span { opacity: 0.75; }
 a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; font-weight: 500;
   padding: 0.3rem 0.8rem; border: 1px solid currentColor; border-radius: 6px;
   color: var(--mui-palette-primary-main, inherit); }
@@ -102,7 +119,7 @@ kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 
 .cards article { border: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); border-radius: 10px;
   padding: 14px 16px; background: var(--mui-palette-background-paper, none); }
 .cards h2 { margin-bottom: 0.6rem; }
-.cards .go { display: flex; gap: 0.6rem; margin-top: 0.9rem; }
+.cards .go { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.9rem; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 500; opacity: 0.85; } th, td { padding: 0.3rem 1.1rem 0.3rem 0;
   border-bottom: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); white-space: nowrap; }
@@ -182,12 +199,17 @@ def beside(*parts: Any) -> pn.viewable.Viewable:
 
 
 def _navigation(current: str) -> pn.pane.HTML:
+    """Return the bar; where it would not fit, the same pages below the name of the one that is open."""
     items = "".join(
-        f"<a href='./{slug}'{' aria-current=page' if slug == current else ''}>{name}</a>"
+        f"<a href='./{slug}'{' class=group' if slug in _FIRST_OF_A_GROUP else ''}"
+        f"{' aria-current=page' if slug == current else ''}>{name}</a>"
         for slug, name in PAGES.items()
     )
+    small = f"<details><summary>{PAGES[current]}</summary><div>{items}</div></details>"
     brand = "<span class='brand'>tasoc_kit</span>"
-    return markup(f"<nav aria-label='Pages'>{brand}{items}</nav>", sizing_mode=None, margin=(0, 4))
+    return markup(
+        f"<nav class='pages' aria-label='Pages'>{brand}{items}{small}</nav>", sizing_mode=None, margin=(0, 4)
+    )
 
 
 def make_page(

@@ -1,0 +1,253 @@
+"""The page of one CCD: all its stars at once, what became of them, and which cadences are flagged."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+import param
+import xarray as xr
+
+from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.links import SameCcd
+from tasoc_kit.dashboards.star_figures import SeriesFigure
+from tasoc_kit.dashboards.star_groups import GROUPS, count_flags, group_stars, legend_markup, make_table
+from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
+from tasoc_kit.errors import StoreError
+from tasoc_kit.plots import ccd as figures
+from tasoc_kit.plots.conditions import flags
+from tasoc_kit.plots.frame import image, title_of
+from tasoc_kit.plots.theme import place_options
+from tasoc_kit.products import open_ancestor
+
+__all__ = ["CcdView", "page"]
+
+MARKED = 4000
+"""More stars than these, the faintest, are not marked on the image; the figures below have all."""
+_TAP_RADIUS, _TAP_REACH = 0.02, 0.05
+"""Shares of the image, and of a figure, by which a finger may miss a star."""
+_AGAINST = {
+    "pixels": ("pixels of the aperture", True),
+    "noise": ("noise of one exposure (ppm)", True),
+    "contamination": ("light of other stars (%)", False),
+}
+
+
+class CcdView(pn.viewable.Viewer):
+    """One light_curves product, seen as a whole."""
+
+    star = param.Integer(default=-1, doc="Index of the chosen star; -1 for none.")
+    by = param.Selector(default="status", objects=list(GROUPS), doc="What stars have their colour by.")
+    noise = param.Array(default=np.empty(0), doc="Noise of every star in ppm, once it is measured.")
+
+    def __init__(self, light_curves: xr.Dataset, tic: int | None = None) -> None:
+        super().__init__()
+        reference, apertures = (open_ancestor(light_curves, name) for name in ("reference", "apertures"))
+        if reference is None or apertures is None:
+            raise StoreError(
+                "CCD page: the reference or the apertures that light_curves "
+                f"{light_curves.attrs['provenance_id']} was made from is no longer in the store; expected "
+                "both. Run 'tasoc run photometry' again."
+            )
+        self.light_curves, self.reference = light_curves, reference
+        self.stars = make_table(light_curves, apertures)
+        self.by = "method" if self.stars["method"].nunique() > 1 else "status"
+        self.links = SameCcd("ccd", light_curves)
+        self.series = SeriesFigure(light_curves, 3)
+        self.chosen = theme.markup("")
+        self._taps: list[hv.streams.SingleTap] = []
+        named = self.stars.index[self.stars["tic"] == tic] if tic else []
+        lit = self.stars[self.stars["pixels"] > 0]
+        brightest = lit["tmag"].idxmin() if len(lit) else -1
+        self.star = int(named[0] if len(named) else brightest)
+
+    async def measure(self) -> None:
+        """Measure the noise of every star beside the server, then show it."""
+        document = pn.state.curdoc
+        measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
+        show = partial(self.param.update, noise=measured["ptp"].values)
+        if document is None:
+            show()
+        else:  # back under the lock of the page
+            document.add_next_tick_callback(show)
+
+    @param.depends("star", watch=True)
+    def _star_changed(self) -> None:
+        if self.star < 0:
+            return
+        row = self.stars.loc[self.star]
+        name = f"TIC {int(row['tic'])}" if row["tic"] else f"Star {self.star}"
+        place = f"row {row['row']:.1f}, column {row['column']:.1f}"
+        words = f"Tmag {row['tmag']:.2f} · {place} · {row['pixels']:.0f} pixels"
+        self.chosen.object = f"<h2>{name}</h2><p class='soft'>{words}</p>"
+        self.series.show(self.star, "flux", True)
+        self.links.show(int(row["tic"]))
+        if pn.state.location:
+            pn.state.location.update_query(tic=int(row["tic"]))
+
+    def table(self, by: str, noise: np.ndarray) -> pd.DataFrame:
+        """Return the stars with their groups, and their noise where it is known."""
+        stars = self.stars if not noise.size else self.stars.assign(noise=noise)
+        return group_stars(stars, by)
+
+    # Figures
+
+    def picture(self, **size: int) -> hv.Overlay:
+        """Return the reference with its stars; a tap chooses the nearest."""
+        shape = self.reference["reference"].shape
+        drawn = image(self.reference["reference"], colours="gray", title="")
+        marked = self.stars.nsmallest(MARKED, "tmag").index
+        points = hv.DynamicMap(
+            pn.bind(lambda by: figures.stars_on_image(self.table(by, np.empty(0)).loc[marked]), self.param.by)
+        )
+        here = hv.DynamicMap(pn.bind(self._ring, self.param.star, x="column", y="row"))
+        extent = [
+            labels[-1] - labels[0]
+            for labels in (self.reference["row"].values, self.reference["column"].values)
+        ]
+        reach = _TAP_RADIUS * float(max(extent))
+        self._listen(
+            drawn,
+            lambda x, y: self._nearest(
+                x / reach, y / reach, self.stars["column"] / reach, self.stars["row"] / reach
+            ),
+        )
+        return (drawn * points * here).opts(**place_options(*shape, **size))
+
+    def _ring(self, star: int, x: str, y: str, noise: np.ndarray | None = None) -> hv.Points:
+        row = self.stars.loc[star] if star >= 0 else None
+        values = [np.nan, np.nan] if row is None else [float(row[x]), float(row[y])]
+        if row is not None and y == "noise":
+            values[1] = float(noise[star]) if noise is not None and noise.size else np.nan
+        return figures.ring(*values, x, y)
+
+    def against(self, name: str, **options: Any) -> hv.Overlay:
+        """Return one of the quantities of every star against magnitude; a tap chooses the nearest."""
+        title, log = _AGAINST[name]
+        drawn = hv.DynamicMap(
+            pn.bind(
+                lambda by, noise: figures.against_magnitude(
+                    self.table(by, noise), name, title=title, log=log, **options
+                ),
+                self.param.by,
+                self.param.noise,
+            )
+        )
+        here = hv.DynamicMap(pn.bind(self._ring, self.param.star, "tmag", name, self.param.noise))
+        self._listen(drawn, lambda x, y: self._nearest_in_figure(name, log, x, y))
+        return drawn * here
+
+    def _listen(self, source: Any, choose: Any) -> None:
+        tap = hv.streams.SingleTap(source=source)
+        tap.add_subscriber(lambda x, y: choose(x, y) if x is not None and y is not None else None)
+        self._taps.append(tap)
+
+    def _nearest_in_figure(self, name: str, log: bool, x: float, y: float) -> None:
+        values = self.table(self.by, self.noise)[name].where(lambda v: (v > 0) | (not log))
+        if log and y <= 0:
+            return
+        values, y = (np.log10(values), np.log10(y)) if log else (values, y)
+        across = _TAP_REACH * np.ptp(self.stars["tmag"].dropna())
+        up = _TAP_REACH * np.ptp(values.dropna()) if values.notna().any() else 1.0
+        self._nearest(x / across, y / up, self.stars["tmag"] / across, values / up)
+
+    def _nearest(self, x: float, y: float, all_x: pd.Series, all_y: pd.Series) -> None:
+        """Choose the star next to a place, unless none is within reach, which is 1."""
+        distance = np.hypot(all_x - x, all_y - y)
+        if distance.min() < 1:
+            self.star = int(distance.idxmin())
+
+    # The page
+
+    def sidebar(self) -> list[Any]:
+        """Return what the colours mean, and how many stars have which flag."""
+        by = pmui.Select.from_param(
+            self.param.by,
+            label="Colour of the stars",
+            size="small",
+            description="",
+            sizing_mode="stretch_width",
+        )
+        counts = count_flags(self.stars)
+        lit = int((self.stars["pixels"] > 0).sum())
+        facts = {
+            "stars": f"{len(self.stars):,}",
+            "with an aperture": f"{lit:,}",
+            "cadences": f"{self.light_curves.sizes['time']:,}",
+        }
+        return [
+            by,
+            theme.markup("<h2>Stars</h2>" + theme.facts_markup(facts), margin=(12, 6)),
+            theme.markup("<h2>Flags of apertures</h2>" + theme.facts_markup(counts), margin=(6, 6))
+            if counts
+            else theme.markup(""),
+        ]
+
+    def main(self) -> list[Any]:
+        """Return image, chosen star, quantities against magnitude and flags."""
+        phone = theme.is_phone()
+        size = {"width": 230, "height": 320} if phone else {"width": 500, "height": 560}
+        legend = theme.markup(pn.bind(lambda by: legend_markup(self.table(by, np.empty(0))), self.param.by))
+        some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
+        wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
+        head = theme.heading(title_of(self.light_curves), f"{some}Tap a star for its light curve.")
+        left = theme.panel_card(
+            theme.caption("Stars on the reference"),
+            legend,
+            pn.pane.HoloViews(self.picture(**size), linked_axes=False),
+            **({} if phone else {"width": 670, "sizing_mode": "fixed"}),
+        )
+        noise, pixels, contamination = (
+            theme.panel_card(theme.caption(title), pn.pane.HoloViews(self.against(name), **wide))
+            for name, title in (
+                ("noise", "Noise"), ("pixels", "Size of the apertures"), ("contamination", "Contamination")
+            )
+        )  # fmt: skip
+        curve = theme.panel_card(self.chosen, self.series.pane)
+        right = pn.Column(curve, noise, sizing_mode="stretch_width", margin=0)
+        return [
+            theme.panel_card(head, self.links.pane),
+            theme.beside(left, right),
+            theme.beside(pixels, contamination),
+            theme.panel_card(
+                theme.caption("Flagged cadences"),
+                pn.pane.HoloViews(flags(self.light_curves).opts(title=""), **wide),
+            ),
+            theme.panel_card(
+                theme.caption("Where these numbers come from"),
+                theme.readout(products.describe(self.light_curves)),
+            ),
+        ]
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Row(pn.Column(*self.sidebar(), width=320), pn.Column(*self.main()))
+
+
+def page() -> pmui.Page:
+    """Return the page; ``?unit=…&id=…&tic=…`` asks for a light_curves product and a star of it."""
+    return unit_page(
+        "ccd",
+        "light_curves",
+        lambda curves: CcdView(curves, asked_tic()),
+        _nothing_yet,
+        after=CcdView.measure,
+    )
+
+
+def _nothing_yet() -> pn.Column:
+    return theme.empty(
+        "No CCD yet",
+        "This page shows all stars of a CCD at once, what became of them, and which cadences are flagged. "
+        "It needs the products of the pipeline; make some from the simulated sector, or from your own files:",
+        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
+    )
+
+
+if pn.state.served:
+    page().servable()
