@@ -163,6 +163,14 @@ def test_series_do_not_depend_on_the_size_of_a_block(sector):
     np.testing.assert_allclose(mean, whole, rtol=1e-5)
 
 
+def test_a_stored_table_of_cadences_does_not_bring_its_own_blocks(sector):
+    stored = sector.quality.chunk(time=16)
+    curves = make_light_curves(sector.stream, sector.sky, sector.apertures, sector.reference, stored)
+    lengths = {v.chunksizes["time"] for v in curves.variables.values() if "time" in v.chunksizes}
+    assert "spacecraft_position" in curves.variables
+    assert len(lengths) == 1
+
+
 def test_a_cubein_memory_gives_the_same_as_its_files(sector):
     bare = in_memory(sector.cube, sector.cube["flux"].compute())
     stream = stream_frames(bare, sector.reference, sector.apertures, sector.quality).compute()

@@ -147,7 +147,8 @@ def carry_quality(series: xr.Dataset, quality: xr.Dataset, apertures: xr.Dataset
     apertures
         Places of the same stars.
     """
-    carried = {name: quality[name].variable for name in CADENCE_TABLE if name in quality.variables}
+    # small, and in memory: a stored table has blocks of its own, which are not those of the series
+    carried = {name: quality[name].variable.compute() for name in CADENCE_TABLE if name in quality.variables}
     told = {name: quality.attrs[name] for name in TOLD if name in quality.attrs}
     excluded = excluded_stars(quality, apertures)
     if excluded is not None:
