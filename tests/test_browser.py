@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import parse_qs, urlparse
 
 import dashboard_data as data
 import nbformat
@@ -20,6 +20,9 @@ import pytest
 
 from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
+from tasoc_kit.dashboards import theme
+from tasoc_kit.photometry.diagnostics import make_diagnostics
+from tasoc_kit.photometry.psf import fit_psf
 
 pytestmark = pytest.mark.browser
 
@@ -154,6 +157,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sect
             "light_curves",
         ):
             store.write_product(getattr(sector, name))
+        store.write_product(fit_psf(sector.reference, sector.apertures, shape="nominal"))
+        store.write_product(make_diagnostics(sector.light_curves, sector.apertures, sector.quality))
         unit = store.product_unit(sector.light_curves)
         run = database.start_run(
             "photometry", "18_light_curves", unit,
@@ -181,12 +186,12 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
     complete(visit, f"{dashboard[0]}/{address}", canvases)
 
 
-@pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2)])
+@pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2), ("psf", 7), ("ccd", 6)])
 def test_a_page_of_measured_products_is_complete_too(visit, measured, address, canvases):
     complete(visit, f"{measured}/{address}", canvases)
 
 
-@pytest.mark.parametrize("address", ["sky", "apertures"])
+@pytest.mark.parametrize("address", ["sky", "apertures", "psf", "ccd"])
 def test_a_page_without_its_product_says_what_to_run(visit, tmp_path, address, measured):
     with served(tmp_path, TASOC_STORE=str(tmp_path / "empty")) as empty:
         visit.go(f"{empty}/{address}", "h1")
@@ -210,6 +215,67 @@ def complete(visit: Visit, url: str, canvases: int) -> None:
     found = {violation["id"] for violation in Axe().run(visit.page).response["violations"]}
     assert visit.page.locator("h1").count() == 1
     assert found <= set(UPSTREAM)
+    assert visit.outside == []
+    assert visit.errors == []
+
+
+def test_a_page_that_fails_says_so_and_the_server_keeps_the_traceback(visit, tmp_path):
+    code = (
+        "from tasoc_kit.dashboards import app, sky\n"
+        "def broken(): raise ZeroDivisionError('by nought')\n"
+        "sky.page = broken\n"
+        "app.serve(port={port})"
+    )
+    port = free_port()
+    server = start(
+        [sys.executable, "-c", code.format(port=port)], tmp_path, TASOC_STORE=str(tmp_path / "store")
+    )
+    try:
+        wait(server, port, tmp_path)
+        visit.go(f"http://127.0.0.1:{port}/sky", "h1")
+        visit.page.get_by_text("ZeroDivisionError: by nought").wait_for(timeout=PATIENCE)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    assert "in broken" in (tmp_path / "server.log").read_text()
+
+
+def test_a_star_of_a_ccd_is_found_on_its_other_pages(visit, measured):
+    page = visit.page
+    visit.go(f"{measured}/ccd", "h1")
+    name = page.get_by_role("heading", level=2).filter(has_text="TIC").first
+    name.wait_for(timeout=PATIENCE)
+    same = page.get_by_role("navigation", name="The same CCD")
+    same.get_by_role("link", name="PSF").click()
+    page.get_by_role("heading", name="PSF ·").wait_for(timeout=PATIENCE)
+    page.get_by_text("brighter and fainter star").wait_for(timeout=PATIENCE)
+    assert f"tic={tic_of(page.url)}" in same.get_by_role("link", name="Apertures").get_attribute("href")
+    page.locator("h1").click()
+    before = tic_of(page.url)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(lambda url: tic_of(url) != before, timeout=PATIENCE)
+    assert visit.errors == []
+
+
+def tic_of(url: str) -> str:
+    """Return the number of the star in an address."""
+    return parse_qs(urlparse(url).query)["tic"][0]
+
+
+def test_a_movie_of_the_frames_is_made_and_played_in_the_page(visit, dashboard):
+    page = visit.page
+    visit.go(f"{dashboard[0]}/frames?cube=simulation.tiny", "canvas")
+    page.get_by_role("button", name="Make a movie").click()
+    page.locator("video").wait_for(timeout=PATIENCE)
+    page.wait_for_function(
+        "() => { const dig = (r) => [...r.querySelectorAll('*')].flatMap((e) =>"
+        " [...(e.tagName === 'VIDEO' ? [e] : []), ...(e.shadowRoot ? dig(e.shadowRoot) : [])]);"
+        " return dig(document).some((v) => v.readyState >= 2 && v.videoWidth > 0) }",
+        timeout=PATIENCE,
+    )
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.get_by_role("button", name="mp4").click()
+    assert Path(download.value.path()).read_bytes()[4:8] == b"ftyp"
     assert visit.outside == []
     assert visit.errors == []
 
@@ -310,7 +376,8 @@ def test_keys_move_through_the_frames(visit, dashboard):
 
 
 @pytest.mark.parametrize(
-    "address", ["overview", "frames?cube=simulation.tiny", "light_curves", f"star?tic={data.FIRST_TIC + 1}"]
+    "address",
+    ["overview", "frames?cube=simulation.tiny", "light_curves", "ccd", f"star?tic={data.FIRST_TIC + 1}"],
 )
 def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard, address):
     context = browser.new_context(
@@ -329,7 +396,11 @@ def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard,
         timeout=PATIENCE,
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_role("navigation", name="Pages").is_visible()
+    bar = page.get_by_role("navigation", name="Pages")
+    assert bar.get_by_role("link").count() == 0
+    bar.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert bar.get_by_role("link").count() == len(theme.PAGES)
     context.close()
 
 

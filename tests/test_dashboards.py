@@ -14,9 +14,13 @@ import xarray as xr
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import overview, products
 from tasoc_kit.dashboards.app import make_server, pages
+from tasoc_kit.dashboards.failed import or_failed
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.dashboards.frames import available
+from tasoc_kit.dashboards.links import SameCcd
+from tasoc_kit.dashboards.movie_maker import MovieMaker, plan_movie
 from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
+from tasoc_kit.dashboards.star_groups import count_flags, group_stars, legend_markup, make_table
 from tasoc_kit.dashboards.star_list import (
     Wanted,
     add_noise,
@@ -29,7 +33,9 @@ from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import StepInputError, TasocKitError
 from tasoc_kit.plots import measure_noise
 from tasoc_kit.plots.light_curve import one_star, pixel_series
+from tasoc_kit.plots.theme import STAR
 from tasoc_kit.products import open_ancestor
+from tasoc_kit.vocabulary import ApertureFlag
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +339,74 @@ def test_a_light_curve_is_downloaded_with_its_id_and_reads_back(stored):
     for table in (pd.read_csv(text, comment="#"), pd.read_parquet(view._file("parquet"))):
         np.testing.assert_allclose(table["flux"], stored["flux"][2].values, rtol=1e-6)
     assert table.attrs["provenance_id"] == stored.attrs["provenance_id"]
+
+
+# A CCD as a whole
+
+
+def test_stars_are_grouped_by_what_became_of_them_the_largest_group_in_the_quiet_colour(sector):
+    stars = make_table(sector["light_curves"], sector["apertures"])
+    grouped = group_stars(stars, "status")
+    assert grouped["group"].value_counts().to_dict() == {"OK": len(stars) - 2, "SKIPPED": 1, "WARNING": 1}
+    assert grouped.groupby("group")["colour"].nunique().max() == 1
+    assert grouped.loc[grouped["group"] == "OK", "colour"].iloc[0] == STAR
+    assert "OK 10" in legend_markup(grouped)
+    assert set(group_stars(stars, "contamination")["group"]) == {
+        "under 1 %", "1 to 10 %", "10 to 30 %", "over 30 %",
+    }  # fmt: skip
+    flagged = stars.assign(flags=int(ApertureFlag.EDGE | ApertureFlag.STRAP))
+    assert set(group_stars(flagged, "how the aperture was made")["group"]) == {"edge"}
+    assert count_flags(flagged) == {"edge": "12", "strap": "12"}
+
+
+def test_a_tap_on_the_image_of_a_ccd_chooses_the_nearest_star_and_none_beside(stored):
+    from tasoc_kit.dashboards.ccd import CcdView
+
+    view = CcdView(stored, tic=data.FIRST_TIC + 2)
+    assert view.star == 2
+    view.picture(width=300, height=300)
+    view._taps[-1].event(x=float(view.stars.at[4, "column"]) + 0.3, y=float(view.stars.at[4, "row"]))
+    assert view.star == 4
+    view._taps[-1].event(x=-500.0, y=-500.0)
+    assert view.star == 4
+
+
+def test_a_page_leads_to_the_products_it_was_made_from_and_to_the_star(stored):
+    links = SameCcd("ccd", stored)
+    links.show(data.FIRST_TIC)
+    text = links.pane.object
+    assert (
+        f"light_curves?unit=s0001-1-2&amp;id={stored.attrs['provenance_id']}&amp;tic={data.FIRST_TIC}" in text
+    )
+    assert f"star?tic={data.FIRST_TIC}" in text
+    assert "psf" not in text
+    assert "./ccd" not in text
+
+
+@pytest.mark.parametrize(
+    ("frames", "shape", "wanted", "every", "binned"),
+    [
+        (128, (320, 364), 60, 2, 1),
+        (1282, (2078, 2136), 60, 21, 4),
+        (30, (64, 64), 60, 1, 1),
+        (99, (9, 9), 0, 1, 1),
+    ],
+)
+def test_a_movie_is_planned_to_take_seconds_and_fit_the_page(frames, shape, wanted, every, binned):
+    assert plan_movie(frames, shape, wanted) == {"every": every, "bin": binned}
+
+
+def test_a_movie_of_the_open_cube_is_made_in_memory(sector, tmp_path):
+    film = MovieMaker(sector["cube"], "frames").write(tmp_path, 6, False)
+    assert film[4:8] == b"ftyp"
+
+
+def test_an_error_outside_of_a_browser_is_raised_as_it_is():
+    def broken():
+        raise ZeroDivisionError("by nought")
+
+    with pytest.raises(ZeroDivisionError, match="by nought"):
+        or_failed("ccd", broken)()
 
 
 def test_a_taken_port_is_named_with_another_to_try():

@@ -17,7 +17,14 @@ import xarray as xr
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import SeriesFigure
-from tasoc_kit.dashboards.star_groups import GROUPS, count_flags, group_stars, legend_markup, make_table
+from tasoc_kit.dashboards.star_groups import (
+    GROUPS,
+    add_diagnostics,
+    count_flags,
+    group_stars,
+    legend_markup,
+    make_table,
+)
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError
 from tasoc_kit.plots import ccd as figures
@@ -34,8 +41,16 @@ _TAP_RADIUS, _TAP_REACH = 0.02, 0.05
 """Shares of the image, and of a figure, by which a finger may miss a star."""
 _AGAINST = {
     "pixels": ("pixels of the aperture", True),
-    "noise": ("noise of one exposure (ppm)", True),
     "contamination": ("light of other stars (%)", False),
+    "noise": ("noise of one exposure (ppm)", True),
+    "hour": ("noise of one hour (ppm)", True),
+    "variability": ("scatter over its error", True),
+}
+_CAPTIONS = {
+    "pixels": "Size of the apertures",
+    "contamination": "Contamination",
+    "hour": "Noise of one hour",
+    "variability": "Variability",
 }
 
 
@@ -44,7 +59,6 @@ class CcdView(pn.viewable.Viewer):
 
     star = param.Integer(default=-1, doc="Index of the chosen star; -1 for none.")
     by = param.Selector(default="status", objects=list(GROUPS), doc="What stars have their colour by.")
-    noise = param.Array(default=np.empty(0), doc="Noise of every star in ppm, once it is measured.")
 
     def __init__(self, light_curves: xr.Dataset, tic: int | None = None) -> None:
         super().__init__()
@@ -57,25 +71,41 @@ class CcdView(pn.viewable.Viewer):
             )
         self.light_curves, self.reference = light_curves, reference
         self.stars = make_table(light_curves, apertures)
+        measured = products.diagnostics_of(light_curves)
+        if measured is not None:
+            self.stars = add_diagnostics(self.stars, measured)
         self.by = "method" if self.stars["method"].nunique() > 1 else "status"
         self.links = SameCcd("ccd", light_curves)
-        self.series = SeriesFigure(light_curves, 3)
+        self.series = SeriesFigure(light_curves, 2 if theme.is_phone() else 3)
         self.chosen = theme.markup("")
         self._taps: list[hv.streams.SingleTap] = []
+        self.noise = theme.panel_card(theme.caption("Noise"), theme.markup("<p>Measuring …</p>"))
         named = self.stars.index[self.stars["tic"] == tic] if tic else []
         lit = self.stars[self.stars["pixels"] > 0]
         brightest = lit["tmag"].idxmin() if len(lit) else -1
         self.star = int(named[0] if len(named) else brightest)
 
     async def measure(self) -> None:
-        """Measure the noise of every star beside the server, then show it."""
+        """Measure the noise of every star beside the server, unless diagnostics know it, then show it."""
         document = pn.state.curdoc
-        measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
-        show = partial(self.param.update, noise=measured["ptp"].values)
+        noise = self.stars["noise"].to_numpy()
+        if np.isnan(noise).all():
+            measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
+            noise = measured["ptp"].values
+        show = partial(self.show_noise, noise)
         if document is None:
             show()
         else:  # back under the lock of the page
             document.add_next_tick_callback(show)
+
+    def show_noise(self, noise: np.ndarray) -> None:
+        """Show the noise of every star, in ppm."""
+        self.stars = self.stars.assign(noise=noise)
+        text = theme.markup("<p class='soft'>Of one exposure, from the differences of neighbours.</p>")
+        self.noise.objects = [theme.caption("Noise"), text, self._pane("noise")]
+
+    def _pane(self, name: str) -> pn.pane.HoloViews:
+        return pn.pane.HoloViews(self.against(name), linked_axes=False, sizing_mode="stretch_width")
 
     @param.depends("star", watch=True)
     def _star_changed(self) -> None:
@@ -91,11 +121,6 @@ class CcdView(pn.viewable.Viewer):
         if pn.state.location:
             pn.state.location.update_query(tic=int(row["tic"]))
 
-    def table(self, by: str, noise: np.ndarray) -> pd.DataFrame:
-        """Return the stars with their groups, and their noise where it is known."""
-        stars = self.stars if not noise.size else self.stars.assign(noise=noise)
-        return group_stars(stars, by)
-
     # Figures
 
     def picture(self, **size: int) -> hv.Overlay:
@@ -104,7 +129,7 @@ class CcdView(pn.viewable.Viewer):
         drawn = image(self.reference["reference"], colours="gray", title="")
         marked = self.stars.nsmallest(MARKED, "tmag").index
         points = hv.DynamicMap(
-            pn.bind(lambda by: figures.stars_on_image(self.table(by, np.empty(0)).loc[marked]), self.param.by)
+            pn.bind(lambda by: figures.stars_on_image(group_stars(self.stars, by).loc[marked]), self.param.by)
         )
         here = hv.DynamicMap(pn.bind(self._ring, self.param.star, x="column", y="row"))
         extent = [
@@ -120,26 +145,22 @@ class CcdView(pn.viewable.Viewer):
         )
         return (drawn * points * here).opts(**place_options(*shape, **size))
 
-    def _ring(self, star: int, x: str, y: str, noise: np.ndarray | None = None) -> hv.Points:
-        row = self.stars.loc[star] if star >= 0 else None
-        values = [np.nan, np.nan] if row is None else [float(row[x]), float(row[y])]
-        if row is not None and y == "noise":
-            values[1] = float(noise[star]) if noise is not None and noise.size else np.nan
-        return figures.ring(*values, x, y)
+    def _ring(self, star: int, x: str, y: str) -> hv.Points:
+        at = [float(self.stars.at[star, name]) if star >= 0 else np.nan for name in (x, y)]
+        return figures.ring(*at, x, y)
 
     def against(self, name: str, **options: Any) -> hv.Overlay:
         """Return one of the quantities of every star against magnitude; a tap chooses the nearest."""
         title, log = _AGAINST[name]
         drawn = hv.DynamicMap(
             pn.bind(
-                lambda by, noise: figures.against_magnitude(
-                    self.table(by, noise), name, title=title, log=log, **options
+                lambda by: figures.against_magnitude(
+                    group_stars(self.stars, by), name, title=title, log=log, **options
                 ),
                 self.param.by,
-                self.param.noise,
             )
         )
-        here = hv.DynamicMap(pn.bind(self._ring, self.param.star, "tmag", name, self.param.noise))
+        here = hv.DynamicMap(pn.bind(self._ring, self.param.star, "tmag", name))
         self._listen(drawn, lambda x, y: self._nearest_in_figure(name, log, x, y))
         return drawn * here
 
@@ -149,7 +170,7 @@ class CcdView(pn.viewable.Viewer):
         self._taps.append(tap)
 
     def _nearest_in_figure(self, name: str, log: bool, x: float, y: float) -> None:
-        values = self.table(self.by, self.noise)[name].where(lambda v: (v > 0) | (not log))
+        values = self.stars[name].where(lambda v: (v > 0) | (not log))
         if log and y <= 0:
             return
         values, y = (np.log10(values), np.log10(y)) if log else (values, y)
@@ -161,7 +182,8 @@ class CcdView(pn.viewable.Viewer):
         """Choose the star next to a place, unless none is within reach, which is 1."""
         distance = np.hypot(all_x - x, all_y - y)
         if distance.min() < 1:
-            self.star = int(distance.idxmin())
+            # a tap comes without the lock of the page, which figures outside of HoloViews need
+            pn.state.execute(partial(self.param.update, star=int(distance.idxmin())), schedule=True)
 
     # The page
 
@@ -192,8 +214,8 @@ class CcdView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return image, chosen star, quantities against magnitude and flags."""
         phone = theme.is_phone()
-        size = {"width": 230, "height": 320} if phone else {"width": 500, "height": 560}
-        legend = theme.markup(pn.bind(lambda by: legend_markup(self.table(by, np.empty(0))), self.param.by))
+        size = {"width": 195, "height": 320} if phone else {"width": 520, "height": 560}
+        legend = theme.markup(pn.bind(lambda by: legend_markup(group_stars(self.stars, by)), self.param.by))
         some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
         wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
         head = theme.heading(title_of(self.light_curves), f"{some}Tap a star for its light curve.")
@@ -201,20 +223,19 @@ class CcdView(pn.viewable.Viewer):
             theme.caption("Stars on the reference"),
             legend,
             pn.pane.HoloViews(self.picture(**size), linked_axes=False),
-            **({} if phone else {"width": 670, "sizing_mode": "fixed"}),
+            **({} if phone else {"width": 735, "sizing_mode": "fixed"}),
         )
-        noise, pixels, contamination = (
-            theme.panel_card(theme.caption(title), pn.pane.HoloViews(self.against(name), **wide))
-            for name, title in (
-                ("noise", "Noise"), ("pixels", "Size of the apertures"), ("contamination", "Contamination")
-            )
-        )  # fmt: skip
+        against = [
+            theme.panel_card(theme.caption(title), self._pane(name))
+            for name, title in _CAPTIONS.items()
+            if name in self.stars
+        ]
         curve = theme.panel_card(self.chosen, self.series.pane)
-        right = pn.Column(curve, noise, sizing_mode="stretch_width", margin=0)
+        right = pn.Column(curve, self.noise, sizing_mode="stretch_width", margin=0)
         return [
             theme.panel_card(head, self.links.pane),
             theme.beside(left, right),
-            theme.beside(pixels, contamination),
+            *(theme.beside(*against[first : first + 2]) for first in range(0, len(against), 2)),
             theme.panel_card(
                 theme.caption("Flagged cadences"),
                 pn.pane.HoloViews(flags(self.light_curves).opts(title=""), **wide),

@@ -159,10 +159,10 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     right = [
         theme.panel_card(chosen, curve),
         theme.panel_card(theme.caption("This frame"), facts),
-        _movie(viewer).card(),
     ]
+    size = {} if theme.is_phone() else {"width": 735, "sizing_mode": "fixed"}
     layout = theme.beside(
-        theme.panel_card(*left, **({} if theme.is_phone() else {"width": 735, "sizing_mode": "fixed"})),
+        pn.Column(theme.panel_card(*left, **size), _movie(viewer).card(**size), margin=0),
         pn.Column(*right, sizing_mode="stretch_width"),
     )
     return pn.Column(Shortcuts(keys), layout, sizing_mode="stretch_width")

@@ -111,7 +111,7 @@ class MovieMaker(pn.viewable.Viewer):
         self.result.objects = objects
 
     def _shown(self, film: bytes) -> list[Any]:
-        size = {"width": 320, "height": 350} if theme.is_phone() else {"width": 520, "height": 550}
+        size = {"width": 310, "height": 340} if theme.is_phone() else {"width": 520, "height": 550}
         video = pn.pane.Video(film, loop=True, autoplay=True, muted=True, **size)
         save = pmui.FileDownload(
             io.BytesIO(film), filename=f"{self._name}.mp4", label=f"{len(film) / 1e6:.1f} MB, mp4",
@@ -119,8 +119,8 @@ class MovieMaker(pn.viewable.Viewer):
         )  # fmt: skip
         return [video, save]
 
-    def card(self) -> pmui.Paper:
-        """Return the controls, and what they have made."""
+    def card(self, **options: Any) -> pmui.Paper:
+        """Return the controls, and what they have made; ``options`` of the sheet."""
         if importlib.util.find_spec("imageio_ffmpeg") is None:
             return theme.empty(
                 "No movies here",
@@ -135,6 +135,7 @@ class MovieMaker(pn.viewable.Viewer):
             *sky,
             self.progress,
             self.result,
+            **options,
         )
 
     def __panel__(self) -> pn.viewable.Viewable:

@@ -17,6 +17,7 @@ __all__ = [
     "PLACE",
     "cubes",
     "describe",
+    "diagnostics_of",
     "is_measured",
     "measured_noise",
     "name_of",
@@ -59,6 +60,17 @@ def measured_noise(light_curves: xr.Dataset) -> xr.Dataset:
             _MEASURED.pop(next(iter(_MEASURED)))
         _MEASURED[identity] = measure_noise(light_curves)
     return _MEASURED[identity]
+
+
+def diagnostics_of(light_curves: xr.Dataset) -> xr.Dataset | None:
+    """Return the newest diagnostics that were made of these light curves, or None."""
+    identity, unit = light_curves.attrs.get("provenance_id", ""), store.product_unit(light_curves)
+    for ref in store.current_products("diagnostics"):
+        if ref.unit == unit:
+            found = store.open_ref(ref)
+            if identity in lineage(found) and found.sizes["star"] == light_curves.sizes["star"]:
+                return found.load()
+    return None
 
 
 def run_of(unit: str, identity: str) -> dict[str, Any] | None:

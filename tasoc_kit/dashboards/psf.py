@@ -130,7 +130,7 @@ class PsfView(pn.viewable.Viewer):
     # Figures
 
     def _profiles(self) -> list[hv.DynamicMap]:
-        columns = 2 if theme.is_phone() else 3
+        columns = 1 if theme.is_phone() else 3
 
         def of(draw: Any) -> hv.DynamicMap:
             return hv.DynamicMap(
@@ -209,7 +209,7 @@ class PsfView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return the figures."""
         keys = {"ArrowRight": lambda: self.step(1), "ArrowLeft": lambda: self.step(-1)}
-        size = {"width": 230, "height": 300} if theme.is_phone() else {"width": 370, "height": 370}
+        size = {"width": 190, "height": 300} if theme.is_phone() else {"width": 370, "height": 370}
         wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
         longest = float(self.shape["elongation"].max())
         over = [
@@ -244,6 +244,7 @@ class PsfView(pn.viewable.Viewer):
     def _stamp_figures(self) -> list[Any]:
         if self.star < 0:
             return [theme.markup("<p>No star of this CCD has a PSF flux.</p>")]
+        size = {"width": 190, "height": 190} if theme.is_phone() else {}
         title = pn.bind(
             lambda star: f"<h2>TIC {int(self.tic[star])} · Tmag {self.tmag[star]:.2f}</h2>", self.param.star
         )
@@ -253,7 +254,7 @@ class PsfView(pn.viewable.Viewer):
                 pn.pane.HoloViews(
                     hv.DynamicMap(
                         pn.bind(
-                            lambda star, name=name: figures.star_stamp(self.stamp(star), name),
+                            lambda star, name=name: figures.star_stamp(self.stamp(star), name, **size),
                             self.param.star,
                         )
                     ),

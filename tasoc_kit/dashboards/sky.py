@@ -173,7 +173,11 @@ class SkyView(pn.viewable.Viewer):
             "PageDown": lambda: self._move(10),
             "PageUp": lambda: self._move(-10),
         }
-        titles = ("Sky of the frame", "What the model leaves, σ of a cell", "Share of the pixels used")
+        titles = (
+            "Sky of the frame (e⁻/s)",
+            "What the model leaves (σ of a cell)",
+            "Share of the pixels used",
+        )
         tiles = [
             theme.panel_card(theme.caption(title), pn.pane.HoloViews(figure, linked_axes=False))
             for title, figure in zip(titles, self._tile_figures(), strict=True)
@@ -198,7 +202,7 @@ class SkyView(pn.viewable.Viewer):
             theme.beside(
                 theme.panel_card(theme.caption("Corner glow"), pn.pane.HoloViews(glow, **wide)),
                 theme.panel_card(
-                    theme.caption("Coefficients of the surface"),
+                    theme.caption("Coefficients of the surface (e⁻/s)"),
                     theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
                     pn.pane.HoloViews(grid, linked_axes=False),
                     **({} if theme.is_phone() else {"width": 430, "sizing_mode": "fixed"}),

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.plots.theme import FLAG_COLOURS, MUTED, STAR
 from tasoc_kit.vocabulary import ApertureFlag, Method, Status
 
-__all__ = ["GROUPS", "count_flags", "group_stars", "legend_markup", "make_table"]
+__all__ = ["GROUPS", "add_diagnostics", "count_flags", "group_stars", "legend_markup", "make_table"]
 
 _CONTAMINATED = {"under 1 %": 0.01, "1 to 10 %": 0.1, "10 to 30 %": 0.3, "over 30 %": np.inf}
 _COLOURS = (STAR, *FLAG_COLOURS)
@@ -49,6 +50,16 @@ def make_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> pd.DataFrame:
             "noise": np.nan,
         },
         index=pd.RangeIndex(stars, name="star"),
+    )
+
+
+def add_diagnostics(stars: pd.DataFrame, diagnostics: xr.Dataset) -> pd.DataFrame:
+    """Return the table with the noise of one exposure and of one hour in ppm, and the variability."""
+    return stars.assign(
+        # of the differences of two exposures, whose noise is independent, to that of one
+        noise=1e6 * MAD_TO_SIGMA / np.sqrt(2) * diagnostics["ptp"].values,
+        hour=1e6 * diagnostics["rms_hour"].values,
+        variability=diagnostics["variability"].values,
     )
 
 

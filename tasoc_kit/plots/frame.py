@@ -58,6 +58,7 @@ def _flux_text(value: float) -> str:
 def _flux_bar(stretch: Stretch) -> Callable[[Any, Any], None]:
     """Return the hook that writes flux beside the colours of a stretched image."""
     labels = {float(t): _flux_text(v) for t, v in zip(_TICKS, stretch.inverse(_TICKS), strict=True)}
+    labels[1.0] += " e⁻/s"  # a title of the bar would stand on its side, and be cut
 
     def write(plot: Any, element: Any) -> None:
         bar = plot.handles.get("colorbar")
@@ -108,7 +109,7 @@ def colour_image(pixels: hv.Image, stretch: Stretch, colours: str = "magma", **o
         cmap=colours,
         clim=(0.0, 1.0),
         colorbar=True,
-        clabel="e⁻/s",
+        clabel="",
         colorbar_opts={"bar_line_color": None, "width": 10, "padding": 6},
         clipping_colors={"NaN": "#00000000"},
         hooks=[_flux_bar(stretch)],

@@ -149,7 +149,7 @@ def light_within(here: xr.Dataset, middle: xr.Dataset, **options: Any) -> hv.Ove
     )  # fmt: skip
 
 
-def star_stamp(stamp: xr.Dataset, name: str, *, width: int = 240, height: int = 240) -> hv.Image:
+def star_stamp(stamp: xr.Dataset, name: str, *, width: int = 215, height: int = 215) -> hv.Image:
     """
     Draw one of the stamps of a star.
 
@@ -168,7 +168,7 @@ def star_stamp(stamp: xr.Dataset, name: str, *, width: int = 240, height: int = 
     pixels = pixel_image(stamp[name].values.astype(np.float32), rows, columns)
     if name != "left":
         shade = make_stretch(stamp["data"].values.astype(np.float32), "asinh")
-        return colour_image(pixels, shade, framewise=True, **size).opts(clabel="")
+        return colour_image(pixels, shade, framewise=True, **size)
     hover = HoverTool(tooltips=[("data − model", "@flux{0.0} σ")])
     return pixels.opts(
         cmap="coolwarm", clim=(-_LEFT, _LEFT), colorbar=True, clabel="", colorbar_opts=_BAR, tools=[hover],

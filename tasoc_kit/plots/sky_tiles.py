@@ -32,13 +32,14 @@ def tile_image(tiles: xr.Dataset, name: str, *, width: int = 240, height: int = 
     bounds = (columns[0] - half, rows[0] - half, columns[-1] + half, rows[-1] + half)
     drawn = hv.Image(values[::-1], bounds=bounds, kdims=["column", "row"], vdims=[name])
     looks = {
-        "sky": {"cmap": "viridis", "clim": _limits(values), "clabel": "e⁻/s"},
-        "left": {"cmap": "coolwarm", "clim": (-_SIGMA, _SIGMA), "clabel": "σ"},
-        "used": {"cmap": "cividis", "clim": (0.0, 1.0), "clabel": ""},
+        "sky": {"cmap": "viridis", "clim": _limits(values)},
+        "left": {"cmap": "coolwarm", "clim": (-_SIGMA, _SIGMA)},
+        "used": {"cmap": "cividis", "clim": (0.0, 1.0)},
     }[name]
     bar = {"bar_line_color": None, "width": 10, "padding": 6}
     return drawn.opts(
         colorbar=True,
+        clabel="",
         colorbar_opts=bar,
         clipping_colors={"NaN": "#00000000"},
         tools=["hover"],
@@ -124,7 +125,7 @@ def coefficient_grid(coefficients: np.ndarray) -> hv.Image:
         cmap="viridis",
         clim=_limits(coefficients),
         colorbar=True,
-        clabel="e⁻/s",
+        clabel="",
         colorbar_opts={"bar_line_color": None, "width": 10, "padding": 6},
         tools=["hover"],
         framewise=True,
