@@ -9,7 +9,9 @@ import xarray as xr
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry import diagnostics
 from tasoc_kit.photometry.diagnostics import make_diagnostics
-from tasoc_kit.vocabulary import KitQuality, Status, TessQuality
+from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
+from tasoc_kit.photometry.stream import stream_frames
+from tasoc_kit.vocabulary import KitQuality, Method, Status, TessQuality
 
 
 def make_curves(stars: int = 40, *, seconds: float = 1800.0, days: float = 25.0, noise: float = 1e-3):
@@ -27,6 +29,8 @@ def make_curves(stars: int = 40, *, seconds: float = 1800.0, days: float = 25.0,
         coords={
             "time": time,
             "tic": ("star", np.arange(1, stars + 1)),
+            "star_row": ("star", np.arange(stars) + 0.5),
+            "star_column": ("star", np.full(stars, 50.25)),
             "quality": ("time", np.zeros(time.size, np.int32)),
             "frame_quality": ("time", np.zeros(time.size, np.int32)),
         },
@@ -34,7 +38,8 @@ def make_curves(stars: int = 40, *, seconds: float = 1800.0, days: float = 25.0,
     columns = {"tic": np.arange(1, stars + 1), "status": np.full(stars, Status.OK, np.int8),
                "aperture_flags": np.zeros(stars, np.int32), "contamination": np.zeros(stars, np.float32),
                "row_size": np.full(stars, 9, np.int32), "edge_flux": np.zeros(stars, np.float32),
-               "method": np.ones(stars, np.int8)}  # fmt: skip
+               "method": np.ones(stars, np.int8), "star_row": np.arange(stars) + 0.5,
+               "star_column": np.full(stars, 50.25)}  # fmt: skip
     return curves, xr.Dataset({name: ("star", values) for name, values in columns.items()})
 
 
@@ -127,6 +132,20 @@ def test_light_curves_of_some_stars_find_their_apertures():
     assert found["aperture_flags"].values.tolist() == [4, 1]
     with pytest.raises(StepInputError, match="2 of the 2 stars with light curves have no aperture"):
         make_diagnostics(curves.isel(star=[4, 1]).assign_coords(tic=("star", [70, 80])), apertures)
+
+
+def test_halo_light_curves_of_stars_without_a_number_find_their_own_rows(sector):
+    method = sector.apertures["method"].copy()
+    chosen = np.flatnonzero(sector.apertures["row_size"].values > 12)[[7, 2, 4]]
+    method[chosen] = Method.HALO
+    # As detected stars, which all have the number 0.
+    nameless = sector.apertures.assign(method=method).assign_coords(tic=sector.apertures["tic"] * 0)
+    stream = stream_frames(sector.cube, sector.reference, nameless, sector.quality)
+    halo = make_halo_light_curves(stream, sector.sky, nameless, sector.reference, sector.quality)
+    found = make_diagnostics(halo.isel(star=[2, 0, 1]), nameless)
+    expected = np.sort(chosen)[[2, 0, 1]]
+    for name in ("tmag", "star_row", "row_size", "contamination", "aperture_flags", "method"):
+        np.testing.assert_array_equal(found[name], nameless[name][expected], err_msg=name)
 
 
 def test_a_sector_without_a_good_cadence_has_no_measures():

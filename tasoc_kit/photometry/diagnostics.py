@@ -23,6 +23,7 @@ __all__ = ["make_diagnostics"]
 MEASURES = ("mean_flux", "variance", "variability", "rms_hour", "ptp")
 STAR_COLUMNS = ("contamination", "row_size", "edge_flux", "status", "method", "aperture_flags", "skipped_by")
 PLACES = ("tic", "tmag", "star_row", "star_column")
+IDENTITY = ("tic", "star_row", "star_column")
 VALUES_AT_ONCE = 4_000_000
 """Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
 FEWEST = 8
@@ -99,21 +100,34 @@ def _good_cadences(light_curves: xr.Dataset, quality: xr.Dataset | None) -> np.n
     return np.asarray(good & np.isfinite(light_curves["time"].values))
 
 
+def _places_of(light_curves: xr.Dataset, apertures: xr.Dataset) -> np.ndarray:
+    """
+    Return where in the apertures each star of the light curves stands.
+
+    Stars without a TIC number all have 0, so that only number and position together tell them apart.
+    """
+    tables = [
+        np.stack([table[name].values.astype(np.float64) for name in IDENTITY], axis=1)
+        for table in (apertures, light_curves)
+    ]
+    count = apertures.sizes["star"]
+    # As bits, for a star off every frame has no position, and NaN equals nothing.
+    _, same = np.unique(np.concatenate(tables).view(np.int64), axis=0, return_inverse=True)
+    place = np.full(same.max(initial=-1) + 1, -1)
+    place[same[:count][::-1]] = np.arange(count)[::-1]
+    return np.asarray(place[same[count:]])
+
+
 def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np.ndarray]:
     """Return what is known of the stars of the light curves, which may be some of those of the apertures."""
-    place = np.arange(light_curves.sizes["star"])
-    if light_curves.sizes["star"] != apertures.sizes["star"]:
-        known, wanted = apertures["tic"].values, light_curves["tic"].values
-        order = np.argsort(known, kind="stable")
-        found = np.searchsorted(known, wanted, sorter=order).clip(max=known.size - 1)
-        place = order[found]
-        strangers = int((known[place] != wanted).sum())
-        if strangers:
-            raise StepInputError(
-                f"make_diagnostics: {strangers} of the {wanted.size} stars with light curves have no "
-                "aperture; expected the apertures the light curves were made with. "
-                "Open both by the ids in one lineage."
-            )
+    place = _places_of(light_curves, apertures)
+    strangers = int((place < 0).sum())
+    if strangers:
+        raise StepInputError(
+            f"make_diagnostics: {strangers} of the {place.size} stars with light curves have no "
+            "aperture; expected the apertures the light curves were made with. "
+            "Open both by the ids in one lineage."
+        )
     table = {}
     for name in (*PLACES, *STAR_COLUMNS):
         if name in light_curves.variables:
@@ -127,8 +141,8 @@ def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np
     version=1,
     product="diagnostics",
     needs={
-        "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "time", "tic"),
-        "apertures": ("tic", "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
+        "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "time", *IDENTITY),
+        "apertures": (*IDENTITY, "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
         "quality": ("quality",),
     },
     gives=(*MEASURES, "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
