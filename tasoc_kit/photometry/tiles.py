@@ -84,15 +84,27 @@ def _fill_holes(image: np.ndarray, basins: np.ndarray, filled: np.ndarray) -> No
                 filled[around] = True
 
 
+@numba.njit(cache=True, nogil=True)
+def _column_spans(basins: np.ndarray, count: int) -> np.ndarray:
+    """Return the first column of every basin and the one after its last, (basin, 2)."""
+    spans = np.zeros((count, 2), np.int64)
+    spans[:, 0] = basins.shape[1]
+    for i in range(basins.shape[0]):
+        for j in range(basins.shape[1]):
+            span = spans[basins[i, j]]
+            span[0], span[1] = min(span[0], j), max(span[1], j + 1)
+    return spans
+
+
 def _add_bleeds(scene: Scene, lit: np.ndarray, basins: np.ndarray, bleeds: np.ndarray) -> None:
     """Extend the basins of saturated stars along their columns, the brightest last."""
     centres = np.flatnonzero(scene.light)
     light = np.bincount(basins.ravel()[centres], weights=scene.light.ravel()[centres], minlength=bleeds.size)
     light[0] = 0
     bright = np.flatnonzero(light >= SATURATED_LIGHT)
-    boxes = ndimage.find_objects(basins, max_label=int(bright.max(initial=0)))
+    spans = _column_spans(basins, bleeds.size)
     for basin in bright[np.argsort(light[bright])]:
-        across = (slice(None), boxes[basin - 1][1])
+        across = (slice(None), slice(*spans[basin]))
         mask = np.ascontiguousarray(basins[across] == basin)
         bleeds[basin] = add_bleed_columns(scene.image[across], lit[across], scene.light[across], mask)
         basins[across][mask] = basin
