@@ -79,7 +79,8 @@ class CcdView(pn.viewable.Viewer):
         self.series = SeriesFigure(light_curves, 2 if theme.is_phone() else 3)
         self.chosen = theme.markup("")
         self._taps: list[hv.streams.SingleTap] = []
-        self.noise = theme.panel_card(theme.caption("Noise"), theme.markup("<p>Measuring …</p>"))
+        wait = theme.markup("<p class='soft'>Measuring the noise of every star …</p>")
+        self.noise = pn.Column(theme.panel_card(wait), sizing_mode="stretch_width", margin=0)
         named = self.stars.index[self.stars["tic"] == tic] if tic else []
         lit = self.stars[self.stars["pixels"] > 0]
         brightest = lit["tmag"].idxmin() if len(lit) else -1
@@ -102,7 +103,7 @@ class CcdView(pn.viewable.Viewer):
         """Show the noise of every star, in ppm."""
         self.stars = self.stars.assign(noise=noise)
         text = theme.markup("<p class='soft'>Of one exposure, from the differences of neighbours.</p>")
-        self.noise.objects = [theme.caption("Noise"), text, self._pane("noise")]
+        self.noise.objects = [theme.panel_card(theme.caption("Noise"), text, self._pane("noise"))]
 
     def _pane(self, name: str) -> pn.pane.HoloViews:
         return pn.pane.HoloViews(self.against(name), linked_axes=False, sizing_mode="stretch_width")
@@ -214,7 +215,7 @@ class CcdView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return image, chosen star, quantities against magnitude and flags."""
         phone = theme.is_phone()
-        size = {"width": 195, "height": 320} if phone else {"width": 520, "height": 560}
+        size = {"width": 195, "height": 320} if phone else {"width": 460, "height": 560}
         legend = theme.markup(pn.bind(lambda by: legend_markup(group_stars(self.stars, by)), self.param.by))
         some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
         wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
@@ -223,7 +224,7 @@ class CcdView(pn.viewable.Viewer):
             theme.caption("Stars on the reference"),
             legend,
             pn.pane.HoloViews(self.picture(**size), linked_axes=False),
-            **({} if phone else {"width": 735, "sizing_mode": "fixed"}),
+            **({} if phone else {"width": 665, "sizing_mode": "fixed"}),
         )
         against = [
             theme.panel_card(theme.caption(title), self._pane(name))
