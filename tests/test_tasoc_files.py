@@ -5,22 +5,32 @@ from __future__ import annotations
 import gzip
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import xarray as xr
 from astropy.io import fits
 from astropy.wcs import WCS
 
+import tasoc_kit as tk
 from tasoc_kit import store
 from tasoc_kit.config import settings
-from tasoc_kit.errors import StoreError
-from tasoc_kit.exports.family import open_family
-from tasoc_kit.exports.tasoc_files import file_name, tasoc_quality, write_tasoc_files
+from tasoc_kit.errors import SourceError, StoreError
+from tasoc_kit.exports.family import Family, open_family
+from tasoc_kit.exports.tasoc_cards import primary_cards
+from tasoc_kit.exports.tasoc_files import file_name, render, tasoc_quality, write_tasoc_files
+from tasoc_kit.photometry.apertures import make_apertures
+from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
+from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
+from tasoc_kit.photometry.psf_scene import scene_of
+from tasoc_kit.photometry.sky import fit_sky
+from tasoc_kit.photometry.sky_pixels import sky_pixels
 from tasoc_kit.photometry.spacecraft import star_time
-from tasoc_kit.provenance import Record, stamp
+from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.storage.units import ProductRef
-from tasoc_kit.vocabulary import KitQuality, Method
+from tasoc_kit.vocabulary import KitQuality, Method, Status
 
 PRODUCTS = ("quality", "pointing", "reference", "stars", "apertures", "sky", "light_curves")
 
@@ -202,37 +212,195 @@ def test_names_are_those_of_the_releases():
     assert name == "c1800/00029/tess00029281992-s001-1-2-c1800-dr01-v04-tasoc_lc.fits.gz"
 
 
-def as_psf(light_curves: xr.Dataset, apertures: xr.Dataset, stars: np.ndarray) -> xr.Dataset:
-    """Return light curves of some stars as another method would have made them: twice as bright."""
-    other = light_curves.isel(star=stars)
-    doubled = (
-        other.assign(flux=2 * other["flux"])
-        .drop_vars("centroid_row")
-        .assign_attrs(product="psf_light_curves")
-    )
-    return stamp(
-        doubled, Record("make_psf_light_curves", 1, {}, [apertures.attrs["provenance_id"]]), [apertures]
-    )
+@pytest.fixture(scope="module")
+def every_method(sector, tmp_path_factory):
+    """Products of stars that halo, PSF and apertures serve, each made by its step, and their store."""
+    tic, size = (sector.light_curves[name].values for name in ("tic", "row_size"))
+    faint = np.flatnonzero((size > 0) & (sector.light_curves["tmag"].values > 12.5))[:2]
+    made = SimpleNamespace(**vars(sector), faint=[int(star) for star in faint])
+    # The second halo shows that weights are those of their star.
+    chosen = [*(f"{number}:halo" for number in tic[:2]), *(f"{tic[star]}:psf" for star in faint)]
+    made.apertures = make_apertures(sector.reference, sector.stars, overrides=chosen)
+    made.psf = fit_psf(sector.reference, made.apertures)
+    given = sector.cube, sector.reference, made.apertures, sector.quality, made.psf
+    made.stream = stream_frames(*given).compute()
+    made.sky = fit_sky(made.stream, sector.reference, sector.quality)
+    last = made.apertures, sector.reference, sector.quality
+    made.light_curves = make_light_curves(made.stream, made.sky, *last)
+    made.psf_light_curves = make_psf_light_curves(made.stream, made.sky, made.psf, *last)
+    made.halo_light_curves = make_halo_light_curves(made.stream, made.sky, *last)
+    made.store = str(tmp_path_factory.mktemp("methods") / "store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASOC_STORE", made.store)
+        settings.cache_clear()
+        for name in (*PRODUCTS, "stream", "psf", "psf_light_curves", "halo_light_curves"):
+            store.write_product(getattr(made, name))
+    settings.cache_clear()
+    return made
 
 
-def test_each_star_has_the_series_of_the_method_that_serves_it(sector, tmp_path):
-    curves = sector.light_curves
-    measured = np.flatnonzero(curves["row_size"].values > 0)
-    psf_stars = measured[[4, 2]]
-    method = np.full(curves.sizes["star"], int(Method.APERTURE), np.int8)
-    method[[measured[2], measured[3]]] = Method.PSF
-    apertures = sector.apertures.assign(method=("star", method))
-    for product in (sector.reference, apertures, curves, as_psf(curves, apertures, psf_stars)):
-        store.write_product(product)
+@pytest.fixture
+def methods(every_method, monkeypatch):
+    monkeypatch.setenv("TASOC_STORE", every_method.store)
+    settings.cache_clear()
+    return every_method
+
+
+def export(made: SimpleNamespace, tmp_path: Path, star: int, **options: object) -> fits.HDUList:
+    tic = int(made.light_curves["tic"][star])
+    write_tasoc_files(store.find_product("light_curves"), tmp_path, tics=[tic], **options)
+    return read(next(iter(tmp_path.rglob(f"*{tic:011d}*.fits.gz"))))
+
+
+def test_each_star_has_the_series_of_the_method_that_serves_it(methods):
+    made, family = methods, open_family(store.find_product("light_curves"))
+    stars = np.array([0, 2, *made.faint])
+    assert made.apertures["method"].values[stars].tolist() == [3, 1, 2, 2]
+    series = family.read(stars)
+    assert series["method"].values.tolist() == [3, 1, 2, 2]
+    served = [made.halo_light_curves, made.light_curves, *2 * [made.psf_light_curves]]
+    for row, (product, star) in enumerate(zip(served, stars, strict=True)):
+        for name in ("flux", "flux_err", "background", "pixel_quality"):
+            np.testing.assert_array_equal(series[name].values[row], product[name].values[star], err_msg=name)
+    assert np.isnan(series["centroid_row"].values[[0, 2, 3]]).all()
+    forced = family.read(stars, Method.HALO)
+    assert np.isfinite(forced["flux"].values).any(axis=1).tolist() == [True, False, False, False]
+
+
+def test_a_star_that_its_method_could_not_measure_keeps_the_flux_of_its_aperture(methods):
     family = open_family(store.find_product("light_curves"))
-    read = family.read(measured[:5])
-    factor = np.nanmedian(read["flux"].values / curves["flux"].values[measured[:5]], axis=1)
-    # The third star has PSF photometry and shall; the fourth shall and has none; the fifth has and shall not.
-    assert factor.tolist() == [1, 1, 2, 1, 1]
-    assert read["method"].values.tolist() == [1, 1, 2, 1, 1]
-    assert np.isnan(read["centroid_row"].values[2]).all()
-    forced = family.read(measured[:5], Method.PSF)
-    assert np.isfinite(forced["flux"].values).any(axis=1).tolist() == [False, False, True, False, True]
+    halo = family.beside[Method.HALO]
+    failed = halo.assign_coords(status=("star", np.array([Status.ERROR, Status.WARNING], np.int8)))
+    again = Family(family.light_curves, family.parents, {**family.beside, Method.HALO: failed}, family.psf)
+    assert family.method[:3].tolist() == [3, 3, 1]
+    assert again.method[:3].tolist() == [1, 3, 1]
+
+
+def test_stars_without_a_number_are_matched_by_their_place(methods):
+    family = open_family(store.find_product("light_curves"))
+    unnamed = [curves.copy() for curves in (family.light_curves, family.beside[Method.HALO])]
+    for curves in unnamed:
+        curves["tic"] = curves["tic"] * 0
+    again = Family(unnamed[0], family.parents, {**family.beside, Method.HALO: unnamed[1]}, family.psf)
+    np.testing.assert_array_equal(again.method, family.method)
+
+
+def test_one_star_takes_the_method_that_serves_it(methods):
+    for star, product in ((0, "halo"), (int(methods.faint[0]), "psf"), (2, "aperture")):
+        curve = tk.star(int(methods.light_curves["tic"][star]), normalise=False)
+        name = "light_curves" if product == "aperture" else f"{product}_light_curves"
+        place = star if product != "halo" else 0
+        assert curve.sectors["method"].tolist() == [product]
+        np.testing.assert_array_equal(curve.curve["flux"], getattr(methods, name)["flux"].values[place])
+
+
+def test_the_file_of_a_halo_has_its_weights_and_settings(methods, tmp_path):
+    halo = methods.halo_light_curves
+    hdus = export(methods, tmp_path, 1)
+    assert [hdu.name for hdu in hdus] == ["PRIMARY", "LIGHTCURVE", "SUMIMAGE", "APERTURE", "WEIGHTMAP"]
+    head = hdus[0].header
+    assert (head["NEXTEND"], head["PHOTMET"], head["PROVID"]) == (4, "halo", halo.attrs["provenance_id"])
+    assert (head["HALO_OBJ"], head["HALO_SCL"], head["HALO_THR"], head["HALO_PRT"]) == ("tv", False, 7e4, 40)
+    assert {f"HALO_{name}" for name in ("VER", "MXI", "MFL")} <= set(head)
+    table, bits = hdus["WEIGHTMAP"], hdus["APERTURE"].data
+    assert table.columns.names == ["CADENCENO1", "CADENCENO2", "SAT_PIXELS", "WEIGHTMAP"]
+    number = halo["cadenceno"].values
+    assert (table.data["CADENCENO1"].tolist(), table.data["CADENCENO2"].tolist()) == (
+        [number[0]],
+        [number[-1]],
+    )
+    shown = table.data["WEIGHTMAP"]
+    assert shown.shape == (halo.sizes["segment"], *bits.shape)
+    assert shown.sum() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(shown[0] > 0, (bits & 2) > 0)
+    assert not (bits & 8).any()
+    # By its place on the CCD, every weight is that of the product.
+    corner = [hdus["APERTURE"].header[f"CRVAL{k}P"] - 1 for k in (2, 1)]
+    mine = halo["stamp_star"].values == 1
+    row, column = (
+        halo[f"stamp_{axis}"].values[mine] - first
+        for axis, first in zip(("row", "column"), corner, strict=True)
+    )
+    np.testing.assert_array_equal(shown[0][row, column], halo["halo_weight"].values[0, mine])
+    image = hdus["SUMIMAGE"].data
+    assert table.data["SAT_PIXELS"].tolist() == [(image > 7e4).sum()]
+    np.testing.assert_array_equal(hdus["LIGHTCURVE"].data["FLUX_RAW"], halo["flux"].values[1])
+
+
+def test_the_file_of_psf_photometry_says_what_share_of_its_light_is_of_others(methods, tmp_path):
+    made, (star, _) = methods, methods.faint
+    hdus = export(made, tmp_path, star)
+    head = hdus[0].header
+    assert (head["PHOTMET"], head["PROVID"]) == ("linpsf", made.psf_light_curves.attrs["provenance_id"])
+    assert head["AP_CONT"] is None
+    # The same by drawing the stars: the weighed light with the star, and without it.
+    scene = scene_of(made.psf, made.reference)
+    unknown = int(np.flatnonzero(scene.star == star)[0])
+    shape, top, left = made.reference["reference"].shape, scene.top[unknown], scene.left[unknown]
+    light = []
+    for flux in (scene.expected, np.where(np.arange(scene.star.size) == unknown, 0, scene.expected)):
+        cut = scene.draw(flux, shape)[0][top : top + 8, left : left + 8]
+        light.append(float((scene.weight[unknown] * cut).sum()))
+    assert head["PSF_CONT"] == pytest.approx(light[1] / light[0], rel=0.02, abs=1e-3)
+    bits = hdus["APERTURE"].data
+    assert ((bits & 2) > 0).sum() == (scene.weight[unknown] > 0).sum()
+    assert not (bits & 8).any()
+
+
+def test_settings_of_the_halo_stay_with_its_star(methods, tmp_path):
+    family = open_family(store.find_product("light_curves"))
+    stars = np.array([0, 2])
+    files = dict(render(family, family.read(stars), stars, 1))
+    heads = [
+        fits.Header.fromstring(gzip.decompress(content)[: 3 * 2880].decode()) for content in files.values()
+    ]
+    assert ["HALO_VER" in head for head in heads] == [True, False]
+
+
+def test_a_file_follows_the_product_of_its_own_method(methods, tmp_path):
+    ref = store.find_product("light_curves")
+    tics = [int(methods.light_curves["tic"][star]) for star in (0, 2)]
+    write_tasoc_files(ref, tmp_path, tics=tics)
+    for path in tmp_path.rglob(f"*{tics[0]:011d}*"):
+        # As an export before halo photometry was run would have left it.
+        hdus = read(path)
+        hdus[0].header["PROVID"] = methods.light_curves.attrs["provenance_id"]
+        hdus.writeto(path, overwrite=True)
+    with pytest.raises(StoreError, match=methods.halo_light_curves.attrs["provenance_id"]):
+        write_tasoc_files(ref, tmp_path, tics=tics)
+    again = write_tasoc_files(ref, tmp_path, tics=tics, overwrite=True)
+    assert (again.made, again.kept) == (1, 1)
+
+
+def test_the_pixels_of_the_sky_are_those_that_were_used(methods, tmp_path):
+    made = methods
+    by_mask, used = (export(made, tmp_path / str(cube is None), 2, cube=cube) for cube in (None, made.cube))
+    assert [hdus["APERTURE"].header["SKYUSED"] for hdus in (by_mask, used)] == [False, True]
+    head, bits = used["APERTURE"].header, used["APERTURE"].data
+    share = sky_pixels(made.cube, made.reference, made.stream)
+    corner = {name: head[f"CRVAL{k}P"] - 1 for k, name in ((2, "row"), (1, "column"))}
+    size = dict(zip(("row", "column"), bits.shape, strict=True))
+    cut = share.sel({name: slice(first, first + size[name] - 1) for name, first in corner.items()})
+    np.testing.assert_array_equal((bits & 4) > 0, cut.values >= 0.5)
+    masked = by_mask["APERTURE"].data
+    np.testing.assert_array_equal(bits & ~4, masked & ~4)
+    # The pass takes the stars out first, so that sky is seen where a mask sees their wings.
+    assert ((bits & 4) > 0).sum() > ((masked & 4) > 0).sum()
+    other = made.cube.assign_attrs(provenance_id="0123456789ab")
+    with pytest.raises(SourceError, match="0123456789ab.*expected those that the pipeline ran on"):
+        export(made, tmp_path / "other", 2, cube=other)
+
+
+def test_headers_say_what_the_frames_and_the_catalogue_say(sector, ref):
+    family = open_family(ref)
+    assert (sector.cube.attrs["cosmic_block"], sector.cube.attrs["cosmic_cleaned"]) == (10, 0)
+    family.light_curves.attrs |= {"cosmic_block": 8, "cosmic_cleaned": 1}
+    family.parents["stars"].attrs["catalogue"] = "TESS Input Catalog 8.2 (Paegert+ 2021), VizieR IV/39"
+    said = {key: value for key, value, _ in primary_cards(family, 1)}
+    assert (said["CRMITEN"], said["CRBLKSZ"], said["CRSPOC"], said["TICVER"]) == (True, 8, True, "8.2")
+    family.light_curves.attrs["cosmic_block"] = 0
+    said = {key: value for key, value, _ in primary_cards(family, 1)}
+    assert (said["CRMITEN"], said["CRBLKSZ"], said["DATAVAL"]) == (False, None, 0)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lightkurve") is None, reason="lightkurve (extra oracle)")

@@ -34,6 +34,10 @@ def light_curves(
     version: Annotated[
         int, typer.Option(min=0, max=99, help="Version of the processing, in file names.")
     ] = 1,
+    cube: Annotated[
+        str | None,
+        typer.Option(help="Frames, to mark the pixels that the sky was made of; else those without a star."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -53,7 +57,9 @@ def light_curves(
     from tasoc_kit.commands.exporting import export_light_curves
 
     unit = {"sector": sector, "camera": camera, "ccd": ccd}
-    export_light_curves(to, unit, tic, tag=tag, version=version, workers=workers, overwrite=overwrite)
+    export_light_curves(
+        to, unit, tic, tag=tag, version=version, cube=cube, workers=workers, overwrite=overwrite
+    )
 
 
 @app.command()

@@ -22,7 +22,7 @@ from tasoc_kit.exports.tasoc_files import write_tasoc_files
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
-from tasoc_kit.storage.units import ProductRef, product_unit, unit_matches
+from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
 __all__ = ["export_cutout", "export_light_curves", "export_movie"]
@@ -48,6 +48,7 @@ def export_light_curves(
     *,
     tag: str | None,
     version: int,
+    cube: str | None,
     workers: int,
     overwrite: bool,
 ) -> None:
@@ -70,6 +71,7 @@ def export_light_curves(
                 to,
                 tics=chosen,
                 version=version,
+                cube=None if cube is None else _open(cube, _ccd(ref)),
                 overwrite=overwrite,
                 workers=workers or len(os.sched_getaffinity(0)),
                 progress=progress,
@@ -111,6 +113,11 @@ def _open(cube: str, unit: Mapping[str, int | None]) -> xr.Dataset:
     frames = catalog.open_cube(cube, **{name: value for name, value in unit.items() if value is not None})
     whole = frames.attrs.get("mission") == "TESS" and not frames.attrs.get("field")
     return science(frames) if whole else frames
+
+
+def _ccd(ref: ProductRef) -> dict[str, int]:
+    unit = parse_unit(ref.unit)
+    return {name: unit[name] for name in ("sector", "camera", "ccd")}
 
 
 def _products_of(frames: xr.Dataset, names: Sequence[str]) -> dict[str, xr.Dataset]:

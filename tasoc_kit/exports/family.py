@@ -14,12 +14,13 @@ from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef, parse_unit
 from tasoc_kit.store import find_product, open_ref
-from tasoc_kit.vocabulary import Method
+from tasoc_kit.vocabulary import Method, Status
 
 __all__ = ["Family", "open_family"]
 
 BESIDE = {Method.PSF: "psf_light_curves", Method.HALO: "halo_light_curves"}
 """Product in which the series of a method lie; those of apertures are the light curves themselves."""
+_SERVED = (Status.OK, Status.WARNING)
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,18 @@ class Family:
     """By name, those that are still in the store."""
     beside: dict[Method, xr.Dataset]
     """Light curves of the other methods that were made on the same reference."""
+    psf: xr.Dataset | None = None
+    """What the PSF light curves were made with."""
 
     @cached_property
     def method(self) -> np.ndarray:
-        """(star) The method that serves each star; that of apertures where the better one was not run."""
+        """(star) The method that serves each star; that of apertures where the better one gave no flux."""
         stars = self.parents.get("apertures", self.light_curves)
         wanted = stars["method"].values if "method" in stars.variables else np.zeros(self.stars, np.int8)
         method = np.where(self.light_curves["row_size"].values > 0, Method.APERTURE, Method.NONE)
-        for better, places in self._places.items():
-            method = np.where((wanted == better) & (places >= 0), better, method)
+        for better, places in self.places.items():
+            served = np.append(np.isin(self.beside[better]["status"].values, _SERVED), False)[places]
+            method = np.where((wanted == better) & served, better, method)
         return method.astype(np.int8)
 
     def per_cadence(self, name: str) -> np.ndarray:
@@ -72,10 +76,14 @@ class Family:
         return int(self.light_curves.sizes["star"])
 
     @cached_property
-    def _places(self) -> dict[Method, np.ndarray]:
+    def places(self) -> dict[Method, np.ndarray]:
         """(star) index of each star in the light curves of the other methods, −1 where it is not there."""
-        tic = self.light_curves["tic"].values
-        return {method: _match(tic, other["tic"].values) for method, other in self.beside.items()}
+        mine = _position(self.light_curves)
+        return {method: _match(mine, _position(other)) for method, other in self.beside.items()}
+
+    def source(self, method: Method) -> xr.Dataset:
+        """Return the light curves that hold the series of a method."""
+        return self.beside.get(method, self.light_curves)
 
     def read(
         self, stars: np.ndarray, method: Method | None = None, names: tuple[str, ...] | None = None
@@ -113,7 +121,7 @@ class Family:
     def _put(self, found: xr.Dataset, mine: np.ndarray, stars: np.ndarray, method: Method) -> None:
         """Put the series of another method in the place of those of the apertures."""
         series = [n for n, v in found.data_vars.items() if v.dims == ("star", "time") and n != "star_time"]
-        places = self._places.get(method, np.full(self.stars, -1))[stars]
+        places = self.places.get(method, np.full(self.stars, -1))[stars]
         there = places >= 0
         if there.any():
             beside = self.beside[method]
@@ -132,27 +140,30 @@ def open_family(ref: ProductRef, *, store: str | None = None) -> Family:
     names = ("apertures", "reference", "pointing", "stars", "sky", "quality")
     parents = {name: open_ancestor(light_curves, name, store=store) for name in names}
     known = {name: parent for name, parent in parents.items() if parent is not None}
-    beside = {}
+    beside: dict[Method, xr.Dataset] = {}
     for method, name in BESIDE.items():
         other = find_product(name, **parse_unit(ref.unit), store=store)
         if other is not None:
             opened = open_ref(other)
             if _same_reference(opened, known):
                 beside[method] = opened
-    return Family(light_curves, known, beside)
+    psf = open_ancestor(beside[Method.PSF], "psf", store=store) if Method.PSF in beside else None
+    return Family(light_curves, known, beside, psf)
 
 
 def _same_reference(other: xr.Dataset, parents: dict[str, xr.Dataset]) -> bool:
     return "reference" in parents and parents["reference"].attrs["provenance_id"] in lineage(other)
 
 
-def _match(tic: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _position(light_curves: xr.Dataset) -> np.ndarray:
+    """Return where the stars lie on the pixels as complex numbers: what names a star without number too."""
+    return np.asarray(light_curves["star_row"].values + 1j * light_curves["star_column"].values)
+
+
+def _match(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the index of each star in another list of stars; −1 where it is not there."""
-    if np.array_equal(tic, other):
-        return np.arange(tic.size)
-    numbered = np.flatnonzero(other > 0)
-    order = numbered[np.argsort(other[numbered], kind="stable")]
-    if not order.size:
-        return np.full(tic.size, -1)
-    at = np.minimum(np.searchsorted(other[order], tic), order.size - 1)
-    return np.where(other[order[at]] == tic, order[at], -1)
+    if not other.size:
+        return np.full(mine.size, -1)
+    order = np.argsort(other, kind="stable")
+    at = np.minimum(np.searchsorted(other[order], mine), order.size - 1)
+    return np.where(other[order[at]] == mine, order[at], -1)

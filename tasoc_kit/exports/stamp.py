@@ -158,6 +158,7 @@ def aperture_bits(
     columns: np.ndarray,
     sky: np.ndarray | None = None,
     collected: np.ndarray | None = None,
+    centroid: bool = True,
 ) -> np.ndarray:
     """
     Return the bits of every pixel of a stamp, int32.
@@ -165,18 +166,22 @@ def aperture_bits(
     Parameters
     ----------
     rows, columns
-        Labels of the pixels of the aperture.
+        Labels of the pixels that the flux is made of.
     sky
         True where a pixel served the sky.
     collected
         True where there is data; by default everywhere.
+    centroid
+        Whether the same pixels gave a centroid.
     """
     bits = np.full(stamp.shape, COLLECTED, np.int32)
     if collected is not None:
         bits[~collected] = 0
     inside = (rows >= stamp.rows[0]) & (rows <= stamp.rows[-1])
     inside &= (columns >= stamp.columns[0]) & (columns <= stamp.columns[-1])
-    bits[rows[inside] - stamp.rows[0], columns[inside] - stamp.columns[0]] |= PHOTOMETRY | CENTROID
+    bits[rows[inside] - stamp.rows[0], columns[inside] - stamp.columns[0]] |= (
+        PHOTOMETRY | CENTROID if centroid else PHOTOMETRY
+    )
     if sky is not None:
         bits[sky] |= BACKGROUND
     science = np.isin(stamp.columns, np.arange(SCIENCE_COLUMNS.start, SCIENCE_COLUMNS.stop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from tasoc_kit.exports.family import Family
 from tasoc_kit.exports.stamp import Card
 from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, julian_year, utc_from_btjd
 from tasoc_kit.numerics.geometry import move_epoch
+from tasoc_kit.numerics.total_variation import ITERATIONS, ROUNDS
+from tasoc_kit.photometry.halo_light_curves import FAINTEST
 from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS
+from tasoc_kit.photometry.pixel_noise import SATURATION
 from tasoc_kit.provenance import lineage
 from tasoc_kit.vocabulary import Method
 
@@ -37,6 +41,7 @@ COLUMNS = (
 """Name, format, unit, display and meaning of every column of LIGHTCURVE."""
 
 J2000 = 2000.0
+_TIC_TITLE = re.compile(r"TESS Input Catalog (\d[\d.]*)")
 INTEGRATION, READOUT, FRAME = 1.98, 0.02, 2.0
 """Seconds of a frame on the spacecraft (TESS Instrument Handbook, section 5)."""
 _METHOD = {Method.APERTURE: "aperture", Method.PSF: "linpsf", Method.HALO: "halo"}
@@ -53,8 +58,19 @@ def live_share(attrs: dict[str, Any]) -> float:
 
 def _mitigation(attrs: dict[str, Any]) -> tuple[bool, int | None]:
     """Return whether cosmic rays were clipped on board, and in blocks of how many frames."""
+    stated = int(attrs.get("cosmic_block", -1))
+    if stated >= 0:
+        return stated > 0, stated or None
+    # Frames that do not say so themselves show it in their exposure: two of each block are thrown away.
     kept = live_share(attrs) / (INTEGRATION / FRAME)
     return (True, round(2 / (1 - kept))) if kept < 0.95 else (False, None)
+
+
+def _tic_version(family: Family) -> str | None:
+    """Return the version of the TIC that the stars are from; None where the catalogue does not say."""
+    stars = family.parents.get("stars")
+    found = _TIC_TITLE.search(str(stars.attrs.get("catalogue", ""))) if stars is not None else None
+    return found.group(1) if found else None
 
 
 def primary_cards(family: Family, version: int) -> list[Card]:
@@ -77,13 +93,12 @@ def primary_cards(family: Family, version: int) -> list[Card]:
         ("FILEVER", "1.5", "File format version"),
         ("DATA_REL", int(attrs.get("data_rel", 0)), "Data release number; 0 not known"),
         ("VERSION", version, "Version of the processing"),
-        ("PROVID", str(attrs["provenance_id"]), "tasoc_kit id of the light_curves product"),
         ("RADESYS", "ICRS", "reference frame of celestial coordinates"),
         ("EQUINOX", 2000.0, "equinox of celestial coordinate system"),
-        ("TICVER", "", "TESS Input Catalog version"),
+        ("TICVER", _tic_version(family), "TESS Input Catalog version"),
         ("CRMITEN", mitigated, "spacecraft cosmic ray mitigation enabled"),
         ("CRBLKSZ", block, "[exposures] s/c cosmic ray mitigation block siz"),
-        ("CRSPOC", False, "SPOC cosmic ray cleaning enabled"),
+        ("CRSPOC", bool(attrs.get("cosmic_cleaned", False)), "SPOC cosmic ray cleaning enabled"),
         ("DATAVAL", 0, "Data validation flags; 0 not validated"),
         *_k2p2_cards(family),
     ]
@@ -106,15 +121,48 @@ def _k2p2_cards(family: Family) -> list[Card]:
     ]
 
 
-def object_cards(family: Family, star: int, method: Method) -> list[Card]:
-    """Return the cards of the primary header that are a star's own."""
+def halo_cards(family: Family, method: Method) -> list[Card]:
+    """Return the settings of halo photometry; none known where another method served the star."""
+    cards: list[Card] = [
+        ("HALO_VER", f"tasoc_kit {__version__}", "Version of the halo photometry"),
+        ("HALO_OBJ", "tv", "Halo objective function: total variation"),
+        ("HALO_THR", SATURATION, "[e-/s] Halo saturated pixel threshold"),
+        ("HALO_MXI", ROUNDS * ITERATIONS, "Halo maximum optimisation iterations"),
+        ("HALO_SCL", False, "Halo sigma clipping enabled"),
+        ("HALO_MFL", FAINTEST, "Halo minimum flux of a pixel over its noise"),
+        ("HALO_PRT", _halo_parts(family), "Halo most parts with a weight of their own"),
+    ]
+    return cards if method is Method.HALO else []
+
+
+def _halo_parts(family: Family) -> int | None:
+    made = lineage(family.source(Method.HALO)).values()
+    parts = [
+        record["parameters"].get("parts") for record in made if record["step"] == "make_halo_light_curves"
+    ]
+    return parts[0] if parts else None
+
+
+def object_cards(family: Family, star: int, method: Method, share: float) -> list[Card]:
+    """
+    Return the cards of the primary header that are a star's own.
+
+    Parameters
+    ----------
+    share
+        Share of other stars in the light.
+    """
     tic = int(family.light_curves["tic"][star])
     pmra, pmdec = (float(family.per_star(name)[star]) for name in ("pmra", "pmdec"))
     ra, dec = _at_j2000(family, star, pmra, pmdec)
-    share = float(family.per_star("contamination")[star])
     return [
         ("OBJECT", f"TIC {tic:d}", "string version of TICID"),
         ("TICID", tic, "unique TESS target identifier"),
+        (
+            "PROVID",
+            family.source(method).attrs["provenance_id"],
+            "tasoc_kit id of the product of this series",
+        ),
         ("PHOTMET", _METHOD[method], "Photometric method used"),
         ("RA_OBJ", ra, "[deg] Right ascension"),
         ("DEC_OBJ", dec, "[deg] Declination"),
@@ -125,6 +173,7 @@ def object_cards(family: Family, star: int, method: Method) -> list[Card]:
         ("TEFF", float(family.per_star("teff")[star]), "[K] Effective temperature"),
         ("AP_CONT", share if method is not Method.PSF else None, "AperturePhotometry contamination"),
         ("PSF_CONT", share if method is Method.PSF else None, "PSFPhotometry contamination"),
+        *halo_cards(family, method),
     ]
 
 

@@ -22,14 +22,18 @@ import numpy as np
 import xarray as xr
 from astropy.io import fits
 
-from tasoc_kit.errors import StoreError
+from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.stamp import aperture_bits, fill, image_cards, stamp_around
 from tasoc_kit.exports.tasoc_cards import COLUMNS, object_cards, primary_cards, time_cards
+from tasoc_kit.exports.used_pixels import UsedPixels
 from tasoc_kit.exports.whole_file import whole_file
 from tasoc_kit.photometry.pointing import motion_at
+from tasoc_kit.photometry.sky_pixels import sky_pixels
+from tasoc_kit.products import open_ancestor
+from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.encoding import STAR_CHUNK
-from tasoc_kit.storage.units import ProductRef
+from tasoc_kit.storage.units import ProductRef, product_unit
 from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, Method
 
 __all__ = ["Written", "file_name", "wanted_stars", "write_tasoc_files"]
@@ -65,6 +69,7 @@ def write_tasoc_files(
     *,
     tics: Sequence[int] | None = None,
     version: int = 1,
+    cube: xr.Dataset | None = None,
     overwrite: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -82,6 +87,9 @@ def write_tasoc_files(
         Only these stars.
     version
         Version of the processing, in names and headers.
+    cube
+        The frames: some are read to see which pixels the sky was made of. Without them, or without the
+        products ``stream`` and ``reference``, all pixels count as sky that no star is seen in.
     overwrite
         Replace files that were made from other products; those of the same product are kept.
     workers
@@ -91,6 +99,8 @@ def write_tasoc_files(
 
     Raises
     ------
+    SourceError
+        If the frames are not those of the light curves.
     StoreError
         If a file made from another product is there, a star is not on this CCD, or the disk does not take
         a file. Nothing is half-written.
@@ -98,9 +108,11 @@ def write_tasoc_files(
     family, target = open_family(ref), Path(folder)
     wanted = wanted_stars(family, tics)
     paths = {star: target / _name(family, star, version) for star in wanted}
-    todo = _missing(paths, str(family.light_curves.attrs["provenance_id"]), overwrite)
+    made_from = {star: _identity(family, star) for star in paths}
+    todo = _missing(paths, made_from, overwrite)
+    sky = None if cube is None or not todo else _served_sky(family, cube)
     count = 0
-    for done in _run(ref, target, todo, version, workers):
+    for done in _run(ref, target, todo, version, sky, workers):
         count += done
         if progress:
             progress(len(wanted) - len(todo) + count, len(wanted))
@@ -111,6 +123,25 @@ def write_tasoc_files(
 def _name(family: Family, star: int, version: int) -> str:
     attrs = family.light_curves.attrs
     return file_name(int(family.light_curves["tic"][star]), attrs, int(attrs.get("data_rel", 0)), version)
+
+
+def _identity(family: Family, star: int) -> str:
+    """Return the id of the product that the series of a star comes from."""
+    return str(family.source(Method(int(family.method[star]))).attrs["provenance_id"])
+
+
+def _served_sky(family: Family, cube: xr.Dataset) -> xr.DataArray | None:
+    """Return where a pixel was sky in at least half of some frames; None where nobody can know any more."""
+    raw, made = str(cube.attrs.get("provenance_id", "")), family.light_curves
+    if raw not in lineage(made):
+        raise SourceError(
+            f"export: the frames have the id {raw!r}, the light curves of {product_unit(made)} were made "
+            "from others; expected those that the pipeline ran on. Name them, or leave them out."
+        )
+    stream = open_ancestor(made, "stream")
+    if stream is None or "reference" not in family.parents:
+        return None
+    return sky_pixels(cube, family.parents["reference"].load(), stream) >= 0.5
 
 
 def wanted_stars(family: Family, tics: Sequence[int] | None, *, numbered: bool = True) -> list[int]:
@@ -129,11 +160,11 @@ def wanted_stars(family: Family, tics: Sequence[int] | None, *, numbered: bool =
     return [int(star) for star in np.flatnonzero(chosen & (family.method != Method.NONE))]
 
 
-def _missing(paths: dict[int, Path], identity: str, overwrite: bool) -> list[int]:
+def _missing(paths: dict[int, Path], identities: dict[int, str], overwrite: bool) -> list[int]:
     """Return the stars whose file is not there yet; refuse before anything of another product is lost."""
     todo = []
     for star, path in paths.items():
-        made_from = _provenance_of(path)
+        made_from, identity = _provenance_of(path), identities[star]
         if made_from == identity:
             continue
         if made_from is not None and not overwrite:
@@ -157,34 +188,42 @@ def _provenance_of(path: Path) -> str | None:
         return ""
 
 
-def _run(ref: ProductRef, folder: Path, stars: list[int], version: int, workers: int) -> Iterator[int]:
+def _run(
+    ref: ProductRef, folder: Path, stars: list[int], version: int, sky: xr.DataArray | None, workers: int
+) -> Iterator[int]:
     """Write the files of stars and yield how many, piece by piece."""
     per_chunk = np.asarray(stars, np.int64) // STAR_CHUNK
     pieces = [np.asarray(stars, np.int64)[per_chunk == chunk] for chunk in np.unique(per_chunk)]
     if workers == 1 or len(stars) < 64:
         for piece in pieces:
-            yield _write_some(ref, folder, piece, version)
+            yield _write_some(ref, folder, piece, version, sky)
         return
     pieces = [
         part for piece in pieces for part in np.array_split(piece, min(workers, piece.size)) if part.size
     ]
     with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
-        running = [processes.submit(_write_some, ref, folder, piece, version) for piece in pieces]
+        running = [processes.submit(_write_some, ref, folder, piece, version, sky) for piece in pieces]
         for future in as_completed(running):
             yield future.result()
 
 
-def _write_some(ref: ProductRef, folder: Path, stars: np.ndarray, version: int) -> int:
+def _write_some(
+    ref: ProductRef, folder: Path, stars: np.ndarray, version: int, sky: xr.DataArray | None
+) -> int:
     family = open_family(ref)
     series = family.read(stars)
-    for path, content in render(family, series, stars, version):
+    for path, content in render(family, series, stars, version, sky):
         with whole_file(folder / path) as part:
             part.write_bytes(content)
     return int(stars.size)
 
 
 def render(
-    family: Family, series: xr.Dataset, stars: np.ndarray, version: int
+    family: Family,
+    series: xr.Dataset,
+    stars: np.ndarray,
+    version: int,
+    sky: xr.DataArray | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """
     Yield name and content of the file of each star.
@@ -195,8 +234,10 @@ def render(
         The products, and the series of these stars as ``family.read`` gives them.
     stars
         Indices of the stars.
+    sky
+        True for the pixels that the sky was made of (row, column); by default the dark ones.
     """
-    hdus = _Hdus(family, series, version)
+    hdus = _Hdus(family, series, version, sky)
     for k, star in enumerate(stars.tolist()):
         yield _name(family, star, version), _packed(hdus.fill(k, star))
 
@@ -214,8 +255,9 @@ def _packed(hdus: fits.HDUList) -> bytes:
 class _Hdus:
     """The extensions of a file: headers and columns that all stars share are made once."""
 
-    def __init__(self, family: Family, series: xr.Dataset, version: int) -> None:
-        self.family, self.series = family, series
+    def __init__(self, family: Family, series: xr.Dataset, version: int, sky: xr.DataArray | None) -> None:
+        self.family, self.series, self.sky = family, series, sky
+        self.used = UsedPixels(family)
         self.values = {str(name): v.values for name, v in series.variables.items()}
         self.primary = fits.PrimaryHDU()
         fill(self.primary.header, primary_cards(family, version))
@@ -225,16 +267,15 @@ class _Hdus:
         self.table.data["PIXEL_QUALITY"][:] = self.values["quality"]
         reference = family.parents.get("reference")
         self.wcs = "" if reference is None else str(reference.attrs.get("wcs", ""))
-        apertures = family.parents.get("apertures")
-        self.bounds = (
-            None if apertures is None else np.concatenate([[0], np.cumsum(apertures["row_size"].values)])
-        )
 
     def fill(self, k: int, star: int) -> fits.HDUList:
         """Return the extensions of the ``k``-th star of the series; the next star uses them again."""
-        fill(self.primary.header, object_cards(self.family, star, Method(int(self.values["method"][k]))))
+        method = Method(int(self.values["method"][k]))
+        header = self.primary.header
+        del header["HALO_*"]
+        fill(header, object_cards(self.family, star, method, self.used.contamination(star, method)))
         self._fill_columns(k, star)
-        images = self._images(star)
+        images = self._images(star, method)
         self.primary.header["NEXTEND"] = 1 + len(images)
         return fits.HDUList([self.primary, self.table, *images])
 
@@ -258,29 +299,23 @@ class _Hdus:
         row, column = motion_at(pointing, *place)
         return column[:, 0], row[:, 0]
 
-    def _images(self, star: int) -> list[fits.ImageHDU]:
-        """Return SUMIMAGE and APERTURE; none where reference or apertures are no longer in the store."""
-        parents = self.family.parents
-        if self.bounds is None or "reference" not in parents:
+    def _images(self, star: int, method: Method) -> list[fits.ImageHDU | fits.BinTableHDU]:
+        """Return SUMIMAGE, APERTURE and for a halo WEIGHTMAP; none where their products are lost."""
+        if not {"reference", "apertures"} <= self.family.parents.keys():
             return []
-        reference, apertures = parents["reference"], parents["apertures"]
-        span = slice(int(self.bounds[star]), int(self.bounds[star + 1]))
-        rows, columns = (apertures[f"pixel_{axis}"].values[span].astype(int) for axis in ("row", "column"))
-        if not rows.size:
-            rows, columns = (
-                np.rint(self.family.per_star(f"star_{a}")[[star]]).astype(int) for a in ("row", "column")
-            )
-        stamp = stamp_around(reference["reference"], rows, columns)
-        image = stamp.cut(self._loaded("reference"))
-        sky = ~stamp.cut(self._loaded("star_mask")) & ~stamp.cut(self._loaded("saturated"))
-        bits = aperture_bits(stamp, rows, columns, sky, np.isfinite(image))
+        stamp = stamp_around(self._loaded("reference"), *self.used.about(star, method))
+        image, saturated = (stamp.cut(self._loaded(name)) for name in ("reference", "saturated"))
+        sky = ~stamp.cut(self._loaded("star_mask")) & ~saturated if self.sky is None else stamp.cut(self.sky)
+        bits = aperture_bits(
+            stamp, *self.used.of(star, method), sky, np.isfinite(image), method is Method.APERTURE
+        )
         header = fits.Header()
         header["INHERIT"] = (True, "inherit the primary header")
         fill(header, image_cards(stamp, stamp.plane(self.wcs)))
-        return [
-            fits.ImageHDU(image.astype(np.float32), header, name="SUMIMAGE"),
-            fits.ImageHDU(bits, header, name="APERTURE"),
-        ]
+        seen = fits.ImageHDU(bits, header, name="APERTURE")
+        seen.header["SKYUSED"] = (self.sky is not None, "bit 4: T used for the sky, F no star there")
+        images = [fits.ImageHDU(image.astype(np.float32), header, name="SUMIMAGE"), seen]
+        return [*images, self.used.weight_map(star, stamp, saturated)] if method is Method.HALO else images
 
     def _loaded(self, name: str) -> xr.DataArray:
         """Return an image of the reference in memory; it is read once."""
