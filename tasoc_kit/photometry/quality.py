@@ -23,7 +23,7 @@ from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
 __all__ = ["CADENCE_TABLE", "TOLD", "carry_quality", "good_cadences", "make_quality"]
 
 CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
-RELEASE = ("data_rel", "procver", "time_shift", "time_stamps")
+RELEASE = ("data_rel", "procver", "time_shift", "time_stamps", "cosmic_block", "cosmic_cleaned")
 TOLD = (*RELEASE, "spacecraft", "star_time_err", "dump_times", "excluded_regions")
 """What series of stars keep of the quality: variables, and attributes."""
 HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)

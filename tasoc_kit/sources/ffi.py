@@ -110,6 +110,8 @@ def _attributes(table: pd.DataFrame, duplicates: int, excluded: pd.DataFrame) ->
         "field": "",
         "exposure": _typical(table["exposure"]),
         "cadence": _typical(table["cadence"]),
+        "cosmic_block": int(table["cosmic_block"].max()),
+        "cosmic_cleaned": int(table["cosmic_cleaned"].max()),
         "duplicates": int(duplicates),
         "unreadable": int((table["problem"] != "").sum()),
         "excluded": len(excluded),

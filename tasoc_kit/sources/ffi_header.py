@@ -42,6 +42,8 @@ COLUMNS: dict[str, Any] = {
     "wcs_problem": "",
     "data_rel": 0,
     "procver": "",
+    "cosmic_block": -1,
+    "cosmic_cleaned": 0,
     "checksum": "",
     "problem": "",
 }
@@ -125,6 +127,8 @@ def _read_facts(source: ByteSource, row: dict[str, Any]) -> None:
     primary, start = read_cards(source, 0)
     row["data_rel"] = int(primary.get("DATA_REL", 0))
     row["procver"] = str(primary.get("PROCVER", ""))
+    row["cosmic_block"] = int(primary.get("CRBLKSZ", -1)) if primary.get("CRMITEN", True) else 0
+    row["cosmic_cleaned"] = int(primary.get("CRSPOC", 0))
     row["sector"] = int(primary.get("SECTOR", row["sector"]))
     row["cadenceno"] = int(primary.get("FFIINDEX", -1))
     try:

@@ -286,6 +286,8 @@ def _cube(table: _Table) -> xr.Dataset:
         pixels["flux_err"] = _pixels(table, "FLUX_ERR")
     told = {"time_shift": shift.middle, "time_stamps": shift.reason}
     told |= {"data_rel": int(table.value("DATA_REL", 0)), "procver": str(table.value("PROCVER", ""))}
+    told["cosmic_block"] = int(table.value("CRBLKSZ", -1)) if table.value("CRMITEN", True) else 0
+    told["cosmic_cleaned"] = int(table.value("CRSPOC", 0))
     cube = xr.Dataset(pixels, coords, _attributes(table, row, column, step) | told)
     usable = np.isfinite(cube["time"].values)
     if not usable.all():
