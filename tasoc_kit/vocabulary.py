@@ -146,9 +146,12 @@ VARIABLES: dict[str, Variable] = _table(
     ("status", _S, "int8", "", "what became of the star: 1 OK, 2 ERROR, 3 WARNING, 5 SKIPPED"),
     ("method", _S, "int8", "", "photometry that serves the star best: 1 aperture, 2 PSF, 3 halo"),
     ("aperture_flags", _S, "int32", "", "bits that say how the aperture was made"),
-    ("contamination", _S, "float32", "", "share of the catalogue flux in the aperture from other stars"),
+    ("contamination", _S, "float32", "", "share of the light in the aperture from other stars"),
     ("skipped_by", _S, "int32", "", "index of the star whose aperture holds this one; −1 where none does"),
     ("edge_flux", _S, "float32", "electron / s", "flux of the aperture on the outermost pixels it may use"),
+    ("stamp_height", _S, "int16", "pix", "rows of the stamp the aperture was grown on; 0 where none was"),
+    ("stamp_width", _S, "int16", "pix", "columns of the stamp the aperture was grown on; 0 where none was"),
+    ("stamp_resizes", _S, "int16", "", "times the stamp was enlarged because the aperture met its border"),
     ("node_row", ("node_row",), "float64", "pix", "row of a node of the PSF"),
     ("node_column", ("node_column",), "float64", "pix", "column of a node of the PSF"),
     (

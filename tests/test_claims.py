@@ -1,8 +1,8 @@
-"""Who owns a pixel, and whose light is in an aperture."""
+"""Who owns a pixel."""
 
 import numpy as np
 
-from tasoc_kit.photometry.claims import Claims, contamination
+from tasoc_kit.photometry.claims import Claims
 
 
 def open_claims(centre: list[int]) -> Claims:
@@ -30,9 +30,3 @@ def test_a_mask_with_a_brighter_star_in_it_claims_nothing():
     assert keep.tolist() == [True, False]
     assert claims.skipped_by.tolist() == [-1, 0]
     assert (claims.owner[[5, 6]] == -1).all()
-
-
-def test_a_star_whose_neighbour_is_a_tenth_as_bright_is_contaminated_by_an_eleventh():
-    light = 10 ** (-0.4 * np.array([10.0, 12.5]))
-    share = contamination(np.array([10.0, 12.5, 11.0]), np.array([2, 0, 1]), np.array([*light, 0.0]))
-    np.testing.assert_allclose(share, [1 / 11, np.nan, 0.0])

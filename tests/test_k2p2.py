@@ -8,6 +8,7 @@ from star_field import add_star, as_reference, as_stars, bleed, make_field
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.k2p2 import add_bleed_columns, fill_holes, mask_threshold, stamp_size
 from tasoc_kit.photometry.scene import make_scene
+from tasoc_kit.vocabulary import Method
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,22 @@ def test_a_bleed_longer_than_the_stamp_is_all_in_the_aperture():
     apertures = make_apertures(as_reference(image), as_stars([300.2], [74.1], [5.0]))
     pixels = set(zip(apertures["pixel_row"].values, apertures["pixel_column"].values, strict=True))
     assert {(i, j + 44) for i, j in np.argwhere(saturated)} <= pixels
+    assert apertures["stamp_resizes"].values.tolist() == [10]
+    assert apertures["method"].values.tolist() == [Method.HALO]
+
+
+def test_the_table_tells_the_size_of_the_last_stamp():
+    reference, catalogue = make_field(160, 160, 300, seed=5)
+    apertures = make_apertures(reference, catalogue)
+    high, wide = (size // 2 * 2 + 1 for size in stamp_size(catalogue["tmag"].values))
+    resizes = apertures["stamp_resizes"].values
+    inner = (abs(catalogue["star_row"] - 80) < 40) & (abs(catalogue["star_column"] - 124) < 40)
+    inner = inner.values & (apertures["row_size"].values > 0)
+    assert {0, 1} <= set(resizes[inner].tolist())
+    for name, first in (("stamp_height", high), ("stamp_width", wide)):
+        grown = (apertures[name].values - first)[inner]
+        assert ((grown >= 0) & (grown % 10 == 0) & (grown <= 20 * resizes[inner])).all()
+    assert not make_apertures(reference, catalogue, mode="tile")["stamp_height"].any()
 
 
 def test_a_saturated_star_far_from_its_brightest_pixel_is_found():

@@ -9,7 +9,8 @@ from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
 def make_masks(sizes: list[int], rows: list[int]) -> Masks:
     none = np.zeros(len(sizes))
     places = np.array(rows, dtype=np.int16)
-    return Masks(np.array(sizes, dtype=np.int32), places, places + 1, none, none > 0, none > 0, none > 0)
+    stamp = np.zeros((len(sizes), 3), np.int16)
+    return Masks(np.array(sizes, np.int32), places, places + 1, none, none > 0, none > 0, none > 0, stamp)
 
 
 def test_the_masks_of_some_stars_keep_their_pixels():

@@ -40,6 +40,12 @@ def test_a_bright_star_whose_aperture_is_cut_has_halo_photometry():
     assert methods(cut) == [HALO, APERTURE, APERTURE]
 
 
+def test_a_bright_star_whose_stamp_cannot_be_enlarged_again_has_halo_photometry():
+    made = as_apertures([5.9, 5.9, 6.0, 6.0, 6.1, 5.9], edge_flux=np.array([1, 1, 1, 1, 1, 0]))
+    made["stamp_resizes"] = ("star", np.array([10, 9, 5, 4, 5, 10]))
+    assert methods(made) == [HALO, APERTURE, HALO, APERTURE, APERTURE, APERTURE]
+
+
 def test_a_faint_star_in_a_crowd_has_psf_photometry():
     crowd = as_apertures([9.9, 10.1, 10.1], contamination=np.array([0.6, 0.6, 0.4]))
     assert methods(crowd) == [APERTURE, PSF, APERTURE]

@@ -21,7 +21,8 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.photometry import k2p2, tiles
-from tasoc_kit.photometry.claims import Claims, contamination
+from tasoc_kit.photometry.claims import Claims
+from tasoc_kit.photometry.contamination import catalogue_share, prf_share
 from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
 from tasoc_kit.photometry.methods import choose_methods, read_overrides
 from tasoc_kit.photometry.scene import Scene, make_scene
@@ -159,7 +160,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=3,
+    version=4,
     product="apertures",
     needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
     gives=(
@@ -171,6 +172,9 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
         "contamination",
         "skipped_by",
         "edge_flux",
+        "stamp_height",
+        "stamp_width",
+        "stamp_resizes",
         "method",
     ),
     libraries=("numba", "numpy", "scipy"),
@@ -188,6 +192,10 @@ def make_apertures(
     faintest: Annotated[
         float, Parameter("fainter stars divide the light but get no aperture", unit="mag")
     ] = 20.0,
+    contamination: Annotated[
+        Literal["catalogue", "prf"],
+        Parameter("light of a star counts where its centre is, or as the PRF spreads it"),
+    ] = "catalogue",
     crowded: Annotated[
         float, Parameter("contamination beyond which the PSF serves a star better", ge=0)
     ] = 0.5,
@@ -211,19 +219,20 @@ def make_apertures(
     stars
         Catalogue with ``tmag``, ``star_row`` and ``star_column``; also of stars too faint for an
         aperture, for they divide and contaminate.
-    mode, threshold, minimum_pixels, faintest, crowded, overrides, threads
+    mode, threshold, minimum_pixels, faintest, contamination, crowded, overrides, threads
         See ``tasoc parameters photometry``.
 
     Returns
     -------
     Ragged apertures: ``pixel_row`` and ``pixel_column`` (aperture_pixel), labels of the full frame, in
     raster order star after star; ``row_size``, ``status``, ``aperture_flags``, ``contamination``,
-    ``skipped_by``, ``edge_flux`` and ``method`` (star), in the order of the catalogue.
+    ``skipped_by``, ``edge_flux`` and ``method`` (star), in the order of the catalogue; ``stamp_height``,
+    ``stamp_width`` and ``stamp_resizes`` (star), 0 where no stamp was made.
 
     Raises
     ------
     StepInputError
-        If no star lies on the frame, or the frame has gaps.
+        If no star lies on the frame, the frame has gaps, or it does not say which PRF is its own.
     StepParameterError
         If an override is none.
 
@@ -243,7 +252,11 @@ def make_apertures(
     else:
         grow = tiles.grower(scene, places.pixel, **options)
     masks, skipped_by = _grow_and_claim(scene.image, places, grow)
-    made = _as_dataset(masks, skipped_by, scene, places, reference, stars)
+    if contamination == "prf":
+        share = prf_share(stars, reference, masks.row_size, masks.rows, masks.columns)
+    else:
+        share = catalogue_share(places.tmag, masks.row_size, scene.light[masks.pixels])
+    made = _as_dataset(masks, skipped_by, share, scene, places, reference, stars)
     method = choose_methods(made, crowded=crowded, overrides=overrides or [])
     return made.assign(method=("star", method)).assign_attrs(mode=mode)
 
@@ -251,6 +264,7 @@ def make_apertures(
 def _as_dataset(
     masks: Masks,
     skipped_by: np.ndarray,
+    share: np.ndarray,
     scene: Scene,
     places: _Places,
     reference: xr.Dataset,
@@ -259,7 +273,6 @@ def _as_dataset(
     """Return the masks with labels, status and flags."""
     pixels = masks.pixels
     columns = reference["column"].values[pixels[1]]
-    share = contamination(places.tmag, masks.row_size, scene.light[pixels])
     straps = is_strap(reference["column"].values)[pixels[1]]
     flags = _flags(masks, places, skipped_by, share, scene, straps)
     return xr.Dataset(
@@ -272,6 +285,9 @@ def _as_dataset(
             "contamination": ("star", share.astype(np.float32)),
             "skipped_by": ("star", skipped_by.astype(np.int32)),
             "edge_flux": ("star", masks.edge_flux.astype(np.float32)),
+            "stamp_height": ("star", masks.stamp[:, 0]),
+            "stamp_width": ("star", masks.stamp[:, 1]),
+            "stamp_resizes": ("star", masks.stamp[:, 2]),
         },
         coords={name: known.compute() for name, known in stars.variables.items() if known.dims == ("star",)},
     )

@@ -1,4 +1,4 @@
-"""Which star owns an aperture, and how much of its light is its own.
+"""Which star owns an aperture.
 
 Stars are taken from bright to faint. A star whose pixel lies in the aperture of a brighter one gets
 none of its own, and neither does one whose aperture would hold a brighter star: its light curve
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-__all__ = ["Claims", "contamination"]
+__all__ = ["Claims"]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -109,28 +109,3 @@ class Claims:
             self.skipped_by,
         )
         return self.skipped_by[stars] < 0
-
-
-def contamination(tmag: np.ndarray, row_size: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """
-    Return the share of an aperture's catalogue flux that comes from other stars.
-
-    Parameters
-    ----------
-    tmag
-        TESS magnitude of each star.
-    row_size
-        Pixels of each star's aperture.
-    light
-        Catalogue flux of the stars centred in each aperture pixel, 10^(−0.4 tmag), star after star.
-
-    Returns
-    -------
-    1 − own flux ÷ flux of all stars centred in the aperture, at least 0; NaN where the star has no
-    magnitude or no aperture.
-    """
-    star = np.repeat(np.arange(tmag.size), row_size)
-    total = np.bincount(star, weights=light, minlength=tmag.size)
-    own = 10 ** (-0.4 * tmag.astype(float))
-    share = np.maximum(1 - own / np.maximum(total, own), 0)
-    return np.where(row_size > 0, share, np.nan)

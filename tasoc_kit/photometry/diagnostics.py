@@ -21,7 +21,18 @@ from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Status
 __all__ = ["make_diagnostics"]
 
 MEASURES = ("mean_flux", "variance", "variability", "rms_hour", "ptp")
-STAR_COLUMNS = ("contamination", "row_size", "edge_flux", "status", "method", "aperture_flags", "skipped_by")
+STAR_COLUMNS = (
+    "contamination",
+    "row_size",
+    "edge_flux",
+    "stamp_height",
+    "stamp_width",
+    "stamp_resizes",
+    "status",
+    "method",
+    "aperture_flags",
+    "skipped_by",
+)
 PLACES = ("tic", "tmag", "star_row", "star_column")
 IDENTITY = ("tic", "star_row", "star_column")
 VALUES_AT_ONCE = 4_000_000
@@ -138,7 +149,7 @@ def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np
 
 
 @step(
-    version=1,
+    version=2,
     product="diagnostics",
     needs={
         "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "time", *IDENTITY),

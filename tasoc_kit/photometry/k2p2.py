@@ -25,13 +25,12 @@ from tasoc_kit.numerics.watershed import flood
 from tasoc_kit.photometry.masks import Masks
 from tasoc_kit.photometry.scene import SATURATED_LIGHT, Scene
 
-__all__ = ["grower", "mask_threshold", "stamp_size"]
+__all__ = ["grower", "mask_threshold", "most_resizes", "stamp_size"]
 
 CORE_NEIGHBOURS = 4
 _TRIMMED = 0.15
 _LINEAR_BELOW = 70000.0
 _ENLARGE_BY = 10
-_MANY_TRIES_BELOW = 6.0
 _FLAT = 0.01
 
 # Sizes of TASOC's first stamp against TESS magnitude, interpolated in the logarithm.
@@ -46,6 +45,11 @@ def stamp_size(tmag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = np.exp(np.interp(faint, _STAMP_TMAG, np.log(_STAMP_ROWS)))
     columns = np.exp(np.interp(faint, _STAMP_TMAG, np.log(_STAMP_COLUMNS)))
     return np.rint(rows).astype(np.int64), np.rint(columns).astype(np.int64)
+
+
+def most_resizes(tmag: np.ndarray) -> np.ndarray:
+    """Return how often the stamps of stars of these TESS magnitudes are enlarged at most."""
+    return np.where(tmag < 6.0, 10, 5)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -301,7 +305,8 @@ def _grow_one(
     Grow one mask, on a stamp that is enlarged where the mask touches its border.
 
     ``place`` holds row, column, rows and columns of the first stamp. Returned are the mask and its
-    first row and column; ``marks`` receives edge flux, bleeds, filled.
+    first row and column; ``marks`` receives edge flux, bleeds, filled, height and width of the stamp,
+    and how often it was enlarged.
     """
     row, column, high, wide = place[0], place[1], place[2], place[3]
     stamp = np.array([row - high // 2, row + high // 2 + 1, column - wide // 2, column + wide // 2 + 1])
@@ -312,6 +317,7 @@ def _grow_one(
         _clip(stamp, box)
         rows, columns = slice(stamp[0], stamp[1]), slice(stamp[2], stamp[3])
         pixels, catalogue = image[rows, columns], light[rows, columns]
+        marks[3], marks[4], marks[5] = pixels.shape[0], pixels.shape[1], attempt
         threshold = mask_threshold(pixels, factor)
         mask, count = _spread(
             pixels,
@@ -368,9 +374,9 @@ def _grow_many(
     factor: float,
     minimum: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grow the masks of many stars; return sizes, (row, column) of all pixels, and the three marks."""
+    """Grow the masks of many stars; return sizes, (row, column) of all pixels, and the six marks."""
     sizes = np.zeros(places.shape[0], dtype=np.int32)
-    marks = np.zeros((places.shape[0], 3))
+    marks = np.zeros((places.shape[0], 6))
     pixels = np.empty((64 * places.shape[0] + 64, 2), dtype=np.int16)
     used = 0
     for star in range(places.shape[0]):
@@ -411,7 +417,7 @@ def grower(
         Stars are shared among so many threads; the masks do not depend on it.
     """
     places = np.column_stack([pixel, *stamp_size(tmag)]).astype(np.int64)
-    tries = np.where(tmag < _MANY_TRIES_BELOW, 10, 5)
+    tries = most_resizes(tmag)
     box = np.array(scene.box)
     basins = scene.markers.copy()
     flood(scene.image, scene.image > 0, basins)
@@ -435,7 +441,8 @@ def grower(
         with ThreadPoolExecutor(threads) as pool:
             grown = list(pool.map(grow_part, parts))
         sizes, pixels, marks = (np.concatenate(arrays) for arrays in zip(*grown, strict=True))
-        edge_flux, bleeds, filled = marks.T
-        return Masks(sizes, pixels[:, 0], pixels[:, 1], edge_flux, bleeds > 0, filled > 0, sizes < 0)
+        edge_flux, bleeds, filled = marks[:, :3].T
+        stamp = marks[:, 3:].astype(np.int16)
+        return Masks(sizes, pixels[:, 0], pixels[:, 1], edge_flux, bleeds > 0, filled > 0, sizes < 0, stamp)
 
     return grow

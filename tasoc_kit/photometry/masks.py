@@ -36,6 +36,8 @@ class Masks:
     """True where holes were filled (star)."""
     minimal: np.ndarray
     """True where the star stood out too little and has the minimum aperture (star)."""
+    stamp: np.ndarray
+    """Height and width of the stamp that the mask was grown on, and how often it was enlarged (star, 3)."""
 
     @property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +77,7 @@ class Masks:
             if name in _PIXEL_FIELDS:
                 gathered[name] = values[pixel]
             else:
-                gathered[name] = np.zeros(count, dtype=values.dtype)
+                gathered[name] = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
                 gathered[name][where] = values
         return cls(**gathered)
 
@@ -114,6 +116,7 @@ def add_minimum_masks(
         nothing > 0,
         nothing > 0,
         size > 0,
+        masks.stamp[bare],
     )
     others = masks.row_size > 0
     parts = [masks.take(others), minimum]

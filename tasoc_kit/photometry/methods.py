@@ -1,7 +1,8 @@
 """Which photometry serves a star: its aperture, the PSF, or its halo.
 
 The brightest stars go to halo photometry at once; bright ones do where light of their aperture is lost at
-the border of what it may use (Handberg+ 2021, AJ 162 170, section 4.2). Faint stars in a crowd go to the
+the border of what it may use, or where it still met the border of its stamp when that had been enlarged as
+often as it may be (Handberg+ 2021, AJ 162 170, section 4.2). Faint stars in a crowd go to the
 PSF, which divides light that pixels do not. What the user says comes before any rule.
 """
 
@@ -14,6 +15,7 @@ import xarray as xr
 
 from tasoc_kit.errors import StepParameterError
 from tasoc_kit.numerics.detector import ZERO_POINT
+from tasoc_kit.photometry.k2p2 import most_resizes
 from tasoc_kit.vocabulary import ApertureFlag, Method
 
 __all__ = ["choose_methods", "read_overrides"]
@@ -57,8 +59,8 @@ def choose_methods(apertures: xr.Dataset, *, crowded: float, overrides: Sequence
     Parameters
     ----------
     apertures
-        ``tmag``, ``row_size``, ``aperture_flags``, ``contamination`` and ``edge_flux`` (star); ``tic`` where
-        there are overrides.
+        ``tmag``, ``row_size``, ``aperture_flags``, ``contamination`` and ``edge_flux`` (star);
+        ``stamp_resizes`` where masks were grown on stamps; ``tic`` where there are overrides.
     crowded
         Contamination beyond which the PSF serves a faint star better.
     overrides
@@ -69,6 +71,9 @@ def choose_methods(apertures: xr.Dataset, *, crowded: float, overrides: Sequence
     has_mask = apertures["row_size"].values > 0
     expected = 10 ** (-0.4 * (tmag - ZERO_POINT))
     cut = (tmag <= HALO_IF_CUT) & (apertures["edge_flux"].values > CUT * expected)
+    if "stamp_resizes" in apertures:
+        exhausted = apertures["stamp_resizes"].values >= most_resizes(tmag)
+        cut |= (tmag <= HALO_IF_CUT) & exhausted & (apertures["edge_flux"].values > 0)
     halo = on_frame & has_mask & ((tmag <= HALO_AT_ONCE) | cut)
     psf = has_mask & (tmag >= CROWDED_FROM) & (apertures["contamination"].values > crowded)
     method = np.select(

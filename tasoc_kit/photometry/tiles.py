@@ -182,6 +182,7 @@ def grower(
             bleeds[basin] & lit,
             filled[basin] & lit,
             np.zeros(stars.size, dtype=bool),
+            np.zeros((stars.size, 3), dtype=np.int16),
         )
 
     return grow
