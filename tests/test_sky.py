@@ -40,6 +40,8 @@ def test_structured_sky_is_followed_and_not_clipped(tmp_path):
 def off_cells(made):
     """Return how far the sky of every cell of every good frame is off, and where an anomaly is near."""
     errors = temporal_errors(made)
+    # An edge in many frames must not pass, by the mean in time, for an error of the others.
+    errors -= np.median(errors, axis=0)
     cells = errors.reshape(len(errors), 16, 16, 16, 16).mean(axis=(2, 4))
     good = made.quality["quality"].values == 0
     near = binary_dilation(made.sky["sky_anomaly"].values[good] != 0, np.ones((1, 3, 3), bool))
@@ -51,7 +53,10 @@ def test_edges_of_earth_light_are_flagged_where_the_sky_is_wrong(tmp_path):
     made = make_sector(tmp_path / "edge", earth_edge=200.0, frames=24, seed=4)
     off, flagged = off_cells(made)
     assert (off > 5).any()
-    assert flagged[off > 5].mean() > 0.9
+    assert flagged[off > 5].mean() > 0.99
+    assert flagged[off > 1].mean() > 0.95
+    # What the edge leaves alone is right, and so are the columns that it crosses somewhere.
+    assert np.median(off[~flagged]) < 0.3
 
 
 def test_straps_answer_more_than_their_neighbours(sector):

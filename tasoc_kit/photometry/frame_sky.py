@@ -30,11 +30,13 @@ STEEP = 6.0
 """Pixels spread evenly over a clip of 6.5 sigma have 14 times their usual variance."""
 WHOLE_SHARE = 0.9
 """Columns are measured in bands that hold this share of the pixels they have at most."""
+LOST_SHARE = 0.3
+"""Nor are they where a cell of the band has lost this share of the pixels it has at most."""
 OUTLIER, OUTLIER_SHARE = 8.0, 0.02
 INNER, INNER_SIGMA = 0.9, 1.6449
 """The scatter is read off at the 90 % of the cells nearest to the surface, at 1.645 sigma if white."""
 FREEDOM, SAMPLING = 0.2, 2.0
-FEWEST_CELLS, FEWEST_DIFFERENCES = 4, 30
+FEWEST_CELLS, FEWEST_DIFFERENCES, FEWEST_LOST = 4, 30, 5
 
 
 class CellTables(NamedTuple):
@@ -85,6 +87,7 @@ class FrameFitter:
         self.cell, self.band = int(stream.attrs["cell"]), int(stream.attrs["band"])
         self.sky_column = ladder.sky_columns
         self.most_used = stream["cell_used"].max("time").values.astype(float)
+        self.whole_cells = np.minimum((1 - LOST_SHARE) * self.most_used, self.most_used - FEWEST_LOST)
         self.whole_columns = WHOLE_SHARE * stream["column_used"].max("time").values.astype(float)
         starts = np.arange(0, self.sky_column.size, self.cell)
         self.cell_columns = np.maximum(np.add.reduceat(self.sky_column.astype(float), starts), 1.0)
@@ -114,13 +117,13 @@ class FrameFitter:
         variance, white = (float(np.median(x[known][::4])) for x in (tables.cell_variance, noise))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         first = self.ladder.fit(cells, weight, self.first)
+        tables = tables._replace(column_used=self._whole(tables, used))
         column, column_err = self._columns(tables, self.first, first, gain, variance, np.zeros(gain.size))
         flat = cells - self._on_cells(column)
         level, coefficients, residual = self._climb(flat, weight, noise, first)
+        smooth = self.ladder.surfaces[level].on_cells(coefficients)
         more, _ = self._columns(tables, level, coefficients, gain, variance, column)
         column = column + more
-        surface = self.ladder.surfaces[level]
-        smooth = surface.on_cells(coefficients)
         left = np.where(known, cells - self._on_cells(column) - smooth, np.nan)
         return FrameSky(
             level,
@@ -129,7 +132,7 @@ class FrameFitter:
             column_err,
             float(np.median(smooth[::2, ::2])),
             residual,
-            white * float(np.sqrt(min(1.0, surface.size / known.sum()))),
+            white * float(np.sqrt(min(1.0, coefficients.size / known.sum()))),
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum())) and not self._is_of_cells(level),
             left.astype(np.float16),
@@ -161,6 +164,20 @@ class FrameFitter:
         total = np.add.reduceat(np.where(self.sky_column, column, 0.0), self.column_starts)
         return (total / self.cell_columns)[None, :]
 
+    def _whole(self, tables: CellTables, used: np.ndarray) -> np.ndarray:
+        """
+        Return the pixels (band, column) of the columns that compare with the surface.
+
+        It stands for all rows of a band, so where an edge took some of them a column is not measured,
+        nor any beside it: no surface follows the edge through the cells that lost pixels to it.
+        """
+        lost = np.logical_or.reduceat(
+            used < self.whole_cells, np.arange(0, len(used), self.band // self.cell), axis=0
+        )
+        whole = ~np.repeat(lost, self.cell, axis=1)[:, : self.sky_column.size]
+        whole &= tables.column_used >= self.whole_columns
+        return np.where(whole, tables.column_used, 0)
+
     def _columns(
         self,
         tables: CellTables,
@@ -178,9 +195,7 @@ class FrameFitter:
         """
         surface = self.ladder.surfaces[level]
         smooth = self.band_rows[level] @ coefficients @ surface.columns.pixels.T
-        # The surface stands for all rows of a band, so where an edge took some of them they do not compare.
-        used = np.where(tables.column_used >= self.whole_columns, tables.column_used, 0)
-        offset, amount = _column_offsets(tables.column_cells, used, smooth, gain, known)
+        offset, amount = _column_offsets(tables.column_cells, tables.column_used, smooth, gain, known)
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
         typical = float(np.median(error))
