@@ -171,7 +171,7 @@ def test_a_stored_table_of_cadences_does_not_bring_its_own_blocks(sector):
     assert len(lengths) == 1
 
 
-def test_a_cubein_memory_gives_the_same_as_its_files(sector):
+def test_a_cube_in_memory_gives_the_same_as_its_files(sector):
     bare = in_memory(sector.cube, sector.cube["flux"].compute())
     stream = stream_frames(bare, sector.reference, sector.apertures, sector.quality).compute()
     np.testing.assert_array_equal(stream["cells"].values, sector.stream["cells"].values)

@@ -21,7 +21,14 @@ SMALLEST_TILE = 16
 ROUNDS = 3
 STAR_SIGMA = 3.0
 RESOLVED = 0.7
-"""electron/s; stars whose light is fainter, which no frame of half an hour shows, count as sky."""
+"""
+electron/s; light of stars that is fainter in a pixel, twice the noise of half an hour, counts as sky.
+
+So the sky is the same however deep the reference is: without a limit one of 48 frames masks ever fainter
+stars and sinks 0.09 electron/s below the median of what stars beyond T = 16 add. On fields of 3,000 and
+12,000 stars brighter than T = 15 to a CCD any limit from 0.6 to 0.8 leaves 0.03, and 1.5 up to 0.11;
+on 36,000, where the crowd itself decides, none of them matters and 0.1 is left.
+"""
 LEVEL = 3
 STRUCTURE, TILES_PER_SPLINE = 0.5, 1.5
 """A finer surface is taken if it halves the scatter of the tiles, and has tiles enough."""
