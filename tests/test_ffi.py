@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,9 @@ from ffi_files import SHAPE, WCS, compress, ffi_name, frame_pixels, write_ffi, w
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.stored_rows import copy_rows
+from tasoc_kit.plots.light_curve import pixel_series
 from tasoc_kit.provenance import lineage
-from tasoc_kit.sources.ffi import open_ffi, open_frames, science
+from tasoc_kit.sources.ffi import open_ffi, open_frames, read_frames, science
 from tasoc_kit.vocabulary import VARIABLES, KitQuality
 
 PADDING = (0, 40, 80, 200)
@@ -337,6 +339,29 @@ def test_the_frame_reader_reads_what_the_cube_holds(folder):
         reader.read_err(i, out)
         np.testing.assert_array_equal(out, cube["flux_err"][i].values)
     assert reader.count == 2
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read from files so far, from the disk or its cache."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["rchar"])
+
+
+def test_of_a_crop_of_a_crop_only_its_own_rows_are_read(tmp_path):
+    shape = (512, 512)
+    write_sector_of(tmp_path, 4, shape=shape, err_shape=shape)
+    cube = science(open_ffi(tmp_path))
+    crop = cube.sel(row=slice(100, 103), column=slice(200, 204))
+    read_frames(crop, ("flux", "flux_err"))  # whatever is loaded once is loaded now
+    before = bytes_read()
+    pixels = read_frames(crop, ("flux", "flux_err"))
+    assert 8 * 4 * 5 * 4 <= bytes_read() - before < 8 * 4 * 512 * 4 + 20_000
+    for name, values in pixels.items():
+        np.testing.assert_array_equal(values, crop[name].values)
+    before = bytes_read()
+    series = pixel_series(cube, 300, 77)
+    assert bytes_read() - before < 4 * 512 * 4 + 20_000
+    np.testing.assert_array_equal(series["flux"], cube["flux"].sel(row=300, column=77).values)
 
 
 def test_the_frame_reader_reads_cubes_with_gaps_and_without_files(folder):

@@ -28,7 +28,7 @@ from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.numerics.geometry import sky_to_pixel
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.sky_images import sky_ladder
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.ffi import read_frames
 
 __all__ = ["write_target_pixels"]
 
@@ -205,12 +205,7 @@ def _read(cube: xr.Dataset, stamp: Stamp) -> dict[str, np.ndarray]:
         name: slice(int(labels[0]), int(labels[-1]))
         for name, labels in (("row", stamp.rows), ("column", stamp.columns))
     }
-    reader = open_frames(cube.sel(span))
-    pixels = {name: np.empty((len(reader), *stamp.shape), np.float32) for name in ("flux", "flux_err")}
-    for frame, (flux, error) in enumerate(zip(*pixels.values(), strict=True)):
-        reader.read(frame, flux)
-        reader.read_err(frame, error)
-    return pixels
+    return read_frames(cube.sel(span), ("flux", "flux_err"))
 
 
 def _hdus(

@@ -15,6 +15,7 @@ from bokeh.models import HoverTool, NumeralTickFormatter
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
+from tasoc_kit.sources.ffi import read_frames
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality, flag_names
 
 __all__ = [
@@ -110,14 +111,15 @@ def pixel_series(
     """
     place = {"row": row, "column": column}
     for name, label in place.items():
-        first, last = int(cube[name][0]), int(cube[name][-1])
-        if not first <= label <= last:
+        labels = cube[name].values
+        if label not in labels:
             raise StepInputError(
-                f"pixel_series: {name}={label}; expected {first} to {last}. Give a pixel of this cube."
+                f"pixel_series: {name}={label}; expected {labels[0]} to {labels[-1]}. "
+                "Give a pixel of this cube."
             )
-    one = cube["flux"].sel(place).compute()
+    one = read_frames(cube.sel({name: slice(label, label) for name, label in place.items()}))
     names = [n for n in ("time", "cadenceno", "quality", "frame_quality") if n in cube.variables]
-    table = pd.DataFrame({n: cube[n].values for n in names} | {"flux": one.values})
+    table = pd.DataFrame({n: cube[n].values for n in names} | {"flux": one["flux"].ravel()})
     return _with_flags(table, "flux", bad_bits)
 
 

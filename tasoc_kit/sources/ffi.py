@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -47,11 +48,13 @@ __all__ = [
     "cube_from_index",
     "open_ffi",
     "open_frames",
+    "read_frames",
     "science",
 ]
 
 _FILES = ("file", "file_offset", "file_rows", "file_columns")
 _ERRORS = ("err_offset", "err_rows", "err_columns")
+_THREADS = 8
 _HELD_BYTES = 2**28
 """Largest cube without files of frames that a reader holds in memory."""
 
@@ -452,3 +455,24 @@ class FrameReader:
 def open_frames(cube: xr.Dataset) -> FrameReader:
     """Return the quick reader of a cube's frames."""
     return FrameReader(cube)
+
+
+def read_frames(cube: xr.Dataset, names: Sequence[str] = ("flux",)) -> dict[str, np.ndarray]:
+    """
+    Return the pixels of a small cube in memory, by name, each (time, row, column).
+
+    Of a file, only the rows of the cube are read. Dask does so for one selection of a lazy cube; of the
+    second it reads what the first one left.
+
+    Parameters
+    ----------
+    names
+        ``flux``, ``flux_err``; NaN where there is none.
+    """
+    reader = open_frames(cube)
+    read = {"flux": reader.read, "flux_err": reader.read_err}
+    pixels = {name: np.empty((len(reader), *reader.shape), np.float32) for name in names}
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for name, out in pixels.items():
+            list(threads.map(read[name], range(len(reader)), out))
+    return pixels
