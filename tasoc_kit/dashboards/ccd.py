@@ -36,7 +36,9 @@ from tasoc_kit.products import open_ancestor
 __all__ = ["CcdView", "page"]
 
 MARKED = 4000
-"""More stars than these, the faintest, are not marked on the image; the figures below have all."""
+"""More stars than these, the faintest, are not marked on the image."""
+DRAWN = 15_000
+"""Of more stars than these the figures show one in two, or fewer; a browser draws no more at once."""
 _TAP_RADIUS, _TAP_REACH = 0.02, 0.05
 """Shares of the image, and of a figure, by which a finger may miss a star."""
 _AGAINST = {
@@ -75,6 +77,7 @@ class CcdView(pn.viewable.Viewer):
         if measured is not None:
             self.stars = add_diagnostics(self.stars, measured)
         self.by = "method" if self.stars["method"].nunique() > 1 else "status"
+        self._one_in = -(-len(self.stars) // DRAWN)
         self.links = SameCcd("ccd", light_curves)
         self.series = SeriesFigure(light_curves, 2 if theme.is_phone() else 3)
         self.chosen = theme.markup("")
@@ -156,7 +159,7 @@ class CcdView(pn.viewable.Viewer):
         drawn = hv.DynamicMap(
             pn.bind(
                 lambda by: figures.against_magnitude(
-                    group_stars(self.stars, by), name, title=title, log=log, **options
+                    group_stars(self.stars, by).iloc[:: self._one_in], name, title=title, log=log, **options
                 ),
                 self.param.by,
             )
@@ -218,6 +221,8 @@ class CcdView(pn.viewable.Viewer):
         size = {"width": 195, "height": 320} if phone else {"width": 460, "height": 560}
         legend = theme.markup(pn.bind(lambda by: legend_markup(group_stars(self.stars, by)), self.param.by))
         some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
+        if self._one_in > 1:
+            some += f"The figures show one star in {self._one_in}. "
         wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
         head = theme.heading(title_of(self.light_curves), f"{some}Tap a star for its light curve.")
         left = theme.panel_card(

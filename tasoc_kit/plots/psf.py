@@ -7,13 +7,18 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, psf_at, reach_of, sample
-from tasoc_kit.plots.frame import image
+from tasoc_kit.plots.frame import image, pixel_image
+from tasoc_kit.plots.theme import place_options
 
 __all__ = ["psf", "psf_residual"]
 
 HALF, FINE = 5.0, 61
 FLOOR = 1e-5
+LIGHTEST = -0.5
+"""Logarithm of the share of a star's light in a pixel that is drawn brightest."""
 AROUND = 12
+SIDE, WIDE = 200, 300
+"""Pixels of the screen that a figure has along each side."""
 
 
 def _of(product: xr.Dataset) -> EffectivePsf:
@@ -42,8 +47,18 @@ def psf(product: xr.Dataset) -> hv.Layout:
     for row, column in places:
         light = sample(psf_at(shape, np.array([row]), np.array([column]))[0], y, x).reshape(FINE, FINE)
         view = hv.Image((offset, offset, np.log10(np.maximum(light, FLOOR))), ["column offset", "row offset"])
-        views.append(view.opts(title=f"row {row:.0f}, column {column:.0f}", cmap="viridis", aspect="equal"))
-    return hv.Layout(views).cols(3)
+        title = f"row {row:.0f}, column {column:.0f}"
+        views.append(
+            view.opts(
+                title=title,
+                cmap="magma",
+                clim=(np.log10(FLOOR), LIGHTEST),
+                xlabel="",
+                ylabel="",
+                **place_options(FINE, FINE, width=SIDE, height=SIDE),
+            )  # fmt: skip
+        )
+    return hv.Layout(views).cols(3).opts(toolbar=None)
 
 
 def psf_residual(product: xr.Dataset, reference: xr.Dataset, star: int) -> hv.Layout:
@@ -75,4 +90,12 @@ def psf_residual(product: xr.Dataset, reference: xr.Dataset, star: int) -> hv.La
         psf_at(shape, y, x),
         reach_of(shape, flux[stars], 0.1),
     )
-    return image(stamp, title="reference") + image(stamp - light[0], title="without the stars")
+    left = stamp - light[0]
+    most = float(np.nanpercentile(np.abs(left), 99)) or 1.0
+    size = place_options(*stamp.shape, width=WIDE, height=WIDE)
+    pixels = pixel_image(left.values.astype(np.float32), stamp["row"].values, stamp["column"].values)
+    bare = pixels.opts(
+        title="without the stars", cmap="coolwarm", clim=(-most, most), colorbar=True, clabel="",
+        tools=["hover"], **size,
+    )  # fmt: skip
+    return (image(stamp, title="reference").opts(**size) + bare).opts(toolbar=None)
