@@ -33,8 +33,8 @@ def read_prfs(place: str | Path) -> xr.Dataset:
 
     Returns
     -------
-    ``prf`` (node_row, node_column, sample_row, sample_column), the share of a star's light in a pixel, at
-    the offsets ``sample_row`` and ``sample_column`` (pixel − star, pixels); ``camera`` and ``ccd``
+    ``prf`` (node_row, node_column, sample_row, sample_column), the share of a star's light in a pixel, so
+    that the samples a pixel apart sum to 1, at the offsets ``sample_row`` and ``sample_column`` (pixel − star, pixels); ``camera`` and ``ccd``
     in attrs.
 
     Raises
@@ -63,7 +63,7 @@ def read_prfs(place: str | Path) -> xr.Dataset:
         table[np.searchsorted(rows, row), np.searchsorted(columns, column)] = values
     offset = (np.arange(size) - size // 2) / samples
     made = xr.Dataset(
-        {"prf": (("node_row", "node_column", "sample_row", "sample_column"), table / samples**2)},
+        {"prf": (("node_row", "node_column", "sample_row", "sample_column"), table)},
         coords={"node_row": rows, "node_column": columns, "sample_row": offset, "sample_column": offset},
         attrs=dict(zip(("camera", "ccd"), detectors[0], strict=True)),
     )
