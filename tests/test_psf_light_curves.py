@@ -42,13 +42,13 @@ def truth_of(sector):
     return sector.truth.star_flux()[index], np.array([k not in varies for k in index])
 
 
-def test_fluxes_are_those_of_the_stars_to_six_in_a_thousand(sector, curves):
+def test_fluxes_are_those_of_the_stars_to_four_in_a_thousand(sector, curves):
     truth, constant = truth_of(sector)
     tmag = sector.apertures["tmag"].values
     chosen = constant & (tmag > 8) & (tmag < 13) & (curves["status"].values == Status.OK)
     assert chosen.sum() > 15
     flux = np.nanmedian(curves["flux"].values[chosen], axis=1)
-    assert np.median(np.abs(flux / truth[chosen, 0] - 1)) < 0.006
+    assert np.median(np.abs(flux / truth[chosen, 0] - 1)) < 0.004
 
 
 def test_errors_are_those_that_constant_stars_show(sector, curves):

@@ -31,8 +31,8 @@ from tasoc_kit.photometry.psf_scene import Scene, make_scene
 
 __all__ = ["Places", "find_shift", "fit_regions"]
 
-BRIGHTEST, FAINTEST = 7.5, 12.5
-FEWEST, USUAL, MOST = 12, 30, 120
+BRIGHTEST, FAINTEST = 7.5, 13.5
+FEWEST, USUAL, MOST = 12, 120, 200
 """Stars of a region: without so many it is not fitted; regions are made for so many; no more are used."""
 MOST_REGIONS, MOST_NODES = 6, 5
 OWN_ERROR, OTHERS_ERROR = 0.003, 0.03
@@ -165,8 +165,12 @@ def _fit_round(
     gap = scene.sources.tables[place] - wanted
     radius = reach_of(first, light, FOLLOWED)
     model = scene.draw(flux, residual.shape, 1)[0].astype(float)
-    dark = float(np.median(residual))
-    confusion = (MAD_TO_SIGMA * float(np.median(np.abs(residual - dark)))) ** 2
+    known = residual[np.isfinite(residual)]
+    dark = float(np.median(known))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(known - dark)))
+    # Faint stars without a name add to every pixel: what they add on average is no wing of any other.
+    dark = float(known[np.abs(known - dark) <= FAR * spread].mean())
+    confusion = spread**2
     patches = _patches(
         np.nan_to_num(residual - dark), _variance(reference) + confusion, model, (row, column, light),
         scene.sources.tables[place], gap, radius, blamed,
