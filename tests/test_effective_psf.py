@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from tasoc_kit.numerics import effective_psf, prf
-from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, collocate, node_weights, psf_at
+from tasoc_kit.numerics.effective_psf import (
+    MOVES,
+    STEP,
+    EffectivePsf,
+    add_light,
+    add_moved,
+    collocate,
+    node_weights,
+    psf_at,
+    secants,
+)
 
 PLACES = np.array([[2000.0, 60.0], [900.0, 1000.0], [20.0, 2050.0]])
 
@@ -22,6 +32,20 @@ def test_splines_hold_the_nominal_prf_and_its_derivatives(parts):
     prf.add_expansion(truth, *star, parts, np.array([20]))
     for term, tolerance in zip(range(6), (1e-3, 0.01, 0.01, 0.05, 0.05, 0.02), strict=True):
         np.testing.assert_allclose(drawn[term], truth[term], atol=tolerance * abs(truth[term]).max())
+
+
+def test_differences_follow_a_star_that_moves_by_a_step_where_derivatives_do_not(parts):
+    table = collocate(lambda y, x: prf.pixel_response(y, x, parts[0]))[None]
+    light = np.array([1.0]), np.array([30.3]), np.array([29.8])
+    images, derivatives, moved = np.zeros((len(MOVES), 60, 60)), np.zeros((6, 60, 60)), np.zeros((1, 60, 60))
+    add_moved(images, *light, table, np.array([15]))
+    add_light(derivatives, *light, table, np.array([15]))
+    add_light(moved, *light, table, np.array([15]), (STEP, 0.0))
+    wrong = [
+        np.abs(terms[0] + STEP * terms[1] + STEP**2 / 2 * terms[3] - moved[0]).max()
+        for terms in (secants(images), derivatives)
+    ]
+    assert wrong[0] < 1e-12 < 1e-4 < wrong[1]
 
 
 def test_the_light_of_a_star_is_that_of_its_pixels_wherever_it_stands(parts):

@@ -21,10 +21,12 @@ from scipy.linalg import solve_banded
 
 __all__ = [
     "KNOTS",
+    "MOVES",
     "REACH",
     "SPLINES",
     "EffectivePsf",
     "add_light",
+    "add_moved",
     "collocate",
     "draw_stamp",
     "from_samples",
@@ -32,6 +34,7 @@ __all__ = [
     "psf_at",
     "reach_of",
     "sample",
+    "secants",
     "spline_axis",
     "unit_light",
 ]
@@ -44,6 +47,10 @@ SPLINES = 2 * _LAST + 1
 """Splines along each axis."""
 KNOTS = SCALE * np.sinh(np.arange(-_LAST, _LAST + 1) / DENSITY)
 """Offsets, in pixels, at which the splines have their peaks."""
+STEP = 0.2
+"""Pixels over which differences are taken: as far as stars move in a sector."""
+MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1))
+"""Steps in row and column, one for each of the images that :func:`secants` wants."""
 
 
 class EffectivePsf(NamedTuple):
@@ -240,7 +247,7 @@ def draw_stamp(table, top, left, row, column, out):
 
 
 @njit(nogil=True, cache=True)
-def add_light(images, flux, row, column, tables, radius):
+def add_light(images, flux, row, column, tables, radius, moved=(0.0, 0.0)):
     """
     Add stars to images: their light and, where there are more, its derivatives by position.
 
@@ -254,6 +261,8 @@ def add_light(images, flux, row, column, tables, radius):
         (star, SPLINES, SPLINES) coefficients.
     radius
         Half-width of each star's stamp, pixels.
+    moved
+        Rows and columns by which every star is moved inside its stamp, which stays where it is.
     """
     terms, height, width = images.shape
     along, across = np.empty((2 * REACH + 1, 3, 4)), np.empty((2 * REACH + 1, 3, 4))
@@ -264,8 +273,8 @@ def add_light(images, flux, row, column, tables, radius):
         rows, columns = min(y + radius[s] + 1, height) - top, min(x + radius[s] + 1, width) - left
         if rows <= 0 or columns <= 0:
             continue
-        spline_axis(top, rows, row[s], along, i)
-        spline_axis(left, columns, column[s], across, j)
+        spline_axis(top, rows, row[s] + moved[0], along, i)
+        spline_axis(left, columns, column[s] + moved[1], across, j)
         for r in range(rows):
             for c in range(columns):
                 p, q = along[r], across[c]
@@ -275,3 +284,48 @@ def add_light(images, flux, row, column, tables, radius):
                         break
                     value = _tensor(tables[s], i[r], j[c], p[down], q[over])
                     images[term, top + r, left + c] += flux[s] * value
+
+
+def add_moved(
+    images: np.ndarray,
+    flux: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    tables: np.ndarray,
+    radius: np.ndarray,
+) -> None:
+    """
+    Add stars to images, moved in each by one of :data:`MOVES`.
+
+    Parameters
+    ----------
+    images
+        float (7, rows, columns), changed in place.
+    flux, row, column, tables, radius
+        As for :func:`add_light`.
+    """
+    for image, (down, across) in zip(images, MOVES, strict=True):
+        add_light(image[None], flux, row, column, tables, radius, (STEP * down, STEP * across))
+
+
+def secants(images: np.ndarray) -> np.ndarray:
+    """
+    Return light and its first and second differences by position, in the order of ``numerics.prf.TERMS``.
+
+    What they give for a motion of one step along an axis is exact, where derivatives leave out the third
+    order; and they share none of the ripples that a fitted PSF has between its knots.
+
+    Parameters
+    ----------
+    images
+        (7, rows, columns) from :func:`add_moved`.
+    """
+    here, below, above, right, left, forth, back = images
+    return np.stack([
+        here,
+        (below - above) / (2 * STEP),
+        (right - left) / (2 * STEP),
+        (below + above - 2 * here) / STEP**2,
+        (right + left - 2 * here) / STEP**2,
+        (forth + back - below - above - right - left + 2 * here) / (2 * STEP**2),
+    ])  # fmt: skip

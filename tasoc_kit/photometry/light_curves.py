@@ -24,7 +24,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.anomalies import carry_anomalies
 from tasoc_kit.photometry.guides import guide_motion, make_guides
 from tasoc_kit.photometry.motion import make_motion_table
-from tasoc_kit.photometry.psf_scene import psf_of
+from tasoc_kit.photometry.psf_scene import shown_stars
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_tables
 from tasoc_kit.photometry.stream import aperture_runs
@@ -45,7 +45,7 @@ SKY_NEEDS = (
 
 
 @step(
-    version=3,
+    version=4,
     product="light_curves",
     needs={
         "stream": ("aperture_sum", "moment_row", "moment_column"),
@@ -53,7 +53,7 @@ SKY_NEEDS = (
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
         "quality": ("quality",),
-        "psf": ("psf_coefficient",),
+        "psf": ("psf_coefficient", "psf_row", "psf_column", "psf_flux"),
     },
     gives=tuple(SERIES),
     libraries=("numpy", "scipy", "numba"),
@@ -103,12 +103,17 @@ def make_light_curves(
     Raises
     ------
     StepInputError
-        If the apertures are not those of the stream.
+        If the apertures are not those of the stream, or the PSF is of other stars.
     """
     if apertures.sizes["star"] != stream.sizes["star"]:
         raise StepInputError(
             f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
             "expected the apertures the stream was made with. Open both by the ids in one lineage."
+        )
+    if psf is not None and psf.sizes["star"] != apertures.sizes["star"]:
+        raise StepInputError(
+            f"make_light_curves: {apertures.sizes['star']} apertures, a psf of {psf.sizes['star']} stars; "
+            "expected the psf that was fitted to these stars. Fit it with fit_psf first."
         )
     tables, steadiness, guides = _tables(apertures, reference, sky, psf, steady)
     measure, make, prepare = map(dask.delayed, (guide_motion, make_series, sky_series))
@@ -151,8 +156,8 @@ def _tables(
         tables = thread.submit(star_tables, sky, reference, runs, noise)
         # A nominal PSF is not known better than by the width that the guides show here.
         known = psf is not None and psf.attrs.get("shape", "nominal") != "nominal"
-        shape = psf_of(psf) if psf is not None and known else None
-        motion = make_motion_table(apertures, reference, runs, shape) if steady else None
+        shown = shown_stars(psf, apertures) if psf is not None and known else None
+        motion = make_motion_table(apertures, reference, runs, shown) if steady else None
         guides = make_guides(motion, sky, reference, runs, noise)
         made = (tables.result(), motion.steadiness if motion else None, guides)
     return tuple(dask.delayed(one, traverse=False) for one in made)

@@ -20,7 +20,7 @@ from numba import njit
 
 from tasoc_kit.config import settings
 from tasoc_kit.numerics.detector import ZERO_POINT
-from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, psf_at, reach_of
+from tasoc_kit.numerics.effective_psf import MOVES, EffectivePsf, add_moved, psf_at, reach_of, secants
 from tasoc_kit.numerics.prf import TERMS, add_expansion, components, pixel_response, radius_for
 from tasoc_kit.numerics.runs import Runs, image_moments
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
@@ -29,6 +29,7 @@ from tasoc_kit.vocabulary import ApertureFlag, Status
 __all__ = [
     "HALF",
     "MotionTable",
+    "ShownStars",
     "Steadiness",
     "draw_bands",
     "flux_change",
@@ -59,6 +60,17 @@ class Steadiness(NamedTuple):
     """(star, 5) change of the flux with each of the derivatives, electron/s per pixel or pixel²."""
     field: np.ndarray
     """(star, 3) constant and linear terms of the displacement at every star."""
+
+
+class ShownStars(NamedTuple):
+    """The stars as a fitted PSF shows them on the reference; arrays (star)."""
+
+    psf: EffectivePsf
+    row: np.ndarray
+    """Labels; a PSF and its places belong together, for either may be shifted."""
+    column: np.ndarray
+    flux: np.ndarray
+    """electron/s"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ def _fit_width(apertures: xr.Dataset, reference: xr.Dataset, guides: np.ndarray)
 
 
 def make_motion_table(
-    apertures: xr.Dataset, reference: xr.Dataset, runs: Runs, psf: EffectivePsf | None = None
+    apertures: xr.Dataset, reference: xr.Dataset, runs: Runs, shown: ShownStars | None = None
 ) -> MotionTable | None:
     """
     Draw the stars and their derivatives, and sum them over the apertures.
@@ -129,8 +141,9 @@ def make_motion_table(
         Star image.
     runs
         Pixels of the apertures in the frame of the reference.
-    psf
-        PSF that the stars are drawn with; by default the nominal one, as wide as the guides are.
+    shown
+        How the stars are drawn; by default where and as bright as the catalogue has them, with the
+        nominal PRF, as wide as the guides are.
 
     Returns
     -------
@@ -140,14 +153,14 @@ def make_motion_table(
     known = {"camera", "ccd"} <= set(reference.attrs) and reference.attrs.get("mission", "TESS") == "TESS"
     if guides.size < FEWEST_GUIDES or not known:
         return None
-    if psf is None:
+    if shown is None:
         images = _expand(apertures, reference, _fit_width(apertures, reference, guides))
     else:
-        images = _expand_psf(apertures, reference, psf)
+        images = _expand_shown(shown, reference)
     seen = np.nan_to_num(reference["reference"].values)
     with ThreadPoolExecutor(settings().threads) as threads:
         light, value, *steep = threads.map(lambda image: image_moments(image, runs), (seen, *images))
-    # The magnitude sets the scale only roughly; what the aperture holds sets it exactly.
+    # The brightness sets the scale only roughly; what the aperture holds sets it exactly.
     scale = np.divide(light[0], value[0], out=np.ones_like(light[0]), where=value[0] > 0)
     flux = np.stack([term[0] for term in steep], axis=1) * np.clip(scale, 0.3, 3.0)[:, None]
     flux[(apertures["aperture_flags"].values & ApertureFlag.SATURATED) != 0] = 0.0
@@ -179,18 +192,17 @@ def _expand(apertures: xr.Dataset, reference: xr.Dataset, width: float) -> np.nd
     return draw_bands(reference["reference"].shape, y, radius, draw)
 
 
-def _expand_psf(apertures: xr.Dataset, reference: xr.Dataset, psf: EffectivePsf) -> np.ndarray:
-    """Return the same images, drawn with an effective PSF."""
-    row, column = apertures["star_row"].values, apertures["star_column"].values
-    flux = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - ZERO_POINT))
-    radius = reach_of(psf, flux, FAINT)
+def _expand_shown(shown: ShownStars, reference: xr.Dataset) -> np.ndarray:
+    """Return the same images, drawn with an effective PSF, with differences in the place of derivatives."""
+    row, column, flux = shown.row, shown.column, shown.flux
+    radius = reach_of(shown.psf, flux, FAINT)
     y, x = row - float(reference["row"].values[0]), column - float(reference["column"].values[0])
 
     def draw(band: np.ndarray, start: int, stars: np.ndarray) -> None:
-        tables = psf_at(psf, row[stars], column[stars])
-        add_light(band, flux[stars], y[stars] - start, x[stars], tables, radius[stars])
+        tables = psf_at(shown.psf, row[stars], column[stars])
+        add_moved(band, flux[stars], y[stars] - start, x[stars], tables, radius[stars])
 
-    return draw_bands(reference["reference"].shape, y, radius, draw)
+    return secants(draw_bands(reference["reference"].shape, y, radius, draw, len(MOVES)))
 
 
 def draw_bands(
@@ -201,7 +213,7 @@ def draw_bands(
     terms: int = len(TERMS),
 ) -> np.ndarray:
     """
-    Return images in the order of TERMS, drawn in threads.
+    Return images (term, row, column), drawn in threads.
 
     Parameters
     ----------

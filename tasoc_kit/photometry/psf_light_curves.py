@@ -28,7 +28,7 @@ from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, s
 from tasoc_kit.photometry.anomalies import carry_anomalies
 from tasoc_kit.photometry.guides import Guides, guide_motion, make_guides
 from tasoc_kit.photometry.motion import HALF, Steadiness, flux_change, make_motion_table
-from tasoc_kit.photometry.psf_scene import Scene, psf_of, scene_of
+from tasoc_kit.photometry.psf_scene import Scene, scene_of, shown_stars
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.series import SkySeries, sky_series
 from tasoc_kit.photometry.sky_images import sky_ladder
@@ -69,7 +69,7 @@ class _Tables:
 
 
 @step(
-    version=2,
+    version=3,
     product="psf_light_curves",
     needs={
         "stream": ("psf_sum", "aperture_sum", "moment_row", "moment_column"),
@@ -190,7 +190,7 @@ def _tables(
     light = np.maximum(np.nan_to_num(reference["reference"].values + background), 0.0)
     runs = aperture_runs(apertures, reference["row"].values, reference["column"].values)
     column = np.clip(runs.centre_column, 0, reference.sizes["column"] - 1)
-    motion = make_motion_table(apertures, reference, runs, psf_of(psf)) if steady else None
+    motion = make_motion_table(apertures, reference, runs, shown_stars(psf, apertures)) if steady else None
     tables = _Tables(
         scene,
         stamp_sums(background, *stamps),
@@ -209,7 +209,7 @@ def _tables(
 
 def _steadiness(scene: Scene, reference: xr.Dataset, centre: tuple[np.ndarray, np.ndarray]) -> Steadiness:
     """Return how the fluxes answer to motion: what the derivatives of all light do in the solution."""
-    images = scene.draw(scene.expected, reference["reference"].shape)
+    images = scene.draw_expansion(scene.expected, reference["reference"].shape)
     sums = np.stack([stamp_sums(image, scene.weight, scene.top, scene.left) for image in images[1:]], axis=1)
     place = np.stack(centre).astype(float)
     own = place[:, scene.star]

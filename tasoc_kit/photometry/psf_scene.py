@@ -17,13 +17,23 @@ from numba import njit
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import SuperLU, splu
 
-from tasoc_kit.numerics.effective_psf import EffectivePsf, add_light, draw_stamp, psf_at, reach_of
+from tasoc_kit.numerics.detector import ZERO_POINT
+from tasoc_kit.numerics.effective_psf import (
+    MOVES,
+    EffectivePsf,
+    add_light,
+    add_moved,
+    draw_stamp,
+    psf_at,
+    reach_of,
+    secants,
+)
 from tasoc_kit.numerics.overlaps import Sources, overlap_matrix, stamp_sums
 from tasoc_kit.numerics.prf import TERMS
 from tasoc_kit.numerics.psf_sums import SIDE
-from tasoc_kit.photometry.motion import draw_bands
+from tasoc_kit.photometry.motion import ShownStars, draw_bands
 
-__all__ = ["FAINT_WINGS", "Scene", "make_scene", "psf_of", "scene_of"]
+__all__ = ["FAINT_WINGS", "Scene", "make_scene", "psf_of", "scene_of", "shown_stars"]
 
 FAINT_WINGS = 0.1
 """electron/s in a pixel below which the light of a star is not followed."""
@@ -100,6 +110,19 @@ class Scene:
 
         return draw_bands(shape, sources.row, sources.radius, draw, terms)
 
+    def draw_expansion(self, flux: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Return the light of all stars and its differences by position, in the order of TERMS."""
+        sources = self.sources
+        light = np.nan_to_num(flux)[sources.unknown] * sources.share
+
+        def draw(band: np.ndarray, start: int, some: np.ndarray) -> None:
+            add_moved(
+                band, light[some], sources.row[some] - start, sources.column[some], sources.tables[some],
+                sources.radius[some],
+            )  # fmt: skip
+
+        return secants(draw_bands(shape, sources.row, sources.radius, draw, len(MOVES)))
+
 
 def psf_of(psf: xr.Dataset) -> EffectivePsf:
     """Return the PSF that a product holds."""
@@ -113,6 +136,18 @@ def scene_of(psf: xr.Dataset, reference: xr.Dataset) -> Scene:
         psf_of(psf),
         reference,
         *(psf[name].values for name in ("psf_row", "psf_column", "psf_flux", "psf_source")),
+    )
+
+
+def shown_stars(psf: xr.Dataset, apertures: xr.Dataset) -> ShownStars:
+    """Return the stars as the PSF has them; those without a flux are as bright as the catalogue says."""
+    expected = 10 ** (-0.4 * (apertures["tmag"].values.astype(float) - ZERO_POINT))
+    flux = psf["psf_flux"].values
+    return ShownStars(
+        psf_of(psf),
+        psf["psf_row"].values,
+        psf["psf_column"].values,
+        np.where(np.isfinite(flux), np.maximum(flux, 0.0), expected),
     )
 
 
