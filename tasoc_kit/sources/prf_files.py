@@ -33,9 +33,9 @@ def read_prfs(place: str | Path) -> xr.Dataset:
 
     Returns
     -------
-    ``prf`` (node_row, node_column, sample_row, sample_column), the share of a star's light in a pixel, so
-    that the samples a pixel apart sum to 1, at the offsets ``sample_row`` and ``sample_column`` (pixel − star, pixels); ``camera`` and ``ccd``
-    in attrs.
+    ``prf`` (node_row, node_column, sample_row, sample_column), the share of a star's light in a pixel at
+    the offsets ``sample_row`` and ``sample_column`` (pixel − star, pixels): samples one pixel apart
+    sum to 1. ``camera`` and ``ccd`` in attrs.
 
     Raises
     ------
