@@ -151,7 +151,7 @@ def motion_left(folder: Path) -> float:
     The row is the signed median, which tells whether the fluxes of all stars are moved together, as in the
     prototype that the goal is from. What single stars keep is printed: the median of the absolute errors
     and the robust scatter. It comes from the fitted PSF: with the true PSF and
-    fluxes the absolute error is a fifth.
+    fluxes the absolute error is a quarter.
     """
     plan = plan_of(folder, 20.0)
     psf = fit_psf(plan.reference, plan.apertures)
