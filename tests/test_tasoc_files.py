@@ -17,7 +17,7 @@ from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.family import Family, open_family
-from tasoc_kit.exports.tasoc_cards import primary_cards
+from tasoc_kit.exports.tasoc_cards import primary_cards, time_cards
 from tasoc_kit.exports.tasoc_files import file_name, render, tasoc_quality, write_tasoc_files
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
@@ -401,6 +401,15 @@ def test_headers_say_what_the_frames_and_the_catalogue_say(sector, ref):
     family.light_curves.attrs["cosmic_block"] = 0
     said = {key: value for key, value, _ in primary_cards(family, 1)}
     assert (said["CRMITEN"], said["CRBLKSZ"], said["DATAVAL"]) == (False, None, 0)
+
+
+def test_the_time_of_200_second_frames_is_counted_right():
+    time = 2900.0 + 200 / 86400 * np.arange(5)
+    said = {key: value for key, value, _ in time_cards(time, {"cadence": 200.0, "exposure": 158.4})}
+    assert (said["NUM_FRM"], said["NREADOUT"], said["INT_TIME"]) == (100, 80, 1.98)
+    assert said["TIMEDEL"] == pytest.approx(200 / 86400)
+    assert (said["DEADC"], said["XPOSURE"]) == pytest.approx((0.792, 158.4))
+    assert said["EXPOSURE"] == pytest.approx(5 * 158.4 / 86400)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lightkurve") is None, reason="lightkurve (extra oracle)")
