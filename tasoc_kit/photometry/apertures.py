@@ -160,7 +160,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=4,
+    version=5,
     product="apertures",
     needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
     gives=(

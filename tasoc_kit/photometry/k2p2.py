@@ -8,7 +8,8 @@ Handberg+ 2021, AJ 162 170, section 4).
 
 The flood runs once, over the whole frame: basins of bright pixels do not depend on how deep it goes,
 so a stamp needs no more than its threshold and a walk over the pixels of its star that are above it.
-Neighbouring stamps then divide the same two stars alike.
+Neighbouring stamps then divide the same two stars alike. Only where light enters whose peak lies outside
+the stamp is the stamp flooded on its own, for that light falls to somebody inside.
 """
 
 from __future__ import annotations
@@ -188,6 +189,11 @@ def _is_core(image: np.ndarray, threshold: float, i: int, j: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
+def _is_inside(place: np.ndarray, stamp: np.ndarray) -> bool:
+    return stamp[0] <= place[0] < stamp[1] and stamp[2] <= place[1] < stamp[3]
+
+
+@numba.njit(cache=True, nogil=True)
 def _spread(
     image: np.ndarray,
     basins: np.ndarray,
@@ -201,8 +207,8 @@ def _spread(
     """
     Return the core pixels of the star's basin that hang together with its pixel, and how many they are.
 
-    Light whose peak lies outside the stamp belongs to whoever is beside it, as if the stamp had been
-    flooded on its own. None are returned where no marker of the basin is among the pixels.
+    None are returned where no marker of the basin is among the pixels, and −1 of them where light is met
+    whose peak lies outside the stamp: it falls to somebody inside, which only a flood of the stamp tells.
     """
     mask, basin = np.zeros(image.shape, dtype=np.bool_), basins[row, column]
     if basin == 0 or not _is_core(image, threshold, row, column):
@@ -218,20 +224,33 @@ def _spread(
             if k < 0 or m < 0 or k >= image.shape[0] or m >= image.shape[1] or mask[k, m]:
                 continue
             here = basins[k, m]
-            if here != basin:
-                if here == 0:
-                    continue
-                top, left = peaks[here, 0], peaks[here, 1]
-                if stamp[0] <= top < stamp[1] and stamp[2] <= left < stamp[3]:
-                    continue
-            if _is_core(image, threshold, k, m):
+            if here == 0 or not _is_core(image, threshold, k, m):
+                continue
+            if here == basin:
                 mask[k, m] = True
                 stack[waiting, 0], stack[waiting, 1] = k, m
                 waiting += 1
                 count += 1
+            elif not _is_inside(peaks[here], stamp):
+                return mask, -1
     if not marked:
         mask[:] = False
     return mask, count if marked else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _flood_stamp(
+    image: np.ndarray, markers: np.ndarray, threshold: float, row: int, column: int
+) -> tuple[np.ndarray, int]:
+    """Return the basin of a pixel, and its size, when the stamp is flooded with its own markers alone."""
+    core = np.zeros(image.shape, dtype=np.bool_)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            core[i, j] = _is_core(image, threshold, i, j)
+    basins = markers.copy()
+    flood(image, core, basins)
+    mask = (basins == basins[row, column]) & (basins > 0)
+    return mask, mask.sum()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -329,6 +348,10 @@ def _grow_one(
             row - stamp[0],
             column - stamp[2],
         )
+        if count < 0:
+            mask, count = _flood_stamp(
+                pixels, markers[rows, columns], threshold, row - stamp[0], column - stamp[2]
+            )
         if count < minimum:
             mask[:] = False
             return mask, stamp[0], stamp[2]
