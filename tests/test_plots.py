@@ -281,6 +281,15 @@ def test_every_flag_that_is_set_has_its_row_and_its_cadences():
     assert rendered(figure) is not None
 
 
+def test_the_share_of_frames_in_which_a_pixel_is_sky_is_drawn_in_place():
+    share = np.array([[0.0, 0.25, 1.0], [1.0, 1.0, 0.5]], np.float32)
+    used = xr.DataArray(share, dims=("row", "column"), coords={"row": [10, 11], "column": [50, 51, 52]})
+    figure = plots.sky_share(used)
+    assert figure[51, 10] == 0.25
+    assert figure[52, 11] == 0.5
+    assert rendered(figure) is not None
+
+
 def test_masks_stand_beside_the_reference(sector):
     figure = plots.masks(sector["reference"])
     assert len(figure) == 2

@@ -1,7 +1,7 @@
 """Dataset in, HoloViews figure out; the same figures stand in notebooks and on dashboards."""
 
 from tasoc_kit.plots.apertures import mark_apertures, stamp
-from tasoc_kit.plots.conditions import flags, masks, pointing, sky, timeline
+from tasoc_kit.plots.conditions import flags, masks, pointing, sky, sky_share, timeline
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
@@ -27,6 +27,7 @@ __all__ = [
     "psf",
     "psf_residual",
     "sky",
+    "sky_share",
     "stamp",
     "star",
     "tally",

@@ -12,7 +12,7 @@ from tasoc_kit.plots.light_curve import quality_spans
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, SELECTED, STAR, place_options, series_options
 from tasoc_kit.vocabulary import KitQuality, TessQuality
 
-__all__ = ["flags", "masks", "pointing", "sky", "timeline"]
+__all__ = ["flags", "masks", "pointing", "sky", "sky_share", "timeline"]
 
 
 def _spans(dataset: xr.Dataset) -> list[hv.VSpans]:
@@ -123,3 +123,16 @@ def masks(reference: xr.Dataset) -> hv.Layout:
         **size,
     )
     return image(reference["reference"].assign_attrs(reference.attrs)).opts(**size) + flagged
+
+
+def sky_share(used: xr.DataArray) -> hv.Image:
+    """Draw in which share of the frames each pixel counted as sky, as :func:`tasoc_kit.sky_pixels` tells."""
+    return pixel_image(used.values, used["row"].values, used["column"].values).opts(
+        cmap="cividis",
+        clim=(0.0, 1.0),
+        colorbar=True,
+        clabel="",
+        colorbar_opts={"width": 10, "bar_line_color": None},
+        title="share of frames in which a pixel is sky",
+        **place_options(*used.shape),
+    )
