@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_BAD_BITS",
     "DEFAULT_BAD_KIT_BITS",
     "DIMENSIONS",
+    "SPACECRAFT",
     "VARIABLES",
     "ApertureFlag",
     "Fate",
@@ -57,7 +58,6 @@ DIMENSIONS: dict[str, str] = {
     "axis": "row, then column",
     "region": "parts of the frame that are excluded in some cadences",
     "edge": "first, then last",
-    "xyz": "x, y and z of the ICRS",
     "term": "terms of a low-order expansion",
     "node_row": "nodes of the PSF down the frame",
     "node_column": "nodes of the PSF along the frame",
@@ -84,12 +84,14 @@ VARIABLES: dict[str, Variable] = _table(
     ("time_stop", _T, "float64", "d", "end of the exposure, BTJD"),
     ("timecorr", _T, "float64", "d", "barycentric correction at the CCD centre"),
     (
-        "spacecraft_position",
-        ("time", "xyz"),
+        "spacecraft_x",
+        _T,
         "float64",
         "km",
-        "place of the spacecraft from the barycentre of the Solar System, ICRS",
+        "x of the spacecraft from the barycentre, ICRS",
     ),
+    ("spacecraft_y", _T, "float64", "km", "y of the spacecraft"),
+    ("spacecraft_z", _T, "float64", "km", "z of the spacecraft"),
     ("cadenceno", _T, "int32", "", "cadence number"),
     ("quality", _T, "int32", "", "TESS quality bits of the frame"),
     ("frame_quality", _T, "int32", "", "tasoc_kit quality bits of the frame"),
@@ -340,6 +342,9 @@ class ApertureFlag(IntFlag):
     STRAP = 128
     CONTAMINATED = 256
 
+
+SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")
+"""Where the spacecraft was; three variables, so that a table of cadences keeps one row for each."""
 
 DEFAULT_BAD_BITS = int(
     TessQuality.ATTITUDE_TWEAK

@@ -19,7 +19,7 @@ from tasoc_kit.photometry.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_frames, science
-from tasoc_kit.vocabulary import ApertureFlag, KitQuality
+from tasoc_kit.vocabulary import SPACECRAFT, ApertureFlag, KitQuality
 
 
 def clean_stars(sector, brightest=7.5, faintest=13.5):
@@ -167,7 +167,8 @@ def test_a_stored_table_of_cadences_does_not_bring_its_own_blocks(sector):
     stored = sector.quality.chunk(time=16)
     curves = make_light_curves(sector.stream, sector.sky, sector.apertures, sector.reference, stored)
     lengths = {v.chunksizes["time"] for v in curves.variables.values() if "time" in v.chunksizes}
-    assert "spacecraft_position" in curves.variables
+    assert set(SPACECRAFT) <= set(curves.variables)
+    assert len(curves.isel(star=0).to_dataframe()) == curves.sizes["time"]
     assert len(lengths) == 1
 
 

@@ -15,6 +15,7 @@ from tasoc_kit.photometry.spacecraft import HEADER_ERROR, star_time
 from tasoc_kit.sources.ephemeris import read_ephemeris
 from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.target_pixels import open_target_pixels
+from tasoc_kit.vocabulary import SPACECRAFT
 
 EPHEMERIS = "tess_ffi/20180720_tess_ephem.csv"
 FFI = "tess_ffi/tess2018206192942-s0001-1-4-0120-s_ffic.fits"
@@ -31,7 +32,9 @@ def orbit(cube: xr.Dataset, away: float = 300_000.0, **attrs: object) -> xr.Data
     times = np.arange(cube["time"].values[0] - 1, cube["time"].values[-1] + 1, 1 / 48)
     place = earth_and_sun(times)[0] + np.array([away, 0, 0])
     return xr.Dataset(
-        {"spacecraft_position": (("time", "xyz"), place)}, {"time": times}, {"source": "orbit.csv"} | attrs
+        dict(zip(SPACECRAFT, (("time", p) for p in place.T), strict=True)),
+        {"time": times},
+        {"source": "orbit.csv"} | attrs,
     )
 
 
@@ -154,7 +157,7 @@ def test_another_mission_keeps_its_times(sector):
 
 
 def test_a_table_without_the_place_is_refused(sector):
-    with pytest.raises(StepInputError, match=r"star_time: the table has no \['spacecraft_position'\]"):
-        star_time(sector.light_curves.drop_vars("spacecraft_position"))
+    with pytest.raises(StepInputError, match=r"star_time: the table has no \['spacecraft_x'\]"):
+        star_time(sector.light_curves.drop_vars("spacecraft_x"))
     with pytest.raises(StepInputError, match=r"no \['ra', 'dec'\].*quality with ra and dec"):
         star_time(sector.quality)

@@ -33,8 +33,8 @@ def test_the_dimensions_described_are_those_of_the_variables():
     assert set(DIMENSIONS) == {dim for row in ROWS for dim in row.dims}
 
 
-def test_place_is_never_called_x_or_y():
-    words = {word for row in ROWS for word in row.name.split("_")}
+def test_place_on_the_detector_is_never_called_x_or_y():
+    words = {word for row in ROWS if row.name not in vocabulary.SPACECRAFT for word in row.name.split("_")}
     assert not words & {"x", "y", "col", "cols", "rows_", "lc", "img", "bkg", "bg"}
 
 

@@ -14,7 +14,7 @@ from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef, parse_unit
 from tasoc_kit.store import find_product, open_ref
-from tasoc_kit.vocabulary import Method, Status
+from tasoc_kit.vocabulary import SPACECRAFT, Method, Status
 
 __all__ = ["Family", "open_family"]
 
@@ -64,7 +64,7 @@ class Family:
         """Return barycentric mid-times (star, time); the CCD centre's where the spacecraft is not known."""
         place = {name: self.light_curves[name].values[stars] for name in ("ra", "dec")}
         for table in (self.light_curves, self.parents.get("quality")):
-            if table is not None and {"spacecraft_position", "timecorr"} <= set(table.variables):
+            if table is not None and {*SPACECRAFT, "timecorr"} <= set(table.variables):
                 return np.asarray(star_time(table, **place).values)
         return np.broadcast_to(
             self.light_curves["time"].values, (stars.size, self.light_curves.sizes["time"])

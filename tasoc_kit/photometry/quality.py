@@ -18,11 +18,11 @@ from tasoc_kit.photometry.momentum_dumps import list_dumps
 from tasoc_kit.photometry.spacecraft import locate_spacecraft
 from tasoc_kit.sources.manual_excludes import read_manual_excludes
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, KitQuality
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, SPACECRAFT, KitQuality
 
 __all__ = ["CADENCE_TABLE", "TOLD", "carry_quality", "good_cadences", "make_quality"]
 
-CADENCE_TABLE = ("quality", "timecorr", "spacecraft_position")
+CADENCE_TABLE = ("quality", "timecorr", *SPACECRAFT)
 RELEASE = ("data_rel", "procver", "time_shift", "time_stamps", "cosmic_block", "cosmic_cleaned")
 TOLD = (*RELEASE, "spacecraft", "star_time_err", "dump_times", "excluded_regions")
 """What series of stars keep of the quality: variables, and attributes."""
@@ -30,10 +30,10 @@ HOPELESS = int(KitQuality.NO_DATA | KitQuality.MANUAL_EXCLUDE)
 
 
 @step(
-    version=2,
+    version=3,
     product="quality",
     needs={"cube": ("time", "cadenceno", "quality")},
-    gives=("quality", "frame_quality", "timecorr", "spacecraft_position"),
+    gives=("quality", "frame_quality", "timecorr", *SPACECRAFT),
     libraries=("numpy", "scipy", "pyerfa"),
 )
 def make_quality(
@@ -63,7 +63,7 @@ def make_quality(
     Returns
     -------
     ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours;
-    ``spacecraft_position`` (time, xyz), from which :func:`~tasoc_kit.photometry.spacecraft.star_time`
+    ``spacecraft_x``, ``_y`` and ``_z`` (time), from which :func:`~tasoc_kit.photometry.spacecraft.star_time`
     makes the times of a star; ``region_…`` (region, edge) where only parts of frames are excluded.
     Attrs ``dump_times`` lists the momentum dumps, BTJD.
 
@@ -102,8 +102,7 @@ def make_quality(
         "quality": ("time", mission),
         "frame_quality": ("time", ours.astype(np.int32)),
         "timecorr": ("time", timecorr),
-        "spacecraft_position": (("time", "xyz"), position),
-    }
+    } | {name: ("time", place) for name, place in zip(SPACECRAFT, position.T, strict=True)}
     quality = xr.Dataset(variables | regions, coords, told | source)
     return quality.assign_attrs(list_dumps(quality))
 

@@ -25,6 +25,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.barycentre import LIGHT, barycentric_time, direction, earth_and_sun, interpolate
 from tasoc_kit.numerics.clock import DAY
 from tasoc_kit.numerics.geometry import pixel_to_sky
+from tasoc_kit.vocabulary import SPACECRAFT
 
 __all__ = ["locate_spacecraft", "star_time"]
 
@@ -68,9 +69,7 @@ def locate_spacecraft(cube: xr.Dataset, ephemeris: xr.Dataset | None) -> tuple[n
     if ephemeris is None:
         return positions, {"spacecraft": source, "star_time_err": error}
     named = str(ephemeris.attrs.get("source", "the ephemeris"))
-    table = interpolate(
-        ephemeris["time"].values, ephemeris["spacecraft_position"].values, times, LONGEST_STEP
-    )
+    table = interpolate(ephemeris["time"].values, _positions(ephemeris), times, LONGEST_STEP)
     covered = np.isfinite(table[:, 0])
     if not covered.all():
         _tell_of_span(named, ephemeris["time"].values, times, covered)
@@ -83,6 +82,11 @@ def locate_spacecraft(cube: xr.Dataset, ephemeris: xr.Dataset | None) -> tuple[n
     where = np.where(covered[:, None], table, positions)
     worst = TABLE_ERROR if covered.all() else error
     return where, {"spacecraft": named, "star_time_err": worst, "spacecraft_uncovered": int((~covered).sum())}
+
+
+def _positions(table: xr.Dataset) -> np.ndarray:
+    """Return the places of a table of cadences, (time, 3)."""
+    return np.stack([table[name].values for name in SPACECRAFT], axis=1)
 
 
 def _tell_of_span(named: str, table: np.ndarray, times: np.ndarray, covered: np.ndarray) -> None:
@@ -161,7 +165,7 @@ def star_time(
     StepInputError
         If the table does not say where the spacecraft was, or has no stars.
     """
-    missing = [n for n in ("time", "timecorr", "spacecraft_position") if n not in table.variables]
+    missing = [n for n in ("time", "timecorr", *SPACECRAFT) if n not in table.variables]
     if ra is None or dec is None:
         missing += [name for name in ("ra", "dec") if name not in table.variables]
     if missing:
@@ -172,7 +176,7 @@ def star_time(
     if ra is None or dec is None:
         chosen = slice(None) if star is None else star
         ra, dec = table["ra"].values[chosen], table["dec"].values[chosen]
-    times, positions = table["time"].values, table["spacecraft_position"].values
+    times, positions = table["time"].values, _positions(table)
     at_spacecraft = times - np.nan_to_num(table["timecorr"].values)
     attrs = {"units": "d", "long_name": "mid-exposure at the barycentre for the star, BTJD"} | {
         name: table.attrs[name] for name in ("spacecraft", "star_time_err") if name in table.attrs

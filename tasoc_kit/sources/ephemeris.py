@@ -46,8 +46,8 @@ def read_ephemeris(path: str | os.PathLike[str], kernel: str | None = None) -> x
 
     Returns
     -------
-    ``spacecraft_position`` (time, xyz) from the barycentre of the Solar System, km, ICRS, in order
-    of ``time`` (BTJD, TDB).
+    ``spacecraft_x``, ``spacecraft_y`` and ``spacecraft_z`` (time) from the barycentre of the Solar
+    System, km, ICRS, in order of ``time`` (BTJD, TDB).
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_ephemeris(path: str | os.PathLike[str], kernel: str | None = None) -> x
     if origin == "earth":
         positions = positions + earth_and_sun(times, kernel)[0]
     ephemeris = xr.Dataset(
-        {"spacecraft_position": (("time", "xyz"), positions)},
+        {column: ("time", place) for column, place in zip(vocabulary.SPACECRAFT, positions.T, strict=True)},
         coords={"time": times},
         attrs={"product": "ephemeris", "source": file_name(name), "origin": origin},
     )

@@ -36,16 +36,18 @@ def barycentre_error(data: Path) -> tuple[float, int]:
     from tasoc_kit.simulation.sector import Sector
     from tasoc_kit.simulation.settings import SectorSettings
     from tasoc_kit.sources.ephemeris import read_ephemeris
+    from tasoc_kit.vocabulary import SPACECRAFT
 
     iers.conf.auto_download = False
     kernel = str(Path(get_skyfield_data_path()) / "de421.bsp")
     whole = read_ephemeris(data / REAL_EPHEMERIS)
     rows = np.flatnonzero((whole["time"] > SECTOR[0] - 1) & (whole["time"] < SECTOR[1] + 1))
     near = whole.isel(time=rows)
-    away = near["spacecraft_position"].values - earth_and_sun(near["time"].values, kernel)[0]
-    table = near.assign(
-        spacecraft_position=(("time", "xyz"), away + earth_and_sun(near["time"].values)[0])
-    ).isel(time=slice(0, None, 2))
+    places = np.stack([near[name].values for name in SPACECRAFT], axis=1)
+    away = places - earth_and_sun(near["time"].values, kernel)[0]
+    moved = (away + earth_and_sun(near["time"].values)[0]).T
+    table = near.assign({name: ("time", place) for name, place in zip(SPACECRAFT, moved, strict=True)})
+    table = table.isel(time=slice(0, None, 2))
 
     asked = np.arange(1, rows.size - 1, 2)
     times = near["time"].values[asked]
