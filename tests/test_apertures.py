@@ -6,6 +6,7 @@ import xarray as xr
 from astropy.io import fits
 from star_field import add_star, as_reference, as_stars, detect_stars, make_field
 
+from tasoc_kit.config import settings
 from tasoc_kit.errors import StepInputError, StepParameterError
 from tasoc_kit.photometry.apertures import aperture_matrix, make_apertures
 from tasoc_kit.vocabulary import VARIABLES, ApertureFlag, Status
@@ -220,11 +221,16 @@ def test_labels_follow_the_frame(crowded, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_apertures_do_not_depend_on_chunks_or_threads(crowded, mode):
+def test_the_apertures_do_not_depend_on_chunks_or_threads(crowded, mode, monkeypatch):
     reference, stars = crowded
     before = reference.copy(deep=True)
-    one = make_apertures(reference, stars, mode=mode, threads=1)
-    two = make_apertures(reference.chunk(row=40, column=64), stars.chunk(star=100), mode=mode, threads=3)
+    made = []
+    for threads, chunks in ((1, ({}, {})), (3, ({"row": 40, "column": 64}, {"star": 100}))):
+        monkeypatch.setenv("TASOC_THREADS", str(threads))
+        settings.cache_clear()
+        made.append(make_apertures(reference.chunk(chunks[0]), stars.chunk(chunks[1]), mode=mode))
+    settings.cache_clear()
+    one, two = made
     xr.testing.assert_identical(one, two)
     xr.testing.assert_identical(reference, before)
 
@@ -293,13 +299,9 @@ def test_missing_variables_and_bad_settings_are_refused_by_name(crowded):
         make_apertures(reference.isel(row=slice(None, None, 2)), stars)
 
 
-def test_threads_do_not_enter_the_id_and_the_threshold_does(crowded):
-    ids = [
-        make_apertures.record(["a"], settings).id
-        for settings in ({}, {"threads": 2}, {"threshold": 1.0}, {"mode": "tile"})
-    ]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 3
+def test_what_changes_the_numbers_changes_the_id():
+    given = ({}, {"threshold": 1.0}, {"mode": "tile"}, {"contamination": "prf"}, {"overrides": ["5:psf"]})
+    assert len({make_apertures.record(["a"], some).id for some in given}) == len(given)
 
 
 def test_the_star_on_the_edge_of_the_real_cutout_is_flagged(shared_data):

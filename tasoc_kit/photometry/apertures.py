@@ -178,7 +178,6 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
         "method",
     ),
     libraries=("numba", "numpy", "scipy"),
-    unhashed=("threads",),
 )
 def make_apertures(
     reference: xr.Dataset,
@@ -202,7 +201,6 @@ def make_apertures(
     overrides: Annotated[
         list[str] | None, Parameter('"TIC:method" of stars whose method is chosen by hand')
     ] = None,
-    threads: Annotated[int, Parameter("threads; 0 takes the setting TASOC_THREADS", ge=0)] = 0,
 ) -> xr.Dataset:
     """
     Choose the pixels of every star's aperture on the reference image.
@@ -219,7 +217,7 @@ def make_apertures(
     stars
         Catalogue with ``tmag``, ``star_row`` and ``star_column``; also of stars too faint for an
         aperture, for they divide and contaminate.
-    mode, threshold, minimum_pixels, faintest, contamination, crowded, overrides, threads
+    mode, threshold, minimum_pixels, faintest, contamination, crowded, overrides
         See ``tasoc parameters photometry``.
 
     Returns
@@ -248,7 +246,7 @@ def make_apertures(
     scene = make_scene(reference["reference"].values, saturated, places.row, places.column, places.tmag)
     options = {"threshold": threshold, "minimum_pixels": minimum_pixels}
     if mode == "k2p2":
-        grow = k2p2.grower(scene, places.pixel, places.tmag, threads=threads or settings().threads, **options)
+        grow = k2p2.grower(scene, places.pixel, places.tmag, threads=settings().threads, **options)
     else:
         grow = tiles.grower(scene, places.pixel, **options)
     masks, skipped_by = _grow_and_claim(scene.image, places, grow)

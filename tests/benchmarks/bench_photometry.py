@@ -109,9 +109,9 @@ def aperture_gain(folder: Path, mode: str) -> float:
     """Return the CPU of K2P2 for all masks of the plan ÷ ours, compiled code being at hand."""
     plan = open_plan(folder)
     reference, stars = plan.reference.compute(), plan.stars.compute()
-    make_apertures(reference, stars, mode=mode, threads=THREADS)
+    make_apertures(reference, stars, mode=mode)
     with measured() as cost:
-        apertures = make_apertures(reference, stars, mode=mode, threads=THREADS)
+        apertures = make_apertures(reference, stars, mode=mode)
     return K2P2_SECONDS * int((apertures["row_size"] > 0).sum()) / cost.cpu
 
 

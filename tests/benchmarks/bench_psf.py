@@ -72,7 +72,7 @@ def plan_of(folder: Path, faintest: float = 16.0) -> Plan:
     cube, quality, pointing, reference = sector_products(folder)
     stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")), faintest=faintest)
     stars = stars.isel(star=slice(0, STARS))
-    return Plan(cube, quality, pointing, reference, stars, make_apertures(reference, stars, threads=THREADS))
+    return Plan(cube, quality, pointing, reference, stars, make_apertures(reference, stars))
 
 
 def whole_pass(plan: Plan, psf: xr.Dataset | None, store: Path) -> xr.Dataset | None:

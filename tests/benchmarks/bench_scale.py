@@ -82,7 +82,7 @@ def long_sector(folder: Path) -> None:
     write_sector(folder, threads=THREADS, **LONG)
     _, quality, pointing, reference = sector_products(folder)
     stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")))
-    made = (quality, pointing, reference, stars, make_apertures(reference, stars, threads=THREADS))
+    made = (quality, pointing, reference, stars, make_apertures(reference, stars))
     folder.with_name(PLAN.format("usual")).write_bytes(pickle.dumps(made))
 
 

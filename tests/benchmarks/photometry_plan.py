@@ -81,12 +81,12 @@ def make_plan(folder: Path) -> None:
     """
     _, quality, pointing, reference = sector_products(folder)
     stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")), faintest=20.0)
-    every = make_apertures(reference, stars, threads=THREADS)
+    every = make_apertures(reference, stars)
     lit = np.flatnonzero(every["row_size"].values > 0)[:MANY_STARS]
     few = np.sort(np.random.default_rng(1).choice(lit, FEW_STARS, replace=False))
     usual = stars.isel(star=slice(0, STARS))
     chosen = {
-        "usual": (usual, make_apertures(reference, usual, threads=THREADS)),
+        "usual": (usual, make_apertures(reference, usual)),
         "many": (stars.isel(star=lit), take_stars(every, lit)),
         "few": (stars.isel(star=few), take_stars(every, few)),
     }

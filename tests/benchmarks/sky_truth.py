@@ -85,7 +85,7 @@ def sky_errors(folder: Path, frames: int, name: str) -> dict[str, float]:
     cpu = simulate(folder, **settings, **SKIES[name])
     cube, quality, _, reference = sector_products(folder)
     stars = locate_stars(reference, read_stars(str(folder / "stars.parquet")))
-    apertures = make_apertures(reference, stars.isel(star=slice(0, 200)), threads=THREADS)
+    apertures = make_apertures(reference, stars.isel(star=slice(0, 200)))
     with dask.config.set(scheduler="threads", num_workers=THREADS):
         stream = stream_frames(cube, reference, apertures, quality).compute()
     sky = fit_sky(stream, reference, quality)
