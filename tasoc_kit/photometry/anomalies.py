@@ -8,7 +8,7 @@ it lost pixels that it usually has. Only the stars in it, or next to it, are fla
 
 from __future__ import annotations
 
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import dask.array as da
@@ -16,38 +16,81 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.config import settings
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = ["carry_anomalies", "find_anomalies", "touched_stars"]
 
-SAMPLE = 256
+SAMPLE = 64
 """Frames, spread over the sector, that tell what is usual in a cell."""
 FEWEST_FRAMES = 5
 LOST, LOST_SHARE, FEWEST_PIXELS = 127, 0.3, 16
 """How a cell that lost this share of the pixels it has at most, and at most so many, is marked."""
 MOST_SIGMA = 126
+ROWS_AT_ONCE = 8
+TELLING = 2000
+"""Cells that tell how much all cells of a frame scatter."""
 FEWEST_CELLS = 16
 """Fewer cells cannot tell their sky from an anomaly, unless one loses nearly all its pixels."""
 MOST_LOST = 0.7
 SHENANIGANS = int(KitQuality.BACKGROUND_SHENANIGANS)
 
 
-def _usual(left: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@njit(nogil=True, cache=True)
+def _usual(sample, usual, scatter):
+    """Fill in median and scatter of each cell of (rows, columns, frames); NaN where no frame knows it."""
+    for i in range(sample.shape[0]):
+        for j in range(sample.shape[1]):
+            known = np.sort(sample[i, j])
+            n = known.size
+            while n and np.isnan(known[n - 1]):  # they are sorted last
+                n -= 1
+            middle = 0.5 * (known[(n - 1) // 2] + known[n // 2]) if n else np.nan
+            distance = np.sort(np.abs(known[:n] - middle))
+            usual[i, j] = middle
+            scatter[i, j] = MAD_TO_SIGMA * 0.5 * (distance[(n - 1) // 2] + distance[n // 2]) if n else np.nan
+
+
+def _usual_cells(left: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what the model usually leaves in each cell, and how that scatters, electron/s."""
     usual, scatter = np.zeros(left.shape[1:]), np.zeros(left.shape[1:])
     frames = np.flatnonzero(known)
     if frames.size >= FEWEST_FRAMES:
         frames = frames[np.linspace(0, frames.size - 1, min(SAMPLE, frames.size)).astype(int)]
-        for row in range(left.shape[1]):
-            sample = left[frames, row].astype(np.float32)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # A cell that no frame knows is NaN.
-                usual[row] = np.nanmedian(sample, axis=0)
-                scatter[row] = MAD_TO_SIGMA * np.nanmedian(np.abs(sample - usual[row]), axis=0)
+
+        def fill(start: int) -> None:
+            rows = slice(start, start + ROWS_AT_ONCE)
+            sample = np.ascontiguousarray(left[frames, rows].transpose(1, 2, 0))
+            _usual(sample, usual[rows], scatter[rows])
+
+        with ThreadPoolExecutor(settings().threads) as threads:
+            list(threads.map(fill, range(0, len(usual), ROWS_AT_ONCE)))
     # A cell on the wing of a star scatters with the pointing, but none less than the others do.
     seen = scatter[np.isfinite(scatter)]
     return np.nan_to_num(usual), np.fmax(scatter, np.median(seen) if seen.size else 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _judge(left, kept, most, usual, scatter, sigma, level, found):
+    """Mark the anomalous cells of one frame; see :func:`find_anomalies`."""
+    flat, middle = left.ravel(), usual.ravel()
+    distance = np.empty(flat.size, np.float32)
+    n = 0
+    # Some of the cells tell this median as well; an odd stride meets every column.
+    for k in range(0, flat.size, 2 * (flat.size // (2 * TELLING)) + 1):
+        if np.isfinite(flat[k]):
+            distance[n] = abs(flat[k] - middle[k])
+            n += 1
+    # In a bright sky all cells scatter more.
+    frame = MAD_TO_SIGMA * np.median(distance[:n]) if n else 0.0
+    for i in range(left.shape[0]):
+        for j in range(left.shape[1]):
+            off, noise = left[i, j] - usual[i, j], max(scatter[i, j], frame)
+            if noise > 0 and abs(off) > max(sigma * noise, level):
+                found[i, j] = min(max(np.rint(off / noise), -MOST_SIGMA), MOST_SIGMA)
+            if most[i, j] >= FEWEST_PIXELS and kept[i, j] < (1 - LOST_SHARE) * most[i, j]:
+                found[i, j] = LOST
 
 
 def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: float) -> np.ndarray:
@@ -68,6 +111,7 @@ def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: floa
     int8 (time, cell row, cell column): 0 where all is well, else by how many sigma a cell is off, at most
     ±126; 127 where it lost its pixels.
     """
+    left, kept = np.asarray(left, np.float32), np.asarray(kept, np.float32)
     found = np.zeros(left.shape, np.int8)
     known = np.isfinite(left).any(axis=(1, 2))
     if not known.any():
@@ -75,17 +119,14 @@ def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: floa
     if found[0].size < FEWEST_CELLS:
         found[known[:, None, None] & (kept < (1 - MOST_LOST) * kept.max(axis=0))] = LOST
         return found
-    usual, scatter = _usual(left, known)
-    most = kept.max(axis=0).astype(np.float32)
-    for t in np.flatnonzero(known):
-        off = left[t].astype(np.float32) - usual
-        frame = MAD_TO_SIGMA * float(np.nanmedian(np.abs(off)))
-        # In a bright sky all cells scatter more.
-        noise = np.maximum(scatter, frame)
-        strength = np.divide(off, noise, out=np.zeros_like(off), where=noise > 0)
-        anomalous = (np.abs(strength) > sigma) & (np.abs(off) > level)
-        found[t] = np.where(anomalous, np.clip(np.rint(strength), -MOST_SIGMA, MOST_SIGMA), 0)
-        found[t][(kept[t] < (1 - LOST_SHARE) * most) & (most >= FEWEST_PIXELS)] = LOST
+    usual, scatter = _usual_cells(left, known)
+    most = kept.max(axis=0)
+
+    def judge(t: int) -> None:
+        _judge(left[t], kept[t], most, usual, scatter, sigma, level, found[t])
+
+    with ThreadPoolExecutor(settings().threads) as threads:
+        list(threads.map(judge, np.flatnonzero(known)))
     return found
 
 

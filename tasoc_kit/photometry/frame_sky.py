@@ -72,9 +72,9 @@ class FrameSky:
     rough: bool
     """True if no smooth surface describes the sky."""
     left: np.ndarray
-    """float16 (cell rows, cell columns): what the model leaves in the cells, electron/s, or NaN."""
+    """float32 (cell rows, cell columns): what the model leaves in the cells, electron/s, or NaN."""
     kept: np.ndarray
-    """float16 of the same shape: pixels in them."""
+    """uint16 of the same shape: pixels in them."""
 
 
 class FrameFitter:
@@ -135,8 +135,8 @@ class FrameFitter:
             white * float(np.sqrt(min(1.0, coefficients.size / known.sum()))),
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum())) and not self._is_of_cells(level),
-            left.astype(np.float16),
-            np.where(known, used, 0).astype(np.float16),
+            left.astype(np.float32),
+            np.where(known, used, 0).astype(np.uint16),
         )
 
     def _is_steep(self, tables: CellTables, used: np.ndarray, enough: np.ndarray) -> np.ndarray:
@@ -156,8 +156,10 @@ class FrameFitter:
         return level == len(self.ladder.surfaces) - 1 > COLUMN_LEVEL
 
     def _nothing(self) -> FrameSky:
-        columns, cells = np.full(self.ladder.shape[1], np.nan), np.zeros(self.most_used.shape, np.float16)
-        return FrameSky(0, np.full((1, 1), np.nan), columns, *[np.nan] * 5, False, cells * np.nan, cells)
+        columns, cells = np.full(self.ladder.shape[1], np.nan), np.zeros(self.most_used.shape, np.float32)
+        return FrameSky(
+            0, np.full((1, 1), np.nan), columns, *[np.nan] * 5, False, cells * np.nan, cells.astype(np.uint16)
+        )
 
     def _on_cells(self, column: np.ndarray) -> np.ndarray:
         """Return the mean of the column noise over the sky columns of each cell."""
