@@ -44,8 +44,8 @@ demo: env ## turn a simulated sector into reviewed light curves; CUBE=folder tak
 	@echo "Next: 'make dashboard' shows frames, apertures and light curves to review;"
 	@echo "      the executed notebooks, figures and all, are in $${TASOC_STORE:-store}/runs."
 
-test: env ## run the tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: env ## run the tests, two files at once; ARGS goes to pytest, as -n 0 for one after the other
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: env ## check style, and that notebooks hold no output
 	@$(BIN)/ruff check .
