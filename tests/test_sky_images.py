@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.sky_images import background_cube, sky_image, subtracted_cube
+from tasoc_kit.photometry.sky_images import background_cube, sky_image, sky_window, subtracted_cube
 from tasoc_kit.sources.ffi import open_frames
 
 
@@ -70,3 +70,11 @@ def test_skies_of_other_frames_or_pixels_are_refused(sector):
         background_cube(sector.sky, sector.reference.isel(row=slice(0, 50)))
     with pytest.raises(StepInputError, match=r"Take science\(cube\)"):
         subtracted_cube(sector.cube.isel(row=slice(0, 50)), sector.sky, sector.reference)
+
+
+def test_a_window_shows_the_same_sky_as_the_whole_frame(sector):
+    rows, columns = sector.sky["row"].values[30:41], sector.sky["column"].values[100:140:3]
+    window = sky_window(sector.sky, sector.reference, rows, columns)
+    for frame in (0, 17):
+        truth = sky_image(sector.sky, sector.reference, frame)[30:41, 100:140:3]
+        np.testing.assert_allclose(window[frame], truth, rtol=1e-6)

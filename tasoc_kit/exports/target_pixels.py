@@ -20,14 +20,13 @@ import xarray as xr
 from astropy.io import fits
 
 from tasoc_kit import __version__
-from tasoc_kit.chunks import compute
 from tasoc_kit.errors import SourceError
 from tasoc_kit.exports.stamp import Card, Plane, Stamp, aperture_bits, fill, image_cards
 from tasoc_kit.exports.tasoc_cards import time_cards
 from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.numerics.geometry import sky_to_pixel
 from tasoc_kit.photometry.pointing import motion_at
-from tasoc_kit.photometry.sky_images import sky_ladder
+from tasoc_kit.photometry.sky_images import sky_window
 from tasoc_kit.sources.ffi import read_frames
 
 __all__ = ["write_target_pixels"]
@@ -171,22 +170,9 @@ def _sky(stamp: Stamp, products: Mapping[str, xr.Dataset], cadenceno: np.ndarray
     """Return the sky in every pixel of the stamp (time, row, column); None where it is not known."""
     if not {"sky", "reference"} <= products.keys():
         return None
-    sky, reference = products["sky"], products["reference"]
-    corner = [int(reference[name].values[0]) for name in ("row", "column")]
-    rows, columns = stamp.rows - corner[0], stamp.columns - corner[1]
-    series = compute(sky[["coefficient", "sky_level", "strap_scale", "column_noise"]])
-    ladder, levels = sky_ladder(sky), series["sky_level"].values
-    gain, scale = sky["strap_gain"].values[columns], series["strap_scale"].values
-    out = np.empty((levels.size, *stamp.shape), np.float64)
-    for level in np.unique(levels):
-        surface, frames = ladder.surfaces[int(level)], np.flatnonzero(levels == level)
-        shape = surface.coefficient_shape
-        coefficients = series["coefficient"].values[frames, : surface.size].reshape(-1, *shape).astype(float)
-        along = np.einsum("ri,tij->trj", surface.rows.pixels[rows], coefficients)
-        smooth = np.einsum("trj,cj->trc", along, surface.columns.pixels[columns])
-        out[frames] = (1 + scale[frames, None, None] * gain) * smooth
-    out += stamp.cut(reference["reference_sky"]) + series["column_noise"].values[:, None, columns]
-    return _by_cadence(out, sky["cadenceno"].values, cadenceno)
+    sky = products["sky"]
+    found = sky_window(sky, products["reference"], stamp.rows, stamp.columns)
+    return _by_cadence(found, sky["cadenceno"].values, cadenceno)
 
 
 def _by_cadence(values: np.ndarray, have: np.ndarray, want: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.sky_images import sky_ladder
+from tasoc_kit.photometry.sky_images import sky_window
 from tasoc_kit.sources.ffi import open_frames
 
 __all__ = ["make_stamp", "sum_mask"]
@@ -55,7 +55,7 @@ def make_stamp(
     flux = np.empty((len(reader), *reader.shape), np.float32)
     for i in range(len(reader)):
         reader.read(i, flux[i])
-    background = _sky_on(sky, reference, cut["row"].values, cut["column"].values)
+    background = sky_window(sky, reference, cut["row"].values, cut["column"].values).astype(np.float32)
     near = reference.sel(column=cut["column"].values)
     variance = near["noise_floor"].values + near["noise_slope"].values * np.maximum(flux, 0)
     dims = ("time", "row", "column")
@@ -68,25 +68,6 @@ def make_stamp(
         },
         coords=times | {name: cut[name].variable for name in ("row", "column")},
     )
-
-
-def _sky_on(sky: xr.Dataset, reference: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return the sky of every frame on some pixels, float32 (time, row, column)."""
-    ladder = sky_ladder(sky)
-    level, coefficients = sky["sky_level"].values, sky["coefficient"].values.astype(float)
-    i, j = (
-        np.searchsorted(sky[name].values, labels) for name, labels in (("row", rows), ("column", columns))
-    )
-    smooth = np.empty((level.size, rows.size, columns.size))
-    for which in np.unique(level):
-        surface, frames = ladder.surfaces[which], level == which
-        shape = (-1, *surface.coefficient_shape)
-        some = coefficients[frames, : surface.size].reshape(shape)
-        smooth[frames] = surface.rows.pixels[i] @ some @ surface.columns.pixels[j].T
-    gain = 1 + sky["strap_scale"].values[:, None] * sky["strap_gain"].values[j]
-    still = reference["reference_sky"].sel(row=rows, column=columns).values
-    offset = sky["column_noise"].values[:, j]
-    return (still + gain[:, None, :] * smooth + offset[:, None, :]).astype(np.float32)
 
 
 def sum_mask(stamp: xr.Dataset, mask: np.ndarray) -> xr.Dataset:

@@ -14,13 +14,14 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from tasoc_kit.chunks import compute
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.step import INHERITED
 from tasoc_kit.vocabulary import label
 
-__all__ = ["background_cube", "sky_image", "sky_ladder", "subtracted_cube"]
+__all__ = ["background_cube", "sky_image", "sky_ladder", "sky_window", "subtracted_cube"]
 
 _FILE_TABLE = ("file", "file_offset", "file_rows", "file_columns", "err_offset", "err_rows", "err_columns")
 """What says where the raw pixels of a frame lie, so that readers go there."""
@@ -90,6 +91,36 @@ def sky_image(sky: xr.Dataset, reference: xr.Dataset, frame: int) -> np.ndarray:
     one = sky.isel(time=frame)
     model = (one[name].values for name in _MODEL)
     return _shared(sky, reference).image(*model)
+
+
+def sky_window(sky: xr.Dataset, reference: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """
+    Return the sky of every frame on a few of its pixels.
+
+    Parameters
+    ----------
+    sky, reference
+        The products.
+    rows, columns
+        Labels of the pixels.
+
+    Returns
+    -------
+    float64 (time, rows, columns), electron/s; NaN in frames that have no sky.
+    """
+    series = compute(sky[list(_MODEL)])
+    model = {name: series[name].values for name in _MODEL}
+    ladder, level = sky_ladder(sky), model["sky_level"]
+    i, j = (np.searchsorted(sky[n].values, labels) for n, labels in (("row", rows), ("column", columns)))
+    smooth = np.empty((level.size, rows.size, columns.size))
+    for which in np.unique(level):
+        surface, frames = ladder.surfaces[which], level == which
+        some = model["coefficient"][frames, : surface.size].astype(float)
+        some = some.reshape(-1, *surface.coefficient_shape)
+        smooth[frames] = surface.rows.pixels[i] @ some @ surface.columns.pixels[j].T
+    gain = 1 + model["strap_scale"][:, None] * sky["strap_gain"].values[j]
+    still = reference["reference_sky"].sel(row=rows, column=columns).values
+    return np.asarray(still + gain[:, None, :] * smooth + model["column_noise"][:, None, j])
 
 
 def _images(
