@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -174,8 +175,11 @@ def test_a_unit_whose_cube_no_worker_sees_fails_with_its_place_and_the_worker(
     cluster: DaskProcesses, pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (plan, *_) = units(tmp_path, pipeline, cameras=1)
-    # The runner's own sight is the oracle here: a path of its own /proc is nowhere else.
-    opened = os.open(plan[0].unit.source, os.O_RDONLY)
+    # The runner's own sight is the oracle here: a path of its own /proc is nowhere else, for no worker
+    # has so many files open.
+    low = os.open(plan[0].unit.source, os.O_RDONLY)
+    opened = fcntl.fcntl(low, fcntl.F_DUPFD, 900)
+    os.close(low)
     monkeypatch.setitem(plan[0].parameters, "cube", f"/proc/self/fd/{opened}")  # type: ignore[arg-type]
     with start_places("dask", 1, cluster.address) as places:
         (result,) = run_plans([plan], places=places)
