@@ -10,22 +10,19 @@ JSON object with a row for every claim.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from barycentre_truth import REAL_EPHEMERIS, barycentre_error
+from claims import Claim, make_parser, print_rows, scratch_folder
 from fresh_process import Cost, fresh, measured
 from k2p2_oracle import dbscan_mismatches, median_iou
 from kill_and_resume import kill_and_compare
@@ -53,38 +50,30 @@ print(json.dumps([seconds, int(peak) / 1024, cube.sizes["time"]]))
 """
 
 
-class Claim(NamedTuple):
-    """One row: its unit and its bound."""
-
-    unit: str
-    sense: str
-    bound: float
-
-
 CLAIMS = {
-    "stream_over_read_cold": Claim("wall / wall", "<=", 1.3),
-    "stream_over_read_warm": Claim("wall / wall", "<=", 15),
-    "stars_100k_over_5k": Claim("CPU / CPU", "<=", 1.5),
-    "frames_2n_over_n": Claim("CPU / CPU", "<=", 2.1),
-    "rss_2n_over_n": Claim("MB / MB", "<=", 1.05),
-    "background2d_over_sky": Claim("CPU / CPU", ">=", 10),
-    "sep_over_sky": Claim("CPU / CPU", ">=", 2),
-    "sky_rms_smooth": Claim("electron / s", "<=", 0.01),
-    "sky_ap3_straps": Claim("electron / s", "<=", 0.06),
-    "sky_ap3_grf300": Claim("electron / s", "<=", 0.08),
-    "sky_ap3_grf150": Claim("electron / s", "<=", 0.15),
-    "sky_median_abs": Claim("electron / s", "<=", 0.05),
-    "dbscan_mismatches": Claim("pixels", "<=", 0),
-    "k2p2_iou": Claim("", ">=", 0.985),
-    "apertures_over_k2p2": Claim("CPU / CPU", ">=", 20),
-    "apertures_over_k2p2_tiles": Claim("CPU / CPU", ">=", 80),
-    "p2p_over_floor": Claim("", "<=", 1.2),
-    "noise_1h_over_model": Claim("ppm / ppm", "<=", 1.15),
-    "barycentre_error": Claim("s", "<=", 0.01),
-    "open_index_seconds": Claim("s", "<=", 1),
-    "open_index_mb": Claim("MB", "<=", 300),
-    "simulate_cpu_per_frame": Claim("s", "<=", 0.6),
-    "kills_bit_equal": Claim("kills", ">=", 20),
+    "stream_over_read_cold": Claim("wall / wall", 1.3),
+    "stream_over_read_warm": Claim("wall / wall", 15),
+    "stars_100k_over_5k": Claim("CPU / CPU", 1.5),
+    "frames_2n_over_n": Claim("CPU / CPU", 2.1),
+    "rss_2n_over_n": Claim("MB / MB", 1.05),
+    "background2d_over_sky": Claim("CPU / CPU", least=10),
+    "sep_over_sky": Claim("CPU / CPU", least=2),
+    "sky_rms_smooth": Claim("electron / s", 0.01),
+    "sky_ap3_straps": Claim("electron / s", 0.06),
+    "sky_ap3_grf300": Claim("electron / s", 0.08),
+    "sky_ap3_grf150": Claim("electron / s", 0.15),
+    "sky_median_abs": Claim("electron / s", 0.05),
+    "dbscan_mismatches": Claim("pixels", 0),
+    "k2p2_iou": Claim("", least=0.985),
+    "apertures_over_k2p2": Claim("CPU / CPU", least=20),
+    "apertures_over_k2p2_tiles": Claim("CPU / CPU", least=80),
+    "p2p_over_floor": Claim("", 1.2),
+    "noise_1h_over_model": Claim("ppm / ppm", 1.15),
+    "barycentre_error": Claim("s", 0.01),
+    "open_index_seconds": Claim("s", 1),
+    "open_index_mb": Claim("MB", 300),
+    "simulate_cpu_per_frame": Claim("s", 0.6),
+    "kills_bit_equal": Claim("kills", least=20),
 }
 
 
@@ -292,64 +281,29 @@ class Bench:
             self.kills: {"kills_bit_equal"},
         }  # fmt: skip
 
-    def run(self, wanted: set[str]) -> list[dict[str, object]]:
-        """Measure the rows and return them in the order of the claims."""
+    def run(self, wanted: set[str]) -> dict[str, float]:
+        """Measure the rows and return their values."""
         values: dict[str, float] = {}
         for measure, rows in self.groups.items():
             if rows & wanted:
                 found = measure(rows & wanted)
                 for name in sorted(found.keys() & wanted):
                     claim = CLAIMS[name]
-                    self.say(f"{name}: {found[name]:.4g} {claim.unit} ({claim.sense} {claim.bound:g})")
+                    self.say(f"{name}: {found[name]:.4g} {claim.unit} ({claim.goal})")
                 values |= found
-        return [self.row(name, values.get(name)) for name in CLAIMS if name in wanted]
-
-    def row(self, name: str, value: float | None) -> dict[str, object]:
-        """Return one row; what could not be measured is not kept."""
-        claim = CLAIMS[name]
-        kept = value is not None and (value <= claim.bound if claim.sense == "<=" else value >= claim.bound)
-        return {
-            "name": name,
-            "value": value if value is None else float(f"{value:.4g}"),
-            "unit": claim.unit,
-            "goal": f"{claim.sense} {claim.bound:g}",
-            "ok": bool(kept),
-        }
-
-
-def wanted_rows(text: str) -> set[str]:
-    """Return the rows asked for by name."""
-    names = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(names - CLAIMS.keys())
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {', '.join(CLAIMS)}")
-    return names
+        return values
 
 
 def main() -> None:
     """Measure what is asked for and print one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, CLAIMS, room=16)
     parser.add_argument("--frames", type=int, default=256, help="frames of the longer pass, at least 32")
-    parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
-    parser.add_argument("--scratch", type=Path, help="folder for up to 16 GB, which are removed at the end")
     given = parser.parse_args()
     if given.frames < 32:
         parser.error(f"--frames {given.frames}; expected at least 32")
-    # Ends as an exception, which lets the scratch folder go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="tasoc-photometry-", dir=given.scratch) as folder:
-        scratch = Path(folder)
-        os.environ |= {
-            "TASOC_STORE": str(scratch / "products"),
-            "TASOC_DATABASE": "",
-            "TASOC_CACHE": str(scratch / "cache"),
-            "TASOC_THREADS": str(THREADS),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        rows = Bench(scratch, given.frames).run(given.only)
-    print(json.dumps({"bench": "photometry", "rows": rows}), flush=True)
+    with scratch_folder("photometry", given.scratch, THREADS) as scratch:
+        values = Bench(scratch, given.frames).run(given.only)
+    print_rows("photometry", CLAIMS, given.only, values)
 
 
 if __name__ == "__main__":

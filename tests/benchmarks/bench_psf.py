@@ -10,18 +10,14 @@ stars is measured on a sector without noise. The last line is one JSON object wi
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import shutil
 import statistics
-import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import dask
 import numpy as np
 import xarray as xr
+from claims import Claim, make_parser, print_rows, scratch_folder
 from fresh_process import fresh, measured
 from pass_timing import read_images, stored
 from photometry_plan import STARS, STEADY, THREADS, Plan, sector_products
@@ -50,20 +46,12 @@ STILL = {
 }  # fmt: skip
 
 
-class Claim(NamedTuple):
-    """One row: its unit and its bounds."""
-
-    unit: str
-    low: float
-    high: float
-
-
 CLAIMS = {
-    "psf_over_aperture": Claim("CPU / CPU", 0, 3),
-    "psf_bias_true": Claim("", 0, 0.003),
-    "psf_bias_fitted": Claim("", 0, 0.01),
-    "psf_pull_temporal": Claim("sigma", 0.9, 1.1),
-    "jitter_left": Claim("", 0, 200e-6),
+    "psf_over_aperture": Claim("CPU / CPU", 3),
+    "psf_bias_true": Claim("", 0.003),
+    "psf_bias_fitted": Claim("", 0.01),
+    "psf_pull_temporal": Claim("sigma", 1.1, 0.9),
+    "jitter_left": Claim("", 200e-6),
 }
 
 
@@ -204,45 +192,15 @@ def measure(wanted: set[str], frames: int, size: int, scratch: Path) -> dict[str
     return found
 
 
-def row(name: str, value: float) -> dict[str, object]:
-    """Return one row of the result."""
-    claim = CLAIMS[name]
-    goal = f"{claim.low:g} to {claim.high:g}" if claim.low else f"<= {claim.high:g}"
-    kept = bool(claim.low <= value <= claim.high)
-    return {"name": name, "value": float(f"{value:.4g}"), "unit": claim.unit, "goal": goal, "ok": kept}
-
-
-def wanted_rows(text: str) -> set[str]:
-    """Return the rows asked for by name."""
-    names = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(names - CLAIMS.keys())
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {', '.join(CLAIMS)}")
-    return names
-
-
 def main() -> None:
     """Measure what is asked for and print one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, CLAIMS, room=10)
     parser.add_argument("--frames", type=int, default=128, help="frames of a sector")
     parser.add_argument("--size", type=int, default=2048, help="rows and columns of a frame")
-    parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
-    parser.add_argument("--scratch", type=Path, help="folder for up to 10 GB, which are removed at the end")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tasoc-psf-", dir=given.scratch) as folder:
-        scratch = Path(folder)
-        os.environ |= {
-            "TASOC_STORE": str(scratch / "products"),
-            "TASOC_DATABASE": "",
-            "TASOC_CACHE": str(scratch / "cache"),
-            "TASOC_THREADS": str(THREADS),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
+    with scratch_folder("psf", given.scratch, THREADS) as scratch:
         found = measure(given.only, given.frames, given.size, scratch)
-    rows = [row(name, found[name]) for name in CLAIMS if name in found]
-    print(json.dumps({"bench": "psf", "rows": rows}), flush=True)
+    print_rows("psf", CLAIMS, given.only, found)
 
 
 if __name__ == "__main__":

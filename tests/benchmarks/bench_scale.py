@@ -12,20 +12,16 @@ divided. The last line is one JSON object with a row for every claim.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import pickle
-import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
+from claims import Claim, make_parser, print_rows, scratch_folder
 from fresh_process import fresh
 from pass_timing import whole_pass
 from photometry_plan import PLAN, THREADS, sector_products
@@ -51,23 +47,6 @@ UNITS = {"rows": 256, "columns": 256, "frames": 96, "seed": 7, "first": 60}
 CCDS = (1, 2, 3, 4)
 PLACES = 2
 """Notebooks at a time; as many CCDs are run before the clock, so that each place was used once."""
-
-
-class Claim(NamedTuple):
-    """One row: its unit, and the bounds it lies between."""
-
-    unit: str
-    most: float
-    least: float | None = None
-
-    @property
-    def goal(self) -> str:
-        """The bounds in words."""
-        return f"<= {self.most:g}" if self.least is None else f"{self.least:g} to {self.most:g}"
-
-    def kept(self, value: float | None) -> bool:
-        """Tell whether a value lies between the bounds; what could not be measured does not."""
-        return value is not None and (self.least is None or value >= self.least) and value <= self.most
 
 
 CLAIMS = {
@@ -172,8 +151,8 @@ class Bench:
             raise RuntimeError("the cluster made other products than this machine")
         return {"dask_over_plain": statistics.median(costs["dask"]) / statistics.median(costs["plain"])}
 
-    def run(self, wanted: set[str]) -> list[dict[str, object]]:
-        """Measure the rows and return them in the order of the claims."""
+    def run(self, wanted: set[str]) -> dict[str, float]:
+        """Measure the rows and return their values."""
         values: dict[str, float] = {}
         groups: dict[Callable[[], dict[str, float]], set[str]] = {
             self.frames: {"rss_2000_over_500", "cpu_2000_over_500"},
@@ -184,47 +163,16 @@ class Bench:
                 values |= measure()
         for name in sorted(values.keys() & wanted):
             self.say(f"{name}: {values[name]:.4g} {CLAIMS[name].unit} ({CLAIMS[name].goal})")
-        return [row(name, values.get(name)) for name in CLAIMS if name in wanted]
-
-
-def row(name: str, value: float | None) -> dict[str, object]:
-    """Return one row."""
-    claim = CLAIMS[name]
-    told = value if value is None else float(f"{value:.4g}")
-    return {"name": name, "value": told, "unit": claim.unit, "goal": claim.goal, "ok": claim.kept(value)}
-
-
-def wanted_rows(text: str) -> set[str]:
-    """Return the rows asked for by name."""
-    names = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(names - CLAIMS.keys())
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {', '.join(CLAIMS)}")
-    return names
+        return values
 
 
 def main() -> None:
     """Measure what is asked for and print one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", type=wanted_rows, default=set(CLAIMS), metavar="ROW,ROW", help="some rows")
-    parser.add_argument("--scratch", type=Path, help="folder for up to 3 GB, which are removed at the end")
-    given = parser.parse_args()
-    # Ends as an exception, which lets the scratch folder go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="tasoc-scale-", dir=given.scratch) as folder:
-        scratch = Path(folder)
-        os.environ |= {
-            "TASOC_STORE": str(scratch / "products"),
-            "TASOC_DATABASE": "",
-            "TASOC_CACHE": str(scratch / "cache"),
-            "TASOC_THREADS": str(THREADS),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
+    given = make_parser(__doc__, CLAIMS, room=3).parse_args()
+    with scratch_folder("scale", given.scratch, THREADS) as scratch:
         settings.cache_clear()
-        rows = Bench(scratch).run(given.only)
-    print(json.dumps({"bench": "scale", "rows": rows}), flush=True)
+        values = Bench(scratch).run(given.only)
+    print_rows("scale", CLAIMS, given.only, values)
 
 
 if __name__ == "__main__":
