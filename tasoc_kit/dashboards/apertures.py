@@ -20,6 +20,7 @@ from scipy import ndimage
 from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.links import SameCcd
+from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.numerics.statistics import point_to_point
@@ -330,21 +331,6 @@ class ApertureEditor(pn.viewable.Viewer):
         self._curve_pane = pn.pane.HoloViews(
             hv.DynamicMap(self._series, streams=[self._curve]), linked_axes=False, sizing_mode="stretch_width"
         )
-        self.search = pmui.TextInput(
-            label="TIC number", placeholder="press Enter", size="small", sizing_mode="stretch_width"
-        )
-        self.trouble = theme.markup("")
-        self.search.param.watch(lambda _event: self._search(), "value")
-
-    def _search(self) -> None:
-        said = str(self.search.value or "").upper().removeprefix("TIC").strip()
-        self.trouble.object = ""
-        if not said:
-            return
-        try:
-            self.choose(int(said) if said.isdigit() else -1)
-        except TasocKitError as error:
-            self.trouble.object = f"<p class='soft'>{error}</p>"
 
     def _step(self, step: int) -> None:
         lit = np.flatnonzero(self.apertures["row_size"].values > 0)
@@ -354,12 +340,7 @@ class ApertureEditor(pn.viewable.Viewer):
 
     def sidebar(self) -> list[Any]:
         """Return the way to other stars."""
-        buttons = []
-        for title, step in (("← Brighter", -1), ("Fainter →", 1)):
-            button = pmui.Button(label=title, variant="outlined", size="small", color="default")
-            button.on_click(lambda _event, step=step: self._step(step))
-            buttons.append(button)
-        return [self.search, self.trouble, pn.Row(*buttons)]
+        return star_walk(self.choose, self._step)
 
     def main(self) -> list[Any]:
         """Return stamp, numbers and light curve."""

@@ -14,6 +14,7 @@ import xarray as xr
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.links import SameCcd
+from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.photometry.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
@@ -180,30 +181,10 @@ class PsfView(pn.viewable.Viewer):
 
     def _make_controls(self) -> None:
         self.heading, self.facts = theme.markup(""), theme.markup("", margin=(12, 6))
-        self.search = pmui.TextInput(
-            label="TIC number", placeholder="press Enter", size="small", sizing_mode="stretch_width"
-        )
-        self.trouble = theme.markup("")
-        self.search.param.watch(lambda _event: self._search(), "value")
-
-    def _search(self) -> None:
-        said = str(self.search.value or "").upper().removeprefix("TIC").strip()
-        self.trouble.object = ""
-        if not said:
-            return
-        try:
-            self.choose(int(said) if said.isdigit() else -1)
-        except TasocKitError as error:
-            self.trouble.object = f"<p class='soft'>{error}</p>"
 
     def sidebar(self) -> list[Any]:
         """Return the way to other stars, and what is known of the one in view."""
-        buttons = []
-        for title, step in (("← Brighter", -1), ("Fainter →", 1)):
-            button = pmui.Button(label=title, variant="outlined", size="small", color="default")
-            button.on_click(lambda _event, step=step: self.step(step))
-            buttons.append(button)
-        parts = [self.search, self.trouble, pn.Row(*buttons), self.facts]
+        parts = [*star_walk(self.choose, self.step), self.facts]
         return parts if theme.is_phone() else [*parts, theme.markup(f"<p class='keys'>{_KEYS}</p>")]
 
     def main(self) -> list[Any]:
