@@ -6,7 +6,7 @@ from astropy.stats import SigmaClip
 from photutils.background import Background2D, SExtractorBackground
 
 from tasoc_kit.numerics.detector import camera_centre, is_strap
-from tasoc_kit.photometry.absolute_sky import absolute_sky
+from tasoc_kit.photometry.skies.absolute_sky import absolute_sky
 from tasoc_kit.simulation.sector import Sector
 
 DEEP_NOISE = 0.1

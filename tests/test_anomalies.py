@@ -9,10 +9,10 @@ from sector import in_memory
 
 from tasoc_kit.numerics import prf
 from tasoc_kit.numerics.detector import ZERO_POINT, is_strap
-from tasoc_kit.photometry.anomalies import find_anomalies, touched_stars
 from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.skies.anomalies import find_anomalies, touched_stars
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.vocabulary import KitQuality
 

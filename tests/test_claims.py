@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasoc_kit.photometry.claims import Claims
+from tasoc_kit.photometry.masks.claims import Claims
 
 
 def open_claims(centre: list[int]) -> Claims:

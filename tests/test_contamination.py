@@ -9,7 +9,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.prf import components, pixel_response
 from tasoc_kit.photometry.apertures import make_apertures
-from tasoc_kit.photometry.contamination import catalogue_share
+from tasoc_kit.photometry.masks.contamination import catalogue_share
 from tasoc_kit.vocabulary import ApertureFlag
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.drawn_masks import make_stamp, sum_mask
 from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.sky_images import sky_image
+from tasoc_kit.photometry.masks.drawn_masks import make_stamp, sum_mask
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.plots.apertures import aperture_of
 
 

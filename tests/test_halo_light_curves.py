@@ -15,8 +15,8 @@ from tasoc_kit.photometry.halo_light_curves import find_segments, make_halo_ligh
 from tasoc_kit.photometry.pointing import estimate_pointing
 from tasoc_kit.photometry.quality import good_cadences, make_quality
 from tasoc_kit.photometry.reference import make_reference
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.store import open_product, write_product

@@ -6,8 +6,8 @@ from benchmarks.k2p2_oracle import median_iou, sky_threshold
 from star_field import add_star, as_reference, as_stars, bleed, make_field
 
 from tasoc_kit.photometry.apertures import make_apertures
-from tasoc_kit.photometry.k2p2 import add_bleed_columns, fill_holes, mask_threshold, stamp_size
-from tasoc_kit.photometry.scene import make_scene
+from tasoc_kit.photometry.masks.k2p2 import add_bleed_columns, fill_holes, mask_threshold, stamp_size
+from tasoc_kit.photometry.masks.scene import make_scene
 from tasoc_kit.vocabulary import Method
 
 

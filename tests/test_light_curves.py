@@ -15,7 +15,7 @@ from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.quality import good_cadences, make_quality
-from tasoc_kit.photometry.sky_images import sky_image
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_frames, science

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from tasoc_kit.errors import SourceError
+from tasoc_kit.photometry.conditions.manual_excludes import without_excluded_cells
 from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.manual_excludes import without_excluded_cells
 from tasoc_kit.photometry.quality import good_cadences, make_quality
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.sources.manual_excludes import read_manual_excludes

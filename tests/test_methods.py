@@ -7,7 +7,7 @@ from star_field import add_star, as_reference, as_stars
 
 from tasoc_kit.errors import StepParameterError
 from tasoc_kit.photometry.apertures import make_apertures
-from tasoc_kit.photometry.methods import choose_methods, read_overrides
+from tasoc_kit.photometry.masks.methods import choose_methods, read_overrides
 from tasoc_kit.vocabulary import VARIABLES, ApertureFlag, Method
 
 NONE, APERTURE, PSF, HALO = Method.NONE, Method.APERTURE, Method.PSF, Method.HALO

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasoc_kit.photometry.momentum_dumps import list_dumps
+from tasoc_kit.photometry.conditions.momentum_dumps import list_dumps
 from tasoc_kit.photometry.pointing import estimate_pointing
 from tasoc_kit.photometry.quality import make_quality
 from tasoc_kit.sources.target_pixels import open_target_pixels

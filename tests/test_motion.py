@@ -5,8 +5,8 @@ import pytest
 from sector import make_sector
 
 from tasoc_kit.numerics.prf import add_stars, components, radius_for
+from tasoc_kit.photometry.curves.motion import flux_change, make_motion_table, measure_motion
 from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.motion import flux_change, make_motion_table, measure_motion
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.stream import aperture_runs
 

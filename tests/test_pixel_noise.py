@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasoc_kit.numerics.detector import nominal_noise, output_of_columns
-from tasoc_kit.photometry.pixel_noise import fit_noise, noise_of_columns
+from tasoc_kit.photometry.plan.pixel_noise import fit_noise, noise_of_columns
 from tasoc_kit.simulation.write import write_sector
 from tasoc_kit.sources.ffi import open_ffi, open_frames, science
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tasoc_kit.photometry import plan_skies
-from tasoc_kit.photometry.plan_skies import CELL, fit_plan_skies, read_bands
+from tasoc_kit.photometry.plan import plan_skies
+from tasoc_kit.photometry.plan.plan_skies import CELL, fit_plan_skies, read_bands
 
 FRAMES, SIZE = 12, 256
 

@@ -10,7 +10,7 @@ from tasoc_kit.errors import SourceError, StepInputError
 from tasoc_kit.numerics.effective_psf import psf_at, sample
 from tasoc_kit.numerics.prf import TERMS, add_expansion, pixel_response
 from tasoc_kit.photometry.psf import fit_psf
-from tasoc_kit.photometry.psf_scene import psf_of
+from tasoc_kit.photometry.psfs.psf_scene import psf_of
 from tasoc_kit.simulation.optics import star_parts
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.sources.prf_files import read_prfs

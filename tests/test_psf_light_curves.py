@@ -8,7 +8,7 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
-from tasoc_kit.photometry.psf_scene import scene_of
+from tasoc_kit.photometry.psfs.psf_scene import scene_of
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.vocabulary import KitQuality, Status
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from tasoc_kit.numerics.effective_psf import collocate
-from tasoc_kit.photometry.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
+from tasoc_kit.photometry.psfs.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
 
 LONG, SHORT, TURNED = 1.3, 1.0, np.deg2rad(30)
 FWHM = np.sqrt(8 * np.log(2) * LONG * SHORT)

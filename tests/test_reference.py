@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.plan_frames import choose_frames
+from tasoc_kit.photometry.plan.plan_frames import choose_frames
 from tasoc_kit.photometry.pointing import estimate_pointing, motion_at
 from tasoc_kit.photometry.quality import good_cadences, make_quality
 from tasoc_kit.photometry.reference import make_reference

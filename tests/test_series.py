@@ -5,7 +5,7 @@ import pytest
 
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.sky_images import sky_image, sky_ladder
+from tasoc_kit.photometry.skies.sky_images import sky_image, sky_ladder
 
 STARS = 12
 

@@ -7,9 +7,9 @@ from sector import make_sector
 
 from tasoc_kit.errors import StepInputError, StepParameterError
 from tasoc_kit.numerics.detector import is_strap
+from tasoc_kit.photometry.skies.sky_images import sky_image
+from tasoc_kit.photometry.skies.straps import fit_straps
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_images import sky_image
-from tasoc_kit.photometry.straps import fit_straps
 from tasoc_kit.vocabulary import KitQuality
 
 

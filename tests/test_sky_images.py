@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.sky_images import background_cube, sky_image, sky_window, subtracted_cube
+from tasoc_kit.photometry.skies.sky_images import background_cube, sky_image, sky_window, subtracted_cube
 from tasoc_kit.sources.ffi import open_frames
 
 
@@ -26,8 +26,8 @@ def test_nothing_is_evaluated_until_it_is_asked_for_and_then_one_frame(sector, f
 
 def test_one_frame_costs_one_frame(sector, monkeypatch):
     evaluated = []
-    image = "tasoc_kit.photometry.sky_images._Skies.image"
-    from tasoc_kit.photometry.sky_images import _Skies
+    image = "tasoc_kit.photometry.skies.sky_images._Skies.image"
+    from tasoc_kit.photometry.skies.sky_images import _Skies
 
     made = _Skies.image
     monkeypatch.setattr(image, lambda *given: evaluated.append(1) or made(*given))

@@ -5,7 +5,7 @@ import pytest
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
-from tasoc_kit.photometry.sky_pixels import sky_pixels
+from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 
 
 def test_as_many_pixels_are_marked_in_a_cell_as_the_pass_counted_there(sector):

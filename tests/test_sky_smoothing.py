@@ -5,10 +5,10 @@ import pytest
 
 from tasoc_kit.errors import StepParameterError
 from tasoc_kit.numerics.splines import Ladder
-from tasoc_kit.photometry.frame_sky import FrameSky
+from tasoc_kit.photometry.skies.frame_sky import FrameSky
+from tasoc_kit.photometry.skies.sky_images import sky_image
+from tasoc_kit.photometry.skies.sky_smoothing import replace_outliers, smooth_skies
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_images import sky_image
-from tasoc_kit.photometry.sky_smoothing import replace_outliers, smooth_skies
 from tasoc_kit.vocabulary import KitQuality
 
 LADDER = Ladder((128, 128), 16)

@@ -4,8 +4,8 @@ import holoviews as hv
 import numpy as np
 import pytest
 
-from tasoc_kit.photometry.sky_images import sky_image
-from tasoc_kit.photometry.sky_tiles import sky_tiles
+from tasoc_kit.photometry.skies.sky_images import sky_image
+from tasoc_kit.photometry.skies.sky_tiles import sky_tiles
 from tasoc_kit.plots import sky_tiles as figures
 
 FRAME = 20

@@ -10,8 +10,8 @@ from astropy.io import fits
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.barycentre import LIGHT, barycentric_time, direction, earth_and_sun
 from tasoc_kit.numerics.geometry import pixel_to_sky
+from tasoc_kit.photometry.conditions.spacecraft import HEADER_ERROR, star_time
 from tasoc_kit.photometry.quality import make_quality
-from tasoc_kit.photometry.spacecraft import HEADER_ERROR, star_time
 from tasoc_kit.sources.ephemeris import read_ephemeris
 from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.target_pixels import open_target_pixels

@@ -10,7 +10,7 @@ import pytest
 import tasoc_kit as tk
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.target_pixels import write_target_pixels
-from tasoc_kit.photometry.sky_images import sky_image
+from tasoc_kit.photometry.skies.sky_images import sky_image
 
 
 def products(sector) -> dict:

@@ -20,14 +20,14 @@ from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.tasoc_cards import primary_cards, time_cards
 from tasoc_kit.exports.tasoc_files import file_name, render, tasoc_quality, write_tasoc_files
 from tasoc_kit.photometry.apertures import make_apertures
+from tasoc_kit.photometry.conditions.spacecraft import star_time
 from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
-from tasoc_kit.photometry.psf_scene import scene_of
+from tasoc_kit.photometry.psfs.psf_scene import scene_of
+from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_pixels import sky_pixels
-from tasoc_kit.photometry.spacecraft import star_time
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.storage.units import ProductRef
 from tasoc_kit.vocabulary import KitQuality, Method, Status

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasoc_kit.photometry.tiles import TILE, threshold_map
+from tasoc_kit.photometry.masks.tiles import TILE, threshold_map
 
 
 def test_the_map_follows_the_sky_of_each_tile():

@@ -24,7 +24,7 @@ from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.numerics.statistics import point_to_point
-from tasoc_kit.photometry.drawn_masks import make_stamp, sum_mask
+from tasoc_kit.photometry.masks.drawn_masks import make_stamp, sum_mask
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.plots.apertures import aperture_of, outline
 from tasoc_kit.plots.frame import image, mark_stars, title_of

@@ -17,7 +17,7 @@ from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
-from tasoc_kit.photometry.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
+from tasoc_kit.photometry.psfs.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
 from tasoc_kit.plots import psf_shape as figures
 from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.light_curve import find_star

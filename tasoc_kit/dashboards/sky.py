@@ -17,8 +17,8 @@ from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.unit_page import unit_page
 from tasoc_kit.errors import StoreError
-from tasoc_kit.photometry.sky_images import sky_ladder
-from tasoc_kit.photometry.sky_tiles import sky_tiles
+from tasoc_kit.photometry.skies.sky_images import sky_ladder
+from tasoc_kit.photometry.skies.sky_tiles import sky_tiles
 from tasoc_kit.plots import sky_tiles as figures
 from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.light_curve import quality_spans

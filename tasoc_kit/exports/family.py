@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.chunks import compute
-from tasoc_kit.photometry.spacecraft import star_time
+from tasoc_kit.photometry.conditions.spacecraft import star_time
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef, parse_unit

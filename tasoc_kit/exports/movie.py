@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tasoc_kit.errors import SourceError
 from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.numerics.clock import utc_from_btjd
-from tasoc_kit.photometry.sky_images import sky_image
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.plots.stretch import Stretch, make_stretch
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 

@@ -15,8 +15,8 @@ from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, julian_year, utc_from_btjd
 from tasoc_kit.numerics.geometry import move_epoch
 from tasoc_kit.numerics.total_variation import ITERATIONS, ROUNDS
 from tasoc_kit.photometry.halo_light_curves import FAINTEST
-from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS
-from tasoc_kit.photometry.pixel_noise import SATURATION
+from tasoc_kit.photometry.masks.k2p2 import CORE_NEIGHBOURS
+from tasoc_kit.photometry.plan.pixel_noise import SATURATION
 from tasoc_kit.provenance import lineage
 from tasoc_kit.vocabulary import Method
 

@@ -29,7 +29,7 @@ from tasoc_kit.exports.tasoc_cards import COLUMNS, object_cards, primary_cards, 
 from tasoc_kit.exports.used_pixels import UsedPixels
 from tasoc_kit.exports.whole_file import whole_file
 from tasoc_kit.photometry.pointing import motion_at
-from tasoc_kit.photometry.sky_pixels import sky_pixels
+from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.encoding import STAR_CHUNK

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from tasoc_kit.exports.family import Family
 from tasoc_kit.exports.stamp import Stamp
-from tasoc_kit.photometry.psf_scene import Scene, scene_of
+from tasoc_kit.photometry.psfs.psf_scene import Scene, scene_of
 from tasoc_kit.vocabulary import Method
 
 __all__ = ["UsedPixels"]

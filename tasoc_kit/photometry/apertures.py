@@ -20,12 +20,12 @@ from scipy import sparse
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
-from tasoc_kit.photometry import k2p2, tiles
-from tasoc_kit.photometry.claims import Claims
-from tasoc_kit.photometry.contamination import catalogue_share, prf_share
-from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
-from tasoc_kit.photometry.methods import choose_methods, read_overrides
-from tasoc_kit.photometry.scene import Scene, make_scene
+from tasoc_kit.photometry.masks import k2p2, tiles
+from tasoc_kit.photometry.masks.claims import Claims
+from tasoc_kit.photometry.masks.contamination import catalogue_share, prf_share
+from tasoc_kit.photometry.masks.methods import choose_methods, read_overrides
+from tasoc_kit.photometry.masks.ragged import Masks, add_minimum_masks, star_of_pixel
+from tasoc_kit.photometry.masks.scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import ApertureFlag, Status
 

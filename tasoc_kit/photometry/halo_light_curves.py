@@ -24,11 +24,11 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.runs import find_runs
 from tasoc_kit.numerics.total_variation import equal_shares, quietest_weights
-from tasoc_kit.photometry.anomalies import touched_stars
+from tasoc_kit.photometry.conditions.manual_excludes import excluded_stars
+from tasoc_kit.photometry.curves.series import make_series, sky_series, star_tables
 from tasoc_kit.photometry.light_curves import SKY_NEEDS, STAR_TABLE
-from tasoc_kit.photometry.manual_excludes import excluded_stars
 from tasoc_kit.photometry.quality import CADENCE_TABLE, TOLD, good_cadences
-from tasoc_kit.photometry.series import make_series, sky_series, star_tables
+from tasoc_kit.photometry.skies.anomalies import touched_stars
 from tasoc_kit.photometry.stream import halo_stars, stream_blocks
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, Status

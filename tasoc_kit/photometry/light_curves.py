@@ -21,12 +21,12 @@ import xarray as xr
 
 from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.anomalies import carry_anomalies
-from tasoc_kit.photometry.guides import guide_motion, make_guides
-from tasoc_kit.photometry.motion import make_motion_table
-from tasoc_kit.photometry.psf_scene import shown_stars
+from tasoc_kit.photometry.curves.guides import guide_motion, make_guides
+from tasoc_kit.photometry.curves.motion import make_motion_table
+from tasoc_kit.photometry.curves.series import SERIES, make_series, sky_series, star_tables
+from tasoc_kit.photometry.psfs.psf_scene import shown_stars
 from tasoc_kit.photometry.quality import carry_quality
-from tasoc_kit.photometry.series import SERIES, make_series, sky_series, star_tables
+from tasoc_kit.photometry.skies.anomalies import carry_anomalies
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 

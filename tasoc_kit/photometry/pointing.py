@@ -13,7 +13,7 @@ import xarray as xr
 
 from tasoc_kit.numerics.geometry import pixel_to_sky, sky_to_pixel
 from tasoc_kit.numerics.statistics import mad_sigma
-from tasoc_kit.photometry.momentum_dumps import list_dumps
+from tasoc_kit.photometry.conditions.momentum_dumps import list_dumps
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import KitQuality
 

@@ -19,8 +19,8 @@ from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.effective_psf import EffectivePsf, collocate, from_samples
 from tasoc_kit.numerics.prf import components, pixel_response
 from tasoc_kit.numerics.psf_sums import SIDE
-from tasoc_kit.photometry.psf_regions import Places, find_shift, fit_regions
-from tasoc_kit.photometry.psf_scene import Scene, make_scene
+from tasoc_kit.photometry.psfs.psf_regions import Places, find_shift, fit_regions
+from tasoc_kit.photometry.psfs.psf_scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
 
 __all__ = ["fit_psf"]

@@ -25,13 +25,13 @@ from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.overlaps import Inverse, local_inverse, stamp_response, stamp_sums
 from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, stamp_surface
-from tasoc_kit.photometry.anomalies import carry_anomalies
-from tasoc_kit.photometry.guides import Guides, guide_motion, make_guides
-from tasoc_kit.photometry.motion import HALF, Steadiness, flux_change, make_motion_table
-from tasoc_kit.photometry.psf_scene import Scene, scene_of, shown_stars
+from tasoc_kit.photometry.curves.guides import Guides, guide_motion, make_guides
+from tasoc_kit.photometry.curves.motion import HALF, Steadiness, flux_change, make_motion_table
+from tasoc_kit.photometry.curves.series import SkySeries, sky_series
+from tasoc_kit.photometry.psfs.psf_scene import Scene, scene_of, shown_stars
 from tasoc_kit.photometry.quality import carry_quality
-from tasoc_kit.photometry.series import SkySeries, sky_series
-from tasoc_kit.photometry.sky_images import sky_ladder
+from tasoc_kit.photometry.skies.anomalies import carry_anomalies
+from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality, Status

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.manual_excludes import excluded_frames, excluded_regions, excluded_stars
-from tasoc_kit.photometry.momentum_dumps import list_dumps
-from tasoc_kit.photometry.spacecraft import locate_spacecraft
+from tasoc_kit.photometry.conditions.manual_excludes import excluded_frames, excluded_regions, excluded_stars
+from tasoc_kit.photometry.conditions.momentum_dumps import list_dumps
+from tasoc_kit.photometry.conditions.spacecraft import locate_spacecraft
 from tasoc_kit.sources.manual_excludes import read_manual_excludes
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, SPACECRAFT, KitQuality
@@ -63,8 +63,9 @@ def make_quality(
     Returns
     -------
     ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours;
-    ``spacecraft_x``, ``_y`` and ``_z`` (time), from which :func:`~tasoc_kit.photometry.spacecraft.star_time`
-    makes the times of a star; ``region_…`` (region, edge) where only parts of frames are excluded.
+    ``spacecraft_x``, ``_y`` and ``_z`` (time), from which
+    :func:`~tasoc_kit.photometry.conditions.spacecraft.star_time` makes the times of a star;
+    ``region_…`` (region, edge) where only parts of frames are excluded.
     Attrs ``dump_times`` lists the momentum dumps, BTJD.
 
     Raises

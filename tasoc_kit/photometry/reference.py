@@ -16,11 +16,11 @@ import xarray as xr
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.statistics import clipped_mean
-from tasoc_kit.photometry.absolute_sky import absolute_sky
-from tasoc_kit.photometry.pixel_noise import SATURATION, noise_of_columns
-from tasoc_kit.photometry.plan_frames import PlanFrames, choose_frames
-from tasoc_kit.photometry.plan_skies import PlanSkies, fit_plan_skies, read_bands
+from tasoc_kit.photometry.plan.pixel_noise import SATURATION, noise_of_columns
+from tasoc_kit.photometry.plan.plan_frames import PlanFrames, choose_frames
+from tasoc_kit.photometry.plan.plan_skies import PlanSkies, fit_plan_skies, read_bands
 from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.skies.absolute_sky import absolute_sky
 from tasoc_kit.sources.ffi import open_frames
 from tasoc_kit.step import Parameter, step
 

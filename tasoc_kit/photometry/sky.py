@@ -2,7 +2,7 @@
 
 ``sky(t) = reference_sky + (1 + scale(t) · gain) · surface(t) + column_noise(t)``
 
-The surface of a frame is as fine as the frame needs (:mod:`~tasoc_kit.photometry.frame_sky`). What
+The surface of a frame is as fine as the frame needs (:mod:`~tasoc_kit.photometry.skies.frame_sky`). What
 follows touches no pixel and no cell: the coefficients may be smoothed in time, frames that stand
 out replaced, and the cells that no surface describes are flagged for the stars in them.
 """
@@ -17,12 +17,12 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.config import settings
-from tasoc_kit.photometry.anomalies import find_anomalies
-from tasoc_kit.photometry.frame_sky import CellTables, FrameFitter, FrameSky
-from tasoc_kit.photometry.manual_excludes import without_excluded_cells
-from tasoc_kit.photometry.sky_images import sky_ladder
-from tasoc_kit.photometry.sky_smoothing import replace_outliers, smooth_skies
-from tasoc_kit.photometry.straps import Straps, fit_straps
+from tasoc_kit.photometry.conditions.manual_excludes import without_excluded_cells
+from tasoc_kit.photometry.skies.anomalies import find_anomalies
+from tasoc_kit.photometry.skies.frame_sky import CellTables, FrameFitter, FrameSky
+from tasoc_kit.photometry.skies.sky_images import sky_ladder
+from tasoc_kit.photometry.skies.sky_smoothing import replace_outliers, smooth_skies
+from tasoc_kit.photometry.skies.straps import Straps, fit_straps
 from tasoc_kit.photometry.stream import stream_blocks
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality

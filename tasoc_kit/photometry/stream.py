@@ -31,7 +31,7 @@ from tasoc_kit.numerics.patches import Patches, make_patches
 from tasoc_kit.numerics.psf_sums import NO_PROFILES, SIDE, Profiles, make_profiles
 from tasoc_kit.numerics.runs import Runs, find_runs
 from tasoc_kit.numerics.stamps import Stamps, find_stamps, make_stamps
-from tasoc_kit.photometry.psf_scene import scene_of
+from tasoc_kit.photometry.psfs.psf_scene import scene_of
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.sources.ffi import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step

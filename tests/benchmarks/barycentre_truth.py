@@ -31,8 +31,8 @@ def barycentre_error(data: Path) -> tuple[float, int]:
 
     from tasoc_kit.numerics.barycentre import earth_and_sun
     from tasoc_kit.numerics.geometry import pixel_to_sky
+    from tasoc_kit.photometry.conditions.spacecraft import star_time
     from tasoc_kit.photometry.quality import make_quality
-    from tasoc_kit.photometry.spacecraft import star_time
     from tasoc_kit.simulation.sector import Sector
     from tasoc_kit.simulation.settings import SectorSettings
     from tasoc_kit.sources.ephemeris import read_ephemeris

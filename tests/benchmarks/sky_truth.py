@@ -13,8 +13,8 @@ from tasoc_kit.numerics import prf
 from tasoc_kit.numerics.detector import SCIENCE_COLUMNS
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.quality import good_cadences
+from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.sky_images import sky_image
 from tasoc_kit.photometry.stars import locate_stars
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.simulation import open_truth

@@ -31,7 +31,7 @@ from tasoc_kit.numerics.effective_psf import (
 from tasoc_kit.numerics.overlaps import Sources, overlap_matrix, stamp_sums
 from tasoc_kit.numerics.prf import TERMS
 from tasoc_kit.numerics.psf_sums import SIDE
-from tasoc_kit.photometry.motion import ShownStars, draw_bands
+from tasoc_kit.photometry.curves.motion import ShownStars, draw_bands
 
 __all__ = ["FAINT_WINGS", "Scene", "make_scene", "psf_of", "scene_of", "shown_stars"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasoc_kit.photometry.masks import Masks, add_minimum_masks, star_of_pixel
+from tasoc_kit.photometry.masks.ragged import Masks, add_minimum_masks, star_of_pixel
 
 
 def make_masks(sizes: list[int], rows: list[int]) -> Masks:

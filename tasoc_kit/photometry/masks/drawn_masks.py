@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.photometry.sky_images import sky_window
+from tasoc_kit.photometry.skies.sky_images import sky_window
 from tasoc_kit.sources.ffi import open_frames
 
 __all__ = ["make_stamp", "sum_mask"]

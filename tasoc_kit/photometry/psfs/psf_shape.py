@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.effective_psf import REACH, EffectivePsf, add_light, psf_at, reach_of, sample
-from tasoc_kit.photometry.psf_scene import FAINT_WINGS, psf_of
+from tasoc_kit.photometry.psfs.psf_scene import FAINT_WINGS, psf_of
 
 __all__ = ["psf_profile", "psf_shape", "psf_stamps", "star_on_psf"]
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 from tasoc_kit.errors import StepParameterError
 from tasoc_kit.numerics.detector import ZERO_POINT
-from tasoc_kit.photometry.k2p2 import most_resizes
+from tasoc_kit.photometry.masks.k2p2 import most_resizes
 from tasoc_kit.vocabulary import ApertureFlag, Method
 
 __all__ = ["choose_methods", "read_overrides"]

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from tasoc_kit.numerics.splines import Ladder
-from tasoc_kit.photometry.frame_sky import FrameSky
+from tasoc_kit.photometry.skies.frame_sky import FrameSky
 
 __all__ = ["replace_outliers", "smooth_skies"]
 

@@ -24,8 +24,8 @@ from tasoc_kit.numerics.runs import (
     some_stars,
     surface_sums,
 )
-from tasoc_kit.photometry.motion import Steadiness, flux_change
-from tasoc_kit.photometry.sky_images import sky_ladder
+from tasoc_kit.photometry.curves.motion import Steadiness, flux_change
+from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = ["SERIES", "SkySeries", "StarTables", "make_series", "sky_series", "star_tables"]

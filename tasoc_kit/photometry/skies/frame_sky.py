@@ -18,7 +18,7 @@ from numba import njit
 
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
-from tasoc_kit.photometry.straps import Straps
+from tasoc_kit.photometry.skies.straps import Straps
 
 __all__ = ["CellTables", "FrameFitter", "FrameSky"]
 

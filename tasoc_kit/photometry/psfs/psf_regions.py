@@ -27,7 +27,7 @@ from tasoc_kit.numerics.effective_psf import (
 from tasoc_kit.numerics.psf_fit import fit_deviation, star_offsets
 from tasoc_kit.numerics.psf_sums import SIDE
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
-from tasoc_kit.photometry.psf_scene import Scene, make_scene
+from tasoc_kit.photometry.psfs.psf_scene import Scene, make_scene
 
 __all__ = ["Places", "find_shift", "fit_regions"]
 

@@ -23,8 +23,8 @@ import numpy as np
 from tasoc_kit.numerics.density import kernel_mode, sort_positive, sorted_quantile
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.numerics.watershed import flood
-from tasoc_kit.photometry.masks import Masks
-from tasoc_kit.photometry.scene import SATURATED_LIGHT, Scene
+from tasoc_kit.photometry.masks.ragged import Masks
+from tasoc_kit.photometry.masks.scene import SATURATED_LIGHT, Scene
 
 __all__ = ["grower", "mask_threshold", "most_resizes", "stamp_size"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.runs import Runs
-from tasoc_kit.photometry.motion import MotionTable, measure_motion
-from tasoc_kit.photometry.series import SkySeries, StarTables, make_series, star_tables
+from tasoc_kit.photometry.curves.motion import MotionTable, measure_motion
+from tasoc_kit.photometry.curves.series import SkySeries, StarTables, make_series, star_tables
 
 __all__ = ["Guides", "guide_motion", "make_guides"]
 

@@ -16,9 +16,9 @@ from scipy import ndimage
 
 from tasoc_kit.numerics.clusters import core_pixels
 from tasoc_kit.numerics.watershed import flood
-from tasoc_kit.photometry.k2p2 import CORE_NEIGHBOURS, add_bleed_columns, mask_threshold
-from tasoc_kit.photometry.masks import Masks
-from tasoc_kit.photometry.scene import SATURATED_LIGHT, Scene
+from tasoc_kit.photometry.masks.k2p2 import CORE_NEIGHBOURS, add_bleed_columns, mask_threshold
+from tasoc_kit.photometry.masks.ragged import Masks
+from tasoc_kit.photometry.masks.scene import SATURATED_LIGHT, Scene
 
 __all__ = ["TILE", "grower", "threshold_map"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.detector import camera_centre, is_strap
-from tasoc_kit.photometry.sky_images import sky_ladder
+from tasoc_kit.photometry.skies.sky_images import sky_ladder
 
 __all__ = ["sky_tiles"]
 

@@ -1,0 +1,1 @@
+"""How the pixels of an aperture are chosen, owned and judged."""

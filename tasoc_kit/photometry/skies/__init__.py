@@ -1,0 +1,1 @@
+"""What the sky of a frame is made of, and the sky as images."""
