@@ -74,7 +74,9 @@ def test_times_are_btjd_for_both_missions(shared_data, name, zero, exposure, cad
     np.testing.assert_allclose(cube["time"], stated, rtol=0, atol=1e-9)
     assert cube.attrs["exposure"] == pytest.approx(exposure, abs=0.01)
     assert cube.attrs["cadence"] == cadence
-    np.testing.assert_allclose((cube["time_stop"] - cube["time_start"]) * 86400, cadence, atol=0.021)
+    # Start and end of early releases are put right by numbers of their own, 20 ms apart.
+    expected = cadence - (0.02 if cube.attrs["time_shift"] else 0.0)
+    np.testing.assert_allclose((cube["time_stop"] - cube["time_start"]) * 86400, expected, atol=0.01)
 
 
 def test_a_cutout_without_cadence_numbers_is_numbered_by_the_law(shared_data):

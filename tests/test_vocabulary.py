@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from enum import IntFlag
 
 import numpy as np
@@ -40,9 +41,30 @@ def test_place_on_the_detector_is_never_called_x_or_y():
 
 @pytest.mark.parametrize("flags", FLAGS, ids=lambda flags: flags.__name__)
 def test_each_flag_is_one_bit_of_its_own(flags):
-    values = [int(flag) for flag in flags]
+    # Iteration leaves out a second name of a bit.
+    values = [int(flag) for flag in flags.__members__.values()]
     assert all(value.bit_count() == 1 for value in values)
     assert all(not one & two for one, two in itertools.combinations(values, 2))
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (
+            TessQuality,
+            "AttitudeTweak SafeMode CoarsePoint EarthPoint ZeroCrossing Desat ApertureCosmic ManualExclude "
+            "SensitivityDropout ImpulsiveOutlier CollateralCosmic EarthMoonPlanetInFov ScatteredLight",
+        ),
+        (
+            KitQuality,
+            "FlaggedBadData ManualExclude SigmaClip JumpAdditiveConstant JumpAdditiveLinear "
+            "JumpMultiplicativeConstant JumpMultiplicativeLinear Interpolated BackgroundShenanigans",
+        ),
+    ],
+)
+def test_bits_have_the_names_of_the_mission_and_of_tasoc_in_their_order(flags, names):
+    wanted = [re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in names.split()]
+    assert [flags(1 << bit).name for bit in range(len(wanted))] == wanted
 
 
 def test_our_bits_and_the_mission_s_never_share_a_column():
