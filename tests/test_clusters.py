@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from benchmarks.k2p2_oracle import dbscan_mismatches
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from tasoc_kit.numerics.clusters import core_pixels, dbscan_labels, find_maxima, number_peaks
+from tasoc_kit.numerics.clusters import claim_peaks, core_pixels, dbscan_labels, find_maxima
 
 
 def clumps(seed: int, shape: tuple[int, int], share: float) -> np.ndarray:
@@ -61,9 +62,32 @@ def test_every_star_of_a_sparse_field_is_a_maximum():
 
 def test_the_maxima_of_one_saturated_patch_are_one_peak():
     maxima, patches = np.zeros((9, 9), dtype=bool), np.zeros((9, 9), dtype=bool)
-    patches[1:7, 4] = True
+    patches[[1, 2, 3, 4, 5, 6], [4, 4, 4, 3, 4, 4]] = True
     maxima[[1, 3, 6, 2, 8], [4, 4, 4, 0, 8]] = True
-    places, peak = number_peaks(maxima, patches)
-    inside = patches[tuple(places.T)]
-    assert len(set(peak[inside])) == 1
-    assert len(set(peak)) == 3
+    markers, peaks = claim_peaks(maxima, patches, *np.array([[3.4, 8.0], [4.2, 7.0]]), np.full(2, 2.0))
+    assert np.argwhere(markers == 1).tolist() == [[1, 4], [3, 4], [6, 4]]
+    assert np.argwhere(markers == 2).tolist() == [[8, 8]]
+    assert peaks[1:].tolist() == [[6, 4], [8, 8]]
+
+
+def test_a_star_claims_the_nearest_maximum_within_its_reach():
+    random = np.random.default_rng(8)
+    maxima = random.random((60, 50)) < 0.02
+    row, column = random.uniform(-6, 66, 400), random.uniform(-6, 56, 400)
+    row[3], column[9] = np.nan, np.nan
+    reach = random.choice([2.8, 7.1], 400)
+    places = np.argwhere(maxima)
+    known = np.isfinite(row + column)
+    distance, nearest = cKDTree(places).query(np.column_stack([row, column])[known])
+    claimed = {tuple(places[k]) for k in nearest[distance < reach[known]]}
+    markers, peaks = claim_peaks(maxima, np.zeros_like(maxima), row, column, reach)
+    assert 0 < len(claimed) < len(places)
+    assert {tuple(place) for place in np.argwhere(markers)} == claimed
+    assert sorted(markers[markers > 0]) == list(range(1, len(claimed) + 1))
+    assert markers[tuple(peaks[1:].T)].tolist() == list(range(1, len(claimed) + 1))
+
+
+def test_without_stars_no_maximum_is_claimed():
+    nothing = np.zeros(0)
+    markers, peaks = claim_peaks(np.ones((3, 3), bool), np.zeros((3, 3), bool), nothing, nothing, nothing)
+    assert not markers.any() and peaks.shape == (1, 2)

@@ -45,10 +45,22 @@ def test_what_no_marker_reaches_stays_dark():
     assert labels.tolist() == [[7, 7, 0, 0]]
 
 
-def test_places_are_sorted_from_bright_to_faint_and_equal_ones_keep_their_order():
+@pytest.mark.parametrize("count", [0, 1, 40, 5000, 40_000])
+def test_places_are_sorted_from_bright_to_faint_and_equal_ones_keep_their_order(count):
     random = np.random.default_rng(2)
-    flux = np.concatenate([random.normal(0, 1e3, 5000), [0.0, 1e-30, -1e-30, 3.0, 3.0, 1e30]])
+    some = [0.0, 1e-30, -1e-30, 3.0, 3.0, 1e30]
+    flux = np.concatenate([random.normal(0, 1e3, count), np.round(random.normal(0, 9, count)) + 0.0, some])
     flux = random.permutation(flux).astype(np.float32)
-    places = np.flatnonzero(random.random(flux.size) < 0.8).astype(np.int32)
-    expected = places[np.argsort(-flux[places], kind="stable")]
-    np.testing.assert_array_equal(bright_first(flux, places), expected)
+    places = random.permutation(flux.size).astype(np.int32)
+    np.testing.assert_array_equal(bright_first(flux, places), places[np.argsort(-flux, kind="stable")])
+
+
+def test_patches_are_flooded_as_if_they_were_one_image():
+    random = np.random.default_rng(21)
+    image, allowed = random.normal(size=(90, 70)), random.random((90, 70)) < 0.55
+    markers = np.zeros(image.shape, dtype=np.int32)
+    markers[random.integers(0, 90, 60), random.integers(0, 70, 60)] = np.arange(1, 61)
+    assert ndimage.label(allowed)[1] > 100
+    expected = watershed(-image, markers, mask=allowed)
+    flood(image, allowed, markers)
+    np.testing.assert_array_equal(markers, expected)

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["core_pixels", "dbscan_labels", "find_maxima", "number_peaks"]
+__all__ = ["claim_peaks", "core_pixels", "dbscan_labels", "find_maxima"]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -31,15 +31,18 @@ def core_pixels(lit: np.ndarray, minimum: int) -> np.ndarray:
     """
     rows, columns = lit.shape
     core = np.zeros((rows, columns), dtype=np.bool_)
+    # Lit pixels of three rows, with a dark column on either side: sums that the processor makes in parallel.
+    beneath = np.zeros(columns + 2, np.uint8)
     for i in range(rows):
+        beneath[1:-1] = lit[i]
+        if i > 0:
+            for j in range(columns):
+                beneath[j + 1] += lit[i - 1, j]
+        if i + 1 < rows:
+            for j in range(columns):
+                beneath[j + 1] += lit[i + 1, j]
         for j in range(columns):
-            if not lit[i, j]:
-                continue
-            count = 0
-            for k in range(max(i - 1, 0), min(i + 2, rows)):
-                for m in range(max(j - 1, 0), min(j + 2, columns)):
-                    count += lit[k, m]
-            core[i, j] = count >= minimum
+            core[i, j] = lit[i, j] & (beneath[j] + beneath[j + 1] + beneath[j + 2] >= minimum)
     return core
 
 
@@ -137,12 +140,32 @@ def find_maxima(image: np.ndarray, smoothing: float) -> np.ndarray:
     return np.asarray(_find_maxima(np.asarray(image, np.float32), (kernel / kernel.sum()).astype(np.float32)))
 
 
-def number_peaks(maxima: np.ndarray, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Number the maxima of an image, those of one 8-connected patch alike.
+@numba.njit(cache=True, nogil=True)
+def _fill(markers: np.ndarray, maxima: np.ndarray, patches: np.ndarray, place: np.ndarray, number: int) -> None:
+    """Number all maxima of the patch that a place lies in; ``place`` becomes the last of them."""
+    seen, waiting = {(place[0], place[1])}, [(place[0], place[1])]
+    while len(waiting):
+        i, j = waiting.pop()
+        if maxima[i, j]:
+            markers[i, j] = number
+            if (i, j) > (place[0], place[1]):
+                place[0], place[1] = i, j
+        for k in range(max(i - 1, 0), min(i + 2, patches.shape[0])):
+            for m in range(max(j - 1, 0), min(j + 2, patches.shape[1])):
+                if patches[k, m] and (k, m) not in seen:
+                    seen.add((k, m))
+                    waiting.append((k, m))
 
-    A saturated star has a flat, ragged top, hundreds of rows long where it bleeds: its many maxima
-    are one peak.
+
+@numba.njit(cache=True, nogil=True)
+def claim_peaks(
+    maxima: np.ndarray, patches: np.ndarray, row: np.ndarray, column: np.ndarray, reach: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Number the maxima that are the nearest one to a star, and near enough.
+
+    A saturated star has a flat, ragged top, hundreds of rows long where it bleeds: the many maxima of one
+    8-connected patch are one peak, and have one number.
 
     Parameters
     ----------
@@ -150,13 +173,35 @@ def number_peaks(maxima: np.ndarray, patches: np.ndarray) -> tuple[np.ndarray, n
         Boolean image of the maxima.
     patches
         Boolean image of the patches.
+    row, column
+        Positions of the stars, as fractional indices into the image; NaN where one is not known.
+    reach
+        Pixels within which a star looks for its maximum.
 
     Returns
     -------
-    Row and column of each maximum (maximum, 2), and the number of its peak, from 0.
+    Image with the number of each claimed maximum, else 0, int32; row and column of the (last) maximum with
+    each number, int32 (number, 2), those of 0 meaning nothing.
     """
-    places = np.argwhere(maxima)
-    labels, count = ndimage.label(patches, structure=_EIGHT)
-    patch = labels[tuple(places.T)]
-    own = count + 1 + np.arange(len(places))
-    return places, np.unique(np.where(patch > 0, patch, own), return_inverse=True)[1]
+    rows, columns = maxima.shape
+    markers, peaks = np.zeros((rows, columns), np.int32), np.zeros((row.size + 1, 2), np.int32)
+    count = 0
+    for star in range(row.size):
+        if not (abs(row[star]) < np.inf and abs(column[star]) < np.inf):
+            continue
+        nearest, found = reach[star] ** 2, np.array([-1, -1])
+        top, left = int(np.ceil(row[star] - reach[star])), int(np.ceil(column[star] - reach[star]))
+        bottom, right = int(row[star] + reach[star]), int(column[star] + reach[star])
+        for i in range(max(top, 0), min(bottom + 1, rows)):
+            for j in range(max(left, 0), min(right + 1, columns)):
+                distance = (i - row[star]) ** 2 + (j - column[star]) ** 2
+                if maxima[i, j] and distance < nearest:
+                    nearest, found[0], found[1] = distance, i, j
+        if found[0] < 0 or markers[found[0], found[1]] > 0:
+            continue
+        count += 1
+        markers[found[0], found[1]] = count
+        if patches[found[0], found[1]]:
+            _fill(markers, maxima, patches, found, count)
+        peaks[count, 0], peaks[count, 1] = found[0], found[1]
+    return markers, peaks[: count + 1]

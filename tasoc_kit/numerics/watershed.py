@@ -13,8 +13,8 @@ import numpy as np
 
 __all__ = ["bright_first", "flood"]
 
-_BITS = np.uint32(11)
-_BUCKETS = 1 << 11
+_MANY = 1 << 14
+"""Values from which on wide digits, and so fewer rounds, sort them sooner."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -31,24 +31,24 @@ def bright_first(flux: np.ndarray, places: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     flux
-        Flat float32 array, finite at the places.
+        Flux of each place, float32, finite.
     places
-        Indices into it, int32.
+        What is put in order, int32.
     """
-    bits = flux.view(np.uint32)
-    keys, order = np.empty(places.size, np.uint32), places.copy()
-    counts = np.zeros((3, _BUCKETS), np.int64)
-    for k in range(places.size):
-        key = _falling_key(bits[places[k]])
-        keys[k] = key
-        for digit in range(3):
-            counts[digit, (key >> np.uint32(digit * _BITS)) & np.uint32(_BUCKETS - 1)] += 1
+    width, rounds = np.uint32(11 if flux.size > _MANY else 8), 3 if flux.size > _MANY else 4
+    last = np.uint32((1 << width) - 1)
+    bits, keys, order = flux.view(np.uint32), np.empty(flux.size, np.uint32), places.copy()
+    counts = np.zeros((rounds, 1 << width), np.int64)
+    for k in range(flux.size):
+        keys[k] = _falling_key(bits[k])
+        for digit in range(rounds):
+            counts[digit, (keys[k] >> (np.uint32(digit) * width)) & last] += 1
     next_keys, next_order = np.empty_like(keys), np.empty_like(order)
-    for digit in range(3):
-        shift = np.uint32(digit * _BITS)
+    for digit in range(rounds):
+        shift = np.uint32(digit) * width
         first = np.cumsum(counts[digit]) - counts[digit]
-        for k in range(places.size):
-            bucket = (keys[k] >> shift) & np.uint32(_BUCKETS - 1)
+        for k in range(flux.size):
+            bucket = (keys[k] >> shift) & last
             next_keys[first[bucket]], next_order[first[bucket]] = keys[k], order[k]
             first[bucket] += 1
         keys, next_keys = next_keys, keys
@@ -76,17 +76,18 @@ def _unite(parent: np.ndarray, hills: np.ndarray) -> int:
 @numba.njit(cache=True, nogil=True)
 def _climb_down(
     order: np.ndarray, width: int, pixels: np.ndarray, owner: np.ndarray, parent: np.ndarray, free: int
-) -> None:
+) -> int:
     """
-    Give every pixel its hill and every hill its owner.
+    Give every pixel of a patch its hill and every hill its owner; return the next number that is free.
 
     ``pixels`` (place, 2) holds the number of the hill, 0 where there is no pixel and negative where a
     marker stands, and receives when the pixel was taken; the two lie side by side in memory because that
-    is what the time goes into. ``owner`` and ``parent`` start with the markers, each of which is a hill of
+    is what the time goes into. ``owner`` and ``parent`` hold the markers, each of which is a hill of
     its own; further hills are numbered from ``free``. The water reached a pixel when it was taken itself, or
     at ``joined``, when the pass to its hill was.
     """
-    joined, waiting = np.zeros(parent.size, np.int32), np.empty(4, np.int32)
+    joined, waiting = np.zeros(order.size, np.int32), np.empty(4, np.int32)
+    start = free
     for now in range(order.size):
         p = order[now]
         own, reached, strangers = -pixels[p, 0], now, 0
@@ -98,18 +99,83 @@ def _climb_down(
                 waiting[strangers] = beside
                 strangers += 1
             elif pixels[p, 0] == 0:
-                arrival = max(pixels[q, 1], joined[beside])
+                # A hill with a marker of its own was never reached by a pass.
+                arrival = pixels[q, 1] if beside < start else max(pixels[q, 1], joined[beside - start])
                 if arrival < reached:
                     own, reached = beside, arrival
         if own > 0:
             for k in range(strangers):
-                owner[waiting[k]], joined[waiting[k]] = owner[own], now
+                owner[waiting[k]], joined[waiting[k] - start] = owner[own], now
         elif strangers:
             own = _unite(parent, waiting[:strangers])
         else:
-            own = free
+            own, parent[free], owner[free] = free, free, 0
             free += 1
         pixels[p, 0], pixels[p, 1] = own, now
+    return free
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_patches(allowed: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """
+    Give allowed pixels that hang together one number, from 1; return what each number stands for.
+
+    The numbers are written to ``pixels`` (place, 2), whose rows are one pixel wider on either side.
+    Several may stand for one patch: the least of them is what they stand for.
+    """
+    rows, columns = allowed.shape
+    same, free = np.empty(allowed.size // 2 + 2, np.int32), 1
+    for i in range(rows):
+        for j in range(columns):
+            if not allowed[i, j]:
+                continue
+            p = (i + 1) * (columns + 2) + j + 1
+            above, left = pixels[p - columns - 2, 0], pixels[p - 1, 0]
+            if above == 0 and left == 0:
+                same[free] = free
+                above = free
+                free += 1
+            elif above == 0:
+                above = left
+            elif left != 0 and left != above:
+                one, other = _root(same, above), _root(same, left)
+                same[max(one, other)] = above = min(one, other)
+            pixels[p, 0] = above
+    for number in range(1, free):
+        same[number] = same[same[number]]
+    return same[:free]
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather_patches(
+    image: np.ndarray, allowed: np.ndarray, labels: np.ndarray, pixels: np.ndarray, same: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return places and flux of all patches with a marker, patch after patch, and where each patch starts.
+
+    In ``pixels`` the markers take the place of the numbers, below 0; patches without one are dropped.
+    """
+    rows, columns = allowed.shape
+    size, marked = np.zeros(same.size, np.int64), np.zeros(same.size, np.bool_)
+    for i in range(rows):
+        for j in range(columns):
+            if allowed[i, j]:
+                patch = same[pixels[(i + 1) * (columns + 2) + j + 1, 0]]
+                size[patch] += 1
+                marked[patch] |= labels[i, j] > 0
+    size[~marked] = 0
+    start = np.cumsum(size) - size
+    places, flux, free = np.empty(size.sum(), np.int32), np.empty(size.sum(), np.float32), start.copy()
+    for i in range(rows):
+        for j in range(columns):
+            if allowed[i, j]:
+                p = (i + 1) * (columns + 2) + j + 1
+                patch = same[pixels[p, 0]]
+                pixels[p, 0] = 0
+                if marked[patch]:
+                    places[free[patch]], flux[free[patch]], pixels[p, 0] = p, image[i, j], -labels[i, j]
+                    free[patch] += 1
+    return places, flux, np.append(start[marked], places.size)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -119,6 +185,7 @@ def flood(image: np.ndarray, allowed: np.ndarray, labels: np.ndarray) -> None:
 
     Each pixel joins the basin that reaches it first; basins meet along the faint valleys. Pixels
     are neighbours along rows and columns. Allowed pixels that no marker reaches stay 0.
+    Patches that do not touch one another are flooded one after another, so that each stays in the cache.
 
     Parameters
     ----------
@@ -131,21 +198,16 @@ def flood(image: np.ndarray, allowed: np.ndarray, labels: np.ndarray) -> None:
     """
     rows, columns = image.shape
     width = columns + 2
-    flux = np.empty((rows + 2) * width, np.float32)
-    pixels = np.zeros((flux.size, 2), np.int32)
-    places = np.empty(allowed.sum(), np.int32)
-    used, markers = 0, 0
-    for i in range(rows):
-        for j in range(columns):
-            if allowed[i, j]:
-                p = (i + 1) * width + j + 1
-                flux[p], pixels[p, 0], places[used] = image[i, j], -labels[i, j], p
-                markers = max(markers, labels[i, j])
-                used += 1
-    parent = np.arange(markers + 1 + used, dtype=np.int32)
-    owner = np.zeros(parent.size, np.int32)
-    owner[: markers + 1] = parent[: markers + 1]
-    _climb_down(bright_first(flux, places), width, pixels, owner, parent, markers + 1)
+    pixels = np.zeros(((rows + 2) * width, 2), np.int32)
+    places, flux, start = _gather_patches(image, allowed, labels, pixels, _find_patches(allowed, pixels))
+    free = labels.max() + 1
+    parent = np.empty(free + places.size, np.int32)
+    parent[:free] = np.arange(free)
+    owner = np.empty_like(parent)
+    owner[:free] = parent[:free]
+    for patch in range(start.size - 1):
+        some = slice(start[patch], start[patch + 1])
+        free = _climb_down(bright_first(flux[some], places[some]), width, pixels, owner, parent, free)
     for i in range(rows):
         for j in range(columns):
             labels[i, j] = owner[_root(parent, pixels[(i + 1) * width + j + 1, 0])]

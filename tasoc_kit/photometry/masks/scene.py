@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from tasoc_kit.numerics.clusters import find_maxima, number_peaks
+from tasoc_kit.numerics.clusters import claim_peaks, find_maxima
 
 __all__ = ["SATURATED_LIGHT", "SATURATES", "Scene", "make_scene"]
 
@@ -65,35 +64,11 @@ def make_scene(
     rows, columns = np.flatnonzero(finite.any(1)), np.flatnonzero(finite.any(0))
     box = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if rows.size else (0, 0, 0, 0)
     maxima = find_maxima(image, _SMOOTHING) & finite
-    places, peak = number_peaks(maxima, saturated)
-    markers = np.zeros(image.shape, dtype=np.int32)
-    number = _claimed_peaks(places, peak, star_row, star_column, tmag)
-    markers[tuple(places.T)] = number
-    peaks = np.zeros((number.max(initial=0) + 1, 2), dtype=np.int32)
-    peaks[number] = places
+    reach = np.where(tmag <= SATURATES, _REACH_SATURATED, _REACH)
+    markers, peaks = claim_peaks(maxima, saturated, star_row, star_column, reach)
     light = np.zeros(image.shape)
     i, j = (np.rint(np.nan_to_num(place, nan=-1.0)).astype(int) for place in (star_row, star_column))
     on = (i >= 0) & (j >= 0) & (i < image.shape[0]) & (j < image.shape[1]) & np.isfinite(tmag)
     np.add.at(light, (i[on], j[on]), 10 ** (-0.4 * tmag[on].astype(float)))
     return Scene(image, markers, peaks, saturated, light, tuple(int(edge) for edge in box))
 
-
-def _claimed_peaks(
-    places: np.ndarray,
-    peak: np.ndarray,
-    star_row: np.ndarray,
-    star_column: np.ndarray,
-    tmag: np.ndarray,
-) -> np.ndarray:
-    """Return for each maximum a number > 0 if its peak is the nearest one to a star and near enough."""
-    known = np.isfinite(star_row) & np.isfinite(star_column)
-    if not places.size or not known.any():
-        return np.zeros(len(places), dtype=np.int32)
-    # On a grid a tree that is not balanced is as fast to ask, and much faster to build.
-    tree = cKDTree(places, balanced_tree=False, compact_nodes=False)
-    distance, nearest = tree.query(np.column_stack([star_row[known], star_column[known]]))
-    reach = np.where(tmag[known] <= SATURATES, _REACH_SATURATED, _REACH)
-    number = np.zeros(peak.max() + 1, dtype=np.int32)
-    claimed = np.unique(peak[nearest[distance < reach]])
-    number[claimed] = np.arange(1, claimed.size + 1)
-    return number[peak]
