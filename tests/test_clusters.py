@@ -90,4 +90,5 @@ def test_a_star_claims_the_nearest_maximum_within_its_reach():
 def test_without_stars_no_maximum_is_claimed():
     nothing = np.zeros(0)
     markers, peaks = claim_peaks(np.ones((3, 3), bool), np.zeros((3, 3), bool), nothing, nothing, nothing)
-    assert not markers.any() and peaks.shape == (1, 2)
+    assert not markers.any()
+    assert peaks.shape == (1, 2)

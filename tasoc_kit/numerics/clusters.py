@@ -141,7 +141,9 @@ def find_maxima(image: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(markers: np.ndarray, maxima: np.ndarray, patches: np.ndarray, place: np.ndarray, number: int) -> None:
+def _number_patch(
+    markers: np.ndarray, maxima: np.ndarray, patches: np.ndarray, place: np.ndarray, number: int
+) -> None:
     """Number all maxima of the patch that a place lies in; ``place`` becomes the last of them."""
     seen, waiting = {(place[0], place[1])}, [(place[0], place[1])]
     while len(waiting):
@@ -202,6 +204,6 @@ def claim_peaks(
         count += 1
         markers[found[0], found[1]] = count
         if patches[found[0], found[1]]:
-            _fill(markers, maxima, patches, found, count)
+            _number_patch(markers, maxima, patches, found, count)
         peaks[count, 0], peaks[count, 1] = found[0], found[1]
     return markers, peaks[: count + 1]
