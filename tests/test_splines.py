@@ -86,3 +86,15 @@ def test_a_cell_stands_for_the_columns_it_uses():
     )
     found = surface.on_pixels(surface.fit(cells, np.ones_like(cells), ridge=0.0))
     np.testing.assert_allclose(found, image, atol=1e-3)
+
+
+def test_a_fit_with_gaps_is_that_of_dense_least_squares(ladder):
+    random = np.random.default_rng(5)
+    cells, weight = random.normal(size=(16, 12)), random.uniform(0.02, 1, (16, 12))
+    weight[3:5, 4:6] = 0
+    for surface in ladder.surfaces[2:]:
+        design = np.kron(surface.rows.cells, surface.columns.cells)
+        normal = design.T @ (weight.ravel()[:, None] * design) + 1e-3 * np.eye(surface.size)
+        dense = np.linalg.solve(normal, design.T @ (weight * cells).ravel())
+        # A thousandth of the noise of the cells, and where none decides as well.
+        np.testing.assert_allclose(surface.fit(cells, weight).ravel(), dense, atol=1e-3)

@@ -20,9 +20,11 @@ __all__ = ["Axis", "Ladder", "Surface", "spline_matrix"]
 
 # Pulls coefficients that no cell decides towards the coarser surface; on what that surface leaves, 0.1 %
 RIDGE = 1e-3
-TOLERANCE, PRECISION = 1e-8, 1e-4
+TOLERANCE, PRECISION = 1e-8, 1e-5
 """A fit is found when its error, over the cells, is this part of what was to be fitted, or so small."""
 MAX_ITERATIONS = 200
+SEEN = 1e-6
+"""Strength of a mode, over that of the strongest, from which on the cells see it."""
 SEGMENT = 256
 """Pixels of the widest segment."""
 CONSTANT_BELOW, PLANE_BELOW = 32, 64
@@ -84,11 +86,16 @@ class Axis:
         return total / np.add.reduceat(weight, starts)[:, None]
 
     @cached_property
-    def inverse(self) -> np.ndarray:
-        """Inverse of the normal matrix of the cells, ridged where they do not decide."""
-        normal = self.cells.T @ self.cells
-        scale = np.trace(normal) / len(normal)
-        return np.asarray(np.linalg.inv(normal + 1e-4 * scale * np.eye(len(normal))))
+    def modes(self) -> tuple[np.ndarray, np.ndarray]:
+        """
+        What the cells know of the splines one by one: the singular vectors of ``cells``.
+
+        Returns the modes on the cells, float64 (cells, modes), orthogonal and as long as they are strong,
+        and in splines, (modes, splines), of length 1. Combinations that no cell sees are none of them.
+        """
+        on_cells, strength, in_splines = np.linalg.svd(self.cells, full_matrices=False)
+        seen = strength > SEEN * strength[0]
+        return on_cells[:, seen] * strength[seen], in_splines[seen]
 
     def change_from(self, coarse: Axis) -> np.ndarray:
         """Return the matrix that puts coefficients of a coarser axis on these knots."""
@@ -150,32 +157,31 @@ class Surface:
         ridge
             Pull of every coefficient towards 0.
         """
-        rows, columns = self.rows, self.columns
+        (down, rows), (across, columns) = self.rows.modes, self.columns.modes
         known = np.where(weight > 0, weight * cells, 0.0)
-        return np.asarray(
-            _conjugate_gradients(
-                rows.cells, columns.cells, rows.inverse, columns.inverse, known, weight.astype(float), ridge
-            )
-        )
+        found = _conjugate_gradients(down, across, known, weight.astype(float), ridge)
+        return np.asarray(rows.T @ found @ columns)
 
 
 @njit(nogil=True, cache=True)
-def _conjugate_gradients(rows, columns, rows_inverse, columns_inverse, known, weight, ridge):
-    """Solve the normal equations; see :meth:`Surface.fit`."""
-    rows_t, columns_t = np.ascontiguousarray(rows.T), np.ascontiguousarray(columns.T)
-    residual = rows_t @ known @ columns
+def _conjugate_gradients(down, across, known, weight, ridge):
+    """Solve the normal equations for the strength of each pair of modes; see :meth:`Surface.fit`."""
+    down_t, across_t = np.ascontiguousarray(down.T), np.ascontiguousarray(across.T)
+    # Under even weights no pair of modes knows of another: each is divided by its own power.
+    even = np.outer((down**2).sum(axis=0), (across**2).sum(axis=0)) * weight.mean() + ridge
+    residual = down_t @ known @ across
     solution = np.zeros_like(residual)
-    search = rows_inverse @ residual @ columns_inverse
+    search = residual / even
     power = (residual * search).sum()
     start = power
     for _ in range(MAX_ITERATIONS):
         if power <= max(TOLERANCE**2 * start, PRECISION**2 * known.size) or power == 0.0:
             break
-        image = rows_t @ (weight * (rows @ search @ columns_t)) @ columns + ridge * search
+        image = down_t @ (weight * (down @ search @ across_t)) @ across + ridge * search
         step = power / (search * image).sum()
         solution += step * search
         residual -= step * image
-        direction = rows_inverse @ residual @ columns_inverse
+        direction = residual / even
         previous, power = power, (residual * direction).sum()
         search = direction + (power / previous) * search
     return solution

@@ -30,7 +30,7 @@ NOISE_FRAMES = 8
 
 
 @step(
-    version=6,
+    version=7,
     product="reference",
     needs={"cube": ("flux",), "quality": ("quality", "frame_quality"), "pointing": ("motion_row",)},
     gives=("reference", "reference_sky", "star_mask", "saturated", "noise_floor", "noise_slope"),

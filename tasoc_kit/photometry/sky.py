@@ -34,7 +34,7 @@ WIDE_SHARE = 0.25
 
 
 @step(
-    version=4,
+    version=5,
     product="sky",
     needs={
         "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),
