@@ -71,4 +71,3 @@ def make_scene(
     on = (i >= 0) & (j >= 0) & (i < image.shape[0]) & (j < image.shape[1]) & np.isfinite(tmag)
     np.add.at(light, (i[on], j[on]), 10 ** (-0.4 * tmag[on].astype(float)))
     return Scene(image, markers, peaks, saturated, light, tuple(int(edge) for edge in box))
-
