@@ -5,6 +5,7 @@ Every message reads *who: what was wrong, with the value; what was expected. Nex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Self
@@ -19,7 +20,24 @@ __all__ = [
     "StoreError",
     "TasocKitError",
     "suggest",
+    "without_secrets",
 ]
+
+_SECRETS = (
+    re.compile(r"(://[^/@\s:]*:)[^/@\s]+(?=@)"),
+    re.compile(
+        r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|token)=)[^&\s'\")]+", re.I
+    ),
+)
+"""What follows in an address is nobody's business: a password, the signature of a lent link."""
+
+
+def without_secrets(text: object) -> str:
+    """Return a text with the passwords and signatures of its addresses left out."""
+    shown = str(text)
+    for secret in _SECRETS:
+        shown = secret.sub(r"\1***", shown)
+    return shown
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
@@ -29,7 +47,10 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 
 
 class TasocKitError(Exception):
-    """Something that the person at the keyboard can act on."""
+    """Something that the person at the keyboard can act on; its message never holds a password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class CatalogError(TasocKitError):

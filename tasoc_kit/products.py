@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database
-from tasoc_kit.errors import StoreError
+from tasoc_kit.errors import StoreError, without_secrets
 from tasoc_kit.provenance import diff, lineage
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
@@ -43,7 +43,18 @@ def _attributes(folder: Folder, ref: ProductRef) -> dict[str, Any]:
 
 
 def _records(folder: Folder, ref: ProductRef) -> dict[str, dict[str, Any]]:
-    return dict(json.loads(_attributes(folder, ref).get("provenance", "{}")))
+    try:
+        found = json.loads(_attributes(folder, ref).get("provenance", "{}"))
+        return {id_: dict(made) for id_, made in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise _unreadable(folder, ref) from None
+
+
+def _unreadable(folder: Folder, ref: ProductRef) -> StoreError:
+    return StoreError(
+        f"store {folder.url}: {ref.key} does not say what made it; expected records of its steps. "
+        "Make it again, or take it from another store."
+    )
 
 
 def find_id(beginning: str, *, store: str | None = None) -> ProductRef:
@@ -89,7 +100,11 @@ def with_lineage(folder: Folder, heads: Iterable[ProductRef]) -> list[ProductRef
     ordered: dict[str, ProductRef] = {}
     for head in heads:
         parents = {id_: made.get("parents", []) for id_, made in _records(folder, head).items()}
-        for id_ in graphlib.TopologicalSorter(parents).static_order():
+        try:
+            order = list(graphlib.TopologicalSorter(parents).static_order())
+        except (graphlib.CycleError, TypeError):
+            raise _unreadable(folder, head) from None
+        for id_ in order:
             ref = there.get((head.unit, id_))
             if ref is not None:
                 ordered[ref.key] = ref
@@ -152,7 +167,8 @@ def rebuild(store: str | None = None) -> int:
     """Make the database's products and provenance anew from the store; return how many products."""
     folder = own(store)
     return database.replace_products(
-        (ref.name, ref.unit, ref.id, ref.url, _attributes(folder, ref)) for ref in refs(folder)
+        (ref.name, ref.unit, ref.id, without_secrets(ref.url), _attributes(folder, ref))
+        for ref in refs(folder)
     )
 
 

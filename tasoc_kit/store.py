@@ -22,7 +22,7 @@ import zarr
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError, StoreError
+from tasoc_kit.errors import DatabaseError, StoreError, without_secrets
 from tasoc_kit.storage.encoding import Encoder
 from tasoc_kit.storage.folders import PART, SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
@@ -125,10 +125,10 @@ def _identity(dataset: xr.Dataset) -> tuple[str, str, str]:
 def record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database; the store stays the truth when that is not possible."""
     try:
-        database.record_product(ref.name, ref.unit, ref.id, ref.url, attrs)
+        database.record_product(ref.name, ref.unit, ref.id, without_secrets(ref.url), attrs)
     except DatabaseError as error:
         _log.warning(
-            "%s is complete, but not in the database (%s). Run 'tasoc database rebuild'.", ref.url, error
+            "%s is complete, but not in the database (%s). Run 'tasoc database rebuild'.", ref.key, error
         )
 
 

@@ -186,6 +186,10 @@ def test_a_unit_whose_cube_no_worker_sees_fails_with_its_place_and_the_worker(
     os.close(opened)
     assert result.status == "failed"
     assert f"there is no /proc/self/fd/{opened} here (worker tcp://" in result.message
+    # What a worker logs of a task that failed is read by others.
+    logs = "".join(path.read_text() for path in cluster.folder.glob("*.log"))
+    assert "Compute Failed" in logs
+    assert "TASOC_DATABASE" not in logs
     assert left_behind() == []
 
 

@@ -5,13 +5,37 @@ from __future__ import annotations
 import pytest
 
 from tasoc_kit import errors
-from tasoc_kit.errors import CatalogError, StepInputError, StepParameterError, TasocKitError, suggest
+from tasoc_kit.errors import (
+    CatalogError,
+    StepInputError,
+    StepParameterError,
+    TasocKitError,
+    suggest,
+    without_secrets,
+)
 
 
 def test_every_error_can_be_caught_as_one():
     kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
     assert len(kinds) == 8
     assert all(issubclass(kind, TasocKitError) for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("sftp://me:pa-ss@host/store: no room", "sftp://me:***@host/store: no room"),
+        ("https://:key@host:80/x and ftp://a:b@c", "https://:***@host:80/x and ftp://a:***@c"),
+        ("https://h/f?a=1&X-Amz-Signature=0f&b=2", "https://h/f?a=1&X-Amz-Signature=***&b=2"),
+        ("tcp://127.0.0.1:8786, ask me@host", "tcp://127.0.0.1:8786, ask me@host"),
+        ("s3://bucket/a:b@c: process 12", "s3://bucket/a:b@c: process 12"),
+    ],
+)
+def test_no_message_holds_a_password_or_a_signature(told, shown):
+    assert without_secrets(told) == shown
+    for name in errors.__all__:
+        if name.endswith("Error"):
+            assert str(getattr(errors, name)(told)) == shown
 
 
 def test_the_nearest_name_is_suggested():

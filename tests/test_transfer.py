@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import zlib
 
 import pytest
 from faulty_proxy import Fault, faulty_proxy
@@ -124,6 +126,44 @@ def test_a_damaged_product_is_not_copied(ours, bucket):
     with pytest.raises(StoreError, match="is damaged: 1 of its files are absent"):
         to_copy(ours, bucket, KEY)
     assert list_products(store=bucket.url).empty
+
+
+def test_a_hostile_store_writes_nothing_outside_of_ours(ours, s3, tmp_path, monkeypatch, capsys):
+    theirs = Folder(f"{s3.url}/hostile")
+    files = contents(ours, KEY)
+    files["data.zarr/../../../../../../evil"] = b"owned"
+    marker = json.loads(files["complete.json"])
+    marker["files"]["data.zarr/../../../../../../evil"] = [5, f"{zlib.crc32(b'owned'):08x}"]
+    files["complete.json"] = json.dumps(marker).encode()
+    theirs.put({f"{KEY}/{name}": data for name, data in files.items()}, scratch=SCRATCH)
+    monkeypatch.setenv("TASOC_STORE", str(tmp_path / "in" / "new"))
+    settings.cache_clear()
+    words = ("archive", "pull", theirs.url, "--product", "stream")
+    code, _, told = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "its complete.json is no list of its files" in told) == (2, True)
+    assert list(tmp_path.rglob("evil")) == []
+    assert list_products().empty
+
+
+@pytest.mark.parametrize(
+    "marker", [{"files": {"data.zarr/x": 5}}, {"files": [1]}, {"files": {"/etc/x": [1, "a"]}}, [], {}]
+)
+def test_a_marker_that_is_no_list_of_files_makes_no_product(ours, tmp_path, marker):
+    ours.put({f"{KEY}/complete.json": json.dumps(marker).encode()}, scratch=SCRATCH)
+    with pytest.raises(StoreError, match=r"is damaged: its complete\.json is no list of its files"):
+        copy_product(ours, Folder(str(tmp_path / "other")), KEY)
+
+
+@pytest.mark.parametrize(
+    "made", ["[1]", "{", json.dumps({CHILD: {"parents": [ID]}, ID: {"parents": [CHILD]}})]
+)
+def test_a_lineage_that_cannot_be_is_one_message(ours, made):
+    place = f"sky/s0001-1-2/{CHILD}/data.zarr/zarr.json"
+    group = json.loads(ours.get(place))
+    group["attributes"]["provenance"] = made
+    ours.put({place: json.dumps(group).encode()}, scratch=SCRATCH)
+    with pytest.raises(StoreError, match="does not say what made it"):
+        with_lineage(ours, list(refs(ours, "sky")))
 
 
 def test_two_copies_of_one_product_exclude_each_other(ours, tmp_path):

@@ -8,7 +8,7 @@ import typer
 
 from tasoc_kit.commands.options import OPTIONS
 from tasoc_kit.config import settings
-from tasoc_kit.errors import StoreError
+from tasoc_kit.errors import StoreError, without_secrets
 
 if TYPE_CHECKING:
     from tasoc_kit.storage.folders import Folder
@@ -84,7 +84,11 @@ def verify(
             bad = inventory.verify(folder, ref.key)
         size += sum(number for number, _ in (inventory.read_marker(folder, ref.key) or {}).values())
         rows.append((ref.name, ref.unit, ref.id, "broken" if bad else "ok", ", ".join(bad[:3])))
-    table(folder.url, ("product", "unit", "id", "state", "files that are not as they were written"), rows)
+    table(
+        without_secrets(folder.url),
+        ("product", "unit", "id", "state", "files that are not as they were written"),
+        rows,
+    )
     broken = sum(row[3] == "broken" for row in rows)
     console.print(f"{len(rows)} products, {as_size(size)} read, {broken} broken")
     raise typer.Exit(int(broken > 0))
@@ -146,7 +150,12 @@ def _copy(source: Folder, target: Folder, heads: list[ProductRef], *, dry_run: b
                 enter(target, ref)
             state = ("to do" if dry_run else "done") if one.files else "kept"
             rows.append((ref.name, ref.unit, ref.id, state, as_size(one.bytes)))
-    table(f"{source.url} → {target.url}", ("product", "unit", "id", "state", "size"), rows, ("size",))
+    table(
+        without_secrets(f"{source.url} → {target.url}"),
+        ("product", "unit", "id", "state", "size"),
+        rows,
+        ("size",),
+    )
     todo = sum(bool(one.files) for one in planned)
     done = "would be copied" if dry_run else "were copied"
     console.print(f"{len(rows)} products with their lineage: {todo} {done}, {as_size(total)}")

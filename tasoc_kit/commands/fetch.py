@@ -10,7 +10,7 @@ import typer
 
 from tasoc_kit.commands.options import read_numbers
 from tasoc_kit.config import settings
-from tasoc_kit.errors import SourceError, suggest
+from tasoc_kit.errors import SourceError, suggest, without_secrets
 
 if TYPE_CHECKING:
     from tasoc_kit.sources.archive import ArchiveFile, Selection
@@ -118,12 +118,12 @@ def _fetch(wanted: Selection, source: str, to: Path | None, at_once: int, *, ver
     from tasoc_kit.sources.download import check_room, missing_files
 
     folder = _folder(to)
-    with console.status(f"listing {source}"):
+    with console.status(f"listing {without_secrets(source)}"):
         files = list_archive(wanted, source)
     missing = missing_files(files, folder, verify=verify)
     left = check_room(missing, folder)
     console.print(
-        f"{len(files)} FFIs, {as_size(sum(file.size for file in files))}, from {source}\n"
+        f"{len(files)} FFIs, {as_size(sum(file.size for file in files))}, from {without_secrets(source)}\n"
         f"{len(files) - len(missing)} are in {folder} already, {len(missing)} are missing: "
         f"{as_size(left)} to come"
     )

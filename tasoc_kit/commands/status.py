@@ -10,6 +10,7 @@ import pandas as pd
 from tasoc_kit import database
 from tasoc_kit.commands.look import as_time, console, table
 from tasoc_kit.config import settings
+from tasoc_kit.errors import without_secrets
 from tasoc_kit.storage.folders import Folder
 
 __all__ = ["read_status", "show_status"]
@@ -66,4 +67,4 @@ def show_status(unit: str | None = None) -> None:
     table("the last run of every notebook", columns, rows, ("time",))
     counts = status["state"].value_counts()
     told = ", ".join(f"{number} {state}" for state, number in counts.items())
-    console.print(f"{told}. Executed notebooks: {Folder(settings().store).url}/runs")
+    console.print(f"{told}. Executed notebooks: {without_secrets(Folder(settings().store).url)}/runs")

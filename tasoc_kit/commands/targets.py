@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tasoc_kit.commands.options import OPTIONS
+from tasoc_kit.errors import without_secrets
 
 if TYPE_CHECKING:
     from tasoc_kit.sources.footprint import Footprint
@@ -75,7 +76,8 @@ def fetch(
     stars = missing * 3.36 * DENSITY * 10 ** (STEEPNESS * (faintest - 16))
     console.print(
         f"{place.name}, {name} to {faintest:g} mag: {missing} of {count} parts to fetch from "
-        f"{settings().tap_server},\nabout {stars:,.0f} stars, {as_size(stars * STAR_BYTES)} on disk "
+        f"{without_secrets(settings().tap_server)},\n"
+        f"about {stars:,.0f} stars, {as_size(stars * STAR_BYTES)} on disk "
         "(away from the Milky Way less, in it up to ten times more)."
     )
     if yes or Confirm.ask("Fetch them?", console=console, default=True):

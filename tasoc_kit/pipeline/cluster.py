@@ -137,7 +137,7 @@ class ClusterWorker:
         key = f"{source.stem}-{uuid.uuid4().hex}"
         with self._told(key, request.environment.get(VARIABLE)):
             future = self.cluster.client.submit(
-                _run_there, asdict(request), source.name, source.read_bytes(), sight, key=key, pure=False
+                _run_there, request, source.name, source.read_bytes(), sight, key=key, pure=False
             )
             try:
                 self._wait(future, tick)
@@ -227,9 +227,7 @@ def _server() -> Iterator[tuple[Worker, int]]:
             server.close()
 
 
-def _run_there(
-    asked: dict[str, Any], name: str, notebook: bytes, sight: _Sight
-) -> tuple[dict[str, Any], bytes]:
+def _run_there(asked: Request, name: str, notebook: bytes, sight: _Sight) -> tuple[dict[str, Any], bytes]:
     """Run one notebook in a Dask worker."""
     from distributed import get_worker
 
@@ -244,17 +242,16 @@ def _run_there(
         source, output = Path(scratch) / name, Path(scratch) / "executed.ipynb"
         source.write_bytes(notebook)
         told = Path(scratch) / "progress"
-        here = Request(**asked)
         environment = {
             variable: value
-            for variable, value in here.environment.items()
+            for variable, value in asked.environment.items()
             if variable not in _OWN_FOLDERS or Path(value).is_dir()
         }
         request = replace(
-            here,
+            asked,
             notebook=str(source),
             output=str(output),
-            folder=here.folder if Path(here.folder).is_dir() else scratch,
+            folder=asked.folder if Path(asked.folder).is_dir() else scratch,
             environment=environment
             | {
                 VARIABLE: str(told),

@@ -14,14 +14,15 @@ class Request:
     """One notebook to run."""
 
     notebook: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] = field(repr=False)
     output: str
     """Local path of the executed notebook."""
     folder: str = "."
     """Folder that the notebook runs in."""
     timeout: float = 86_400.0
     """Seconds that one cell may take."""
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables of the kernel; it is shown nowhere, for the database may have its password in there."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tasoc_kit.config import settings
+from tasoc_kit.errors import without_secrets
 
 __all__ = ["ShortBody", "failures", "retried"]
 
@@ -81,6 +82,6 @@ def retried(action: Callable[[], Result], what: str) -> Result:
             wait = pause * random.uniform(1 - _SPREAD, 1 + _SPREAD)
             if not _passes(error) or time.monotonic() + wait > deadline:
                 raise
-            _log.info("%s: %s; again in %.1f s", what, error, wait)
+            _log.info("%s: %s; again in %.1f s", without_secrets(what), without_secrets(error), wait)
         time.sleep(wait)
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -20,7 +20,7 @@ import pyarrow
 from pyarrow import parquet
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, without_secrets
 from tasoc_kit.sources.footprint import Healpix
 from tasoc_kit.sources.star_server import CATALOGUES, StarCatalogue
 
@@ -128,7 +128,7 @@ def write_partition(catalogue: StarCatalogue, pixel: int, faintest: float, stars
     values = (
         catalogue.title,
         catalogue.table,
-        settings().tap_server,
+        without_secrets(settings().tap_server),
         catalogue.query(circle, faintest),
         now,
         faintest,

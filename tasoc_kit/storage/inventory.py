@@ -34,14 +34,26 @@ def lost(inventory: Inventory, present: Mapping[str, int]) -> list[str]:
 
 
 def read_marker(folder: Folder, key: str) -> Inventory | None:
-    """Return what a product says it consists of, or None where it was never completed."""
+    """
+    Return what a product says it consists of, or None where it was never completed.
+
+    A marker that is damaged, or names files outside of its product, names one file that no store has.
+    """
     text = folder.get(f"{key}/{MARKER}")
     if text is None:
         return None
     try:
-        return dict(json.loads(text)["files"])
+        files = dict(json.loads(text)["files"])
+        return {_inside(name): [int(size), str(checksum)] for name, (size, checksum) in files.items()}
     except (ValueError, KeyError, TypeError):
         return {MARKER: [-1, ""]}
+
+
+def _inside(name: str) -> str:
+    """Return the name of a file of a product; ValueError for one that would lie elsewhere."""
+    if not name.startswith(f"{DATA}/") or not all(part.strip(".") for part in name.split("/")):
+        raise ValueError(name)
+    return name
 
 
 def problem(folder: Folder, key: str) -> str:
@@ -49,6 +61,8 @@ def problem(folder: Folder, key: str) -> str:
     inventory = read_marker(folder, key)
     if inventory is None:
         return f"it has no {MARKER}"
+    if MARKER in inventory:
+        return f"its {MARKER} is no list of its files"
     absent = lost(inventory, folder.sizes(key))
     return (
         f"{len(absent)} of its files are absent or of another size, the first {absent[0]}" if absent else ""
