@@ -6,11 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import dask.array as da
+import numpy as np
 import xarray as xr
 
 from tasoc_kit.photometry.apertures import make_apertures
+from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.pointing import estimate_pointing
+from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.quality import make_quality
 from tasoc_kit.photometry.reference import make_reference
 from tasoc_kit.photometry.sky import fit_sky
@@ -41,6 +45,25 @@ def make_products(
         cube=cube, quality=quality, pointing=pointing, reference=reference, stars=stars,
         apertures=apertures, stream=stream, sky=sky, light_curves=light_curves,
     )  # fmt: skip
+
+
+def make_every_method(made: SimpleNamespace, faint: int = 2) -> SimpleNamespace:
+    """Return products of all methods: the first two stars have halo photometry, some faint ones PSF."""
+    tic, size = (made.light_curves[name].values for name in ("tic", "row_size"))
+    chosen = np.flatnonzero((size > 0) & (made.light_curves["tmag"].values > 12.5))[:faint]
+    every = SimpleNamespace(**vars(made), faint=[int(star) for star in chosen])
+    overrides = [*(f"{number}:halo" for number in tic[:2]), *(f"{tic[star]}:psf" for star in chosen)]
+    every.apertures = make_apertures(made.reference, made.stars, overrides=overrides)
+    every.psf = fit_psf(made.reference, every.apertures)
+    every.stream = stream_frames(
+        made.cube, made.reference, every.apertures, made.quality, every.psf
+    ).compute()
+    every.sky = fit_sky(every.stream, made.reference, made.quality)
+    last = every.apertures, made.reference, made.quality
+    every.light_curves = make_light_curves(every.stream, every.sky, *last)
+    every.psf_light_curves = make_psf_light_curves(every.stream, every.sky, every.psf, *last)
+    every.halo_light_curves = make_halo_light_curves(every.stream, every.sky, *last)
+    return every
 
 
 def in_memory(cube: xr.Dataset, flux: xr.DataArray) -> xr.Dataset:

@@ -69,6 +69,21 @@ def test_a_level_column_is_followed_to_its_end_if_the_star_saturates():
     np.testing.assert_array_equal(np.flatnonzero(mask[:, 3]), np.arange(5, 35))
 
 
+@pytest.mark.parametrize(
+    ("step", "level", "followed"),
+    [(0.008, 1.0, True), (0.012, 1.0, False), (0.0, 0.52, True), (0.0, 0.48, False)],
+)
+def test_a_column_is_saturated_if_it_is_level_and_half_as_bright_as_the_star(step, level, followed):
+    # The median step over the largest pixel, and the median over the brightest pixel of the mask.
+    image, mask, light = np.zeros((40, 7)), np.zeros((40, 7), dtype=bool), np.zeros((40, 7))
+    image[5:35, 3] = 1e5 * level * (1 - step * np.arange(30))
+    image[5, 2] = 1e5
+    mask[5:10, 3] = mask[5, 2] = True
+    light[5, 3] = 10 ** (-0.4 * 4)
+    assert add_bleed_columns(image, image > 10, light, mask) == followed
+    assert mask[:, 3].sum() == (30 if followed else 5)
+
+
 def test_a_bleed_longer_than_the_stamp_is_all_in_the_aperture():
     image = np.random.default_rng(5).normal(0, 1, (600, 60))
     add_star(image, 300.2, 30.1, 1.0)

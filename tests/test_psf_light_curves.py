@@ -77,14 +77,6 @@ def test_psf_photometry_of_faint_stars_is_quieter_than_apertures(sector, curves)
     assert scatter(curves) < 0.9 * scatter(sector.light_curves)
 
 
-def test_no_star_with_a_flux_is_without_an_error(curves):
-    """TASOC's first defect: PSF errors that were all NaN."""
-    flux, error = curves["flux"].values, curves["flux_err"].values
-    assert np.isfinite(flux).any(axis=1).mean() > 0.9
-    np.testing.assert_array_equal(np.isfinite(flux), np.isfinite(error))
-    assert (error[np.isfinite(error)] > 0).all()
-
-
 def test_the_fluxes_are_those_of_a_dense_least_squares_solution(sector, psf, stream):
     scene = scene_of(psf, sector.reference)
     image = sector.reference["reference"].values.astype(float)

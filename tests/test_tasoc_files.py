@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from sector import make_every_method
 
 import tasoc_kit as tk
 from tasoc_kit import store
@@ -19,16 +20,9 @@ from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.tasoc_cards import primary_cards, time_cards
 from tasoc_kit.exports.tasoc_files import file_name, render, tasoc_quality, write_tasoc_files
-from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.conditions.spacecraft import star_time
-from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
-from tasoc_kit.photometry.light_curves import make_light_curves
-from tasoc_kit.photometry.psf import fit_psf
-from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.psfs.psf_scene import scene_of
 from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
-from tasoc_kit.photometry.sky import fit_sky
-from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.storage.units import ProductRef
 from tasoc_kit.vocabulary import KitQuality, Method, Status
 
@@ -215,20 +209,8 @@ def test_names_are_those_of_the_releases():
 @pytest.fixture(scope="module")
 def every_method(sector, tmp_path_factory):
     """Products of stars that halo, PSF and apertures serve, each made by its step, and their store."""
-    tic, size = (sector.light_curves[name].values for name in ("tic", "row_size"))
-    faint = np.flatnonzero((size > 0) & (sector.light_curves["tmag"].values > 12.5))[:2]
-    made = SimpleNamespace(**vars(sector), faint=[int(star) for star in faint])
     # The second halo shows that weights are those of their star.
-    chosen = [*(f"{number}:halo" for number in tic[:2]), *(f"{tic[star]}:psf" for star in faint)]
-    made.apertures = make_apertures(sector.reference, sector.stars, overrides=chosen)
-    made.psf = fit_psf(sector.reference, made.apertures)
-    given = sector.cube, sector.reference, made.apertures, sector.quality, made.psf
-    made.stream = stream_frames(*given).compute()
-    made.sky = fit_sky(made.stream, sector.reference, sector.quality)
-    last = made.apertures, sector.reference, sector.quality
-    made.light_curves = make_light_curves(made.stream, made.sky, *last)
-    made.psf_light_curves = make_psf_light_curves(made.stream, made.sky, made.psf, *last)
-    made.halo_light_curves = make_halo_light_curves(made.stream, made.sky, *last)
+    made = make_every_method(sector)
     made.store = str(tmp_path_factory.mktemp("methods") / "store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TASOC_STORE", made.store)
