@@ -70,18 +70,39 @@ def test_a_level_column_is_followed_to_its_end_if_the_star_saturates():
 
 
 @pytest.mark.parametrize(
-    ("step", "level", "followed"),
-    [(0.008, 1.0, True), (0.012, 1.0, False), (0.0, 0.52, True), (0.0, 0.48, False)],
+    ("step", "level", "tmags", "followed"),
+    [
+        (0.008, 1.0, [4.0], True),
+        (0.012, 1.0, [4.0], False),
+        (0.0, 0.52, [4.0], True),
+        (0.0, 0.48, [4.0], False),
+        (0.0, 1.0, [6.9], True),
+        (0.0, 1.0, [7.1], False),
+        (0.0, 1.0, [7.5, 7.5], True),
+    ],
 )
-def test_a_column_is_saturated_if_it_is_level_and_half_as_bright_as_the_star(step, level, followed):
-    # The median step over the largest pixel, and the median over the brightest pixel of the mask.
+def test_a_column_is_saturated_if_it_is_level_and_half_as_bright_as_the_star(step, level, tmags, followed):
+    # Median step over the largest pixel, median over the brightest one, magnitude of all stars inside.
     image, mask, light = np.zeros((40, 7)), np.zeros((40, 7), dtype=bool), np.zeros((40, 7))
     image[5:35, 3] = 1e5 * level * (1 - step * np.arange(30))
     image[5, 2] = 1e5
     mask[5:10, 3] = mask[5, 2] = True
-    light[5, 3] = 10 ** (-0.4 * 4)
+    light[5 : 5 + len(tmags), 3] = 10 ** (-0.4 * np.array(tmags))
     assert add_bleed_columns(image, image > 10, light, mask) == followed
     assert mask[:, 3].sum() == (30 if followed else 5)
+
+
+@pytest.mark.parametrize(
+    ("tmag", "distance", "claimed"),
+    [(9.0, 2.8, True), (9.0, 2.9, False), (7.0, 7.0, True), (7.0, 7.2, False), (7.1, 7.0, False)],
+)
+def test_a_peak_belongs_to_a_star_that_is_near_and_a_saturated_one_may_be_farther_off(
+    tmag, distance, claimed
+):
+    image = np.zeros((40, 40))
+    image[20, 20] = 100.0
+    scene = make_scene(image, image > 1e9, np.array([20 + distance]), np.array([20.0]), np.array([tmag]))
+    assert (scene.markers > 0).any() == claimed
 
 
 def test_a_bleed_longer_than_the_stamp_is_all_in_the_aperture():

@@ -41,6 +41,12 @@ def test_earth_light_spoils_whole_frames_of_one_camera_of_sector_5(sector, camer
     np.testing.assert_array_equal(good_cadences(quality), ~np.array(excluded))
 
 
+def test_an_excluded_frame_keeps_the_bits_that_it_had():
+    outlier = int(KitQuality.POINTING_OUTLIER)
+    cube = unit([11353, 11354], 5, 1, 3).assign_coords(frame_quality=("time", np.full(2, outlier, np.int32)))
+    assert make_quality(cube)["frame_quality"].values.tolist() == [outlier, outlier | MANUAL]
+
+
 def test_mars_spoils_an_output_of_one_ccd_at_the_start_of_sector_1():
     quality = make_quality(unit([4697, 4724, 4725], 1, 1, 4))
     assert not quality["frame_quality"].any()

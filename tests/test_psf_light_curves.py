@@ -63,6 +63,79 @@ def test_errors_are_those_that_constant_stars_show(sector, curves):
     assert 0.9 < MAD_TO_SIGMA * np.median(np.abs(pull)) < 1.1
 
 
+@pytest.fixture(scope="module")
+def responses(sector, psf):
+    """Return the scene, and what each pixel of a frame adds to the flux of a source, from dense matrices."""
+    scene = scene_of(psf, sector.reference)
+    inverse = np.linalg.inv(scene.matrix.toarray())
+
+    def response(source):
+        image = np.zeros(sector.reference["reference"].shape)
+        stamps = zip(inverse[source], scene.weight, scene.top, scene.left, strict=True)
+        for value, weight, top, left in stamps:
+            image[top : top + 8, left : left + 8] += value * weight
+        return image
+
+    return scene, response
+
+
+def test_a_brighter_sky_and_its_errors_enter_by_the_pixels_that_a_flux_is_made_of(
+    sector, stream, psf, curves, responses
+):
+    scene, response = responses
+    frame, brighter, uniform, column = 20, 300.0, 4.0, 3.0
+    changed = sector.sky.copy(deep=True)
+    changed["column_noise"][frame] += brighter
+    changed["sky_err"][:], changed["sky_systematic"][:], changed["column_noise_err"][:] = uniform, 0.0, column
+    known = changed.copy(deep=True)
+    known["sky_err"][:], known["column_noise_err"][:] = 0.0, 0.0
+    bare = sector.sky.assign(
+        {name: known[name] for name in ("sky_err", "sky_systematic", "column_noise_err")}
+    )
+    plain, bright, all_ = (
+        make_psf_light_curves(stream, sky, psf, sector.apertures, sector.reference, sector.quality)[
+            "flux_err"
+        ]
+        .values[:, frame]
+        .astype(float)
+        ** 2
+        for sky in (bare, known, changed)
+    )
+    slope = sector.reference["noise_slope"].values.astype(float)
+    alone = np.bincount(scene.sources.unknown, minlength=scene.star.size) == 1
+    free = np.flatnonzero((scene.held == 0) & alone)[3:40:6]
+    assert free.size > 4
+    for source in free:
+        star, pixels = int(scene.star[source]), response(source)
+        photons = (pixels**2 * slope).sum() * brighter
+        errors = (pixels.sum() * uniform) ** 2 + (pixels.sum(axis=0) ** 2).sum() * column**2
+        assert bright[star] - plain[star] == pytest.approx(photons, rel=0.02)
+        assert all_[star] - bright[star] == pytest.approx(errors, rel=0.02)
+    usual = curves["flux_err"].values[:, frame].astype(float) ** 2
+    assert (usual[scene.star[free]] > plain[scene.star[free]]).all()
+
+
+def test_correlations_with_neighbours_are_those_of_the_pixels_that_both_fluxes_are_made_of(
+    sector, curves, responses
+):
+    scene, response = responses
+    light = np.nan_to_num(sector.reference["reference"].values + sector.reference["reference_sky"].values)
+    floor, slope = (sector.reference[name].values.astype(float) for name in ("noise_floor", "noise_slope"))
+    variance = floor + slope * np.maximum(light, 0)
+    strength = curves["psf_correlation"].values
+    source_of = {int(star): source for source, star in enumerate(scene.star)}
+    known = [star for star in np.argsort(-np.abs(strength[:, 0])) if int(star) in source_of][:12:2]
+    assert len(known) == 6
+    for star in known:
+        other = int(curves["neighbour"].values[star, 0])
+        mine, its = (response(source_of[k]) for k in (int(star), other))
+        expected = (mine * its * variance).sum() / np.sqrt(
+            (mine**2 * variance).sum() * (its**2 * variance).sum()
+        )
+        assert abs(expected) > 0.1
+        assert strength[star, 0] == pytest.approx(expected, abs=0.1)
+
+
 def test_psf_photometry_of_faint_stars_is_quieter_than_apertures(sector, curves):
     _, constant = truth_of(sector)
     tmag = sector.apertures["tmag"].values

@@ -18,9 +18,10 @@ from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.family import Family, open_family
-from tasoc_kit.exports.tasoc_cards import primary_cards, time_cards
+from tasoc_kit.exports.tasoc_cards import object_cards, primary_cards, time_cards
 from tasoc_kit.exports.tasoc_files import file_name, render, tasoc_quality, write_tasoc_files
 from tasoc_kit.photometry.conditions.spacecraft import star_time
+from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.psfs.psf_scene import scene_of
 from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.storage.units import ProductRef
@@ -115,6 +116,58 @@ def test_a_file_holds_the_light_curve_and_where_it_came_from(sector, ref, tmp_pa
     assert table["DEADC"] == pytest.approx(0.99 * 0.8)
     assert table["XPOSURE"] == pytest.approx(1425.6)
     assert table["LIVETIME"] == pytest.approx(table["TELAPSE"] * table["DEADC"])
+
+
+UNITS = {
+    "TIME": "BJD - 2457000, days", "TIMECORR": "d", "CADENCENO": None, "FLUX_RAW": "e-/s",
+    "FLUX_RAW_ERR": "e-/s", "FLUX_BKG": "e-/s", "FLUX_CORR": "ppm", "FLUX_CORR_ERR": "ppm", "QUALITY": None,
+    "PIXEL_QUALITY": None, "MOM_CENTR1": "pixels", "MOM_CENTR2": "pixels", "POS_CORR1": "pixels",
+    "POS_CORR2": "pixels",
+}  # fmt: skip
+KEYWORDS = {
+    "PRIMARY": (
+        "PROCVER FILEVER DATA_REL VERSION PHOTMET TICID RA_OBJ DEC_OBJ PMRA PMDEC PMTOTAL TESSMAG TEFF "
+        "TICVER CRMITEN CRBLKSZ CRSPOC DATAVAL AP_CONT KP_THRES KP_MIPIX KP_MICLS KP_CLSRA KP_WS KP_WSBLR "
+        "KP_WSTHR KP_WSFOT KP_EX"
+    ),
+    "LIGHTCURVE": (
+        "TSTART TSTOP TELAPSE LIVETIME DEADC EXPOSURE XPOSURE TIMEDEL INT_TIME READTIME FRAMETIM NUM_FRM "
+        "NREADOUT"
+    ),
+}
+"""Of TASOC's files, version 1.5."""
+
+
+def test_columns_units_and_keywords_are_those_of_tasoc(sector, ref, tmp_path):
+    (tic,) = brightest(sector, 1)
+    write_tasoc_files(ref, tmp_path, tics=[tic])
+    (path,) = tmp_path.rglob("*.fits.gz")
+    hdus = read(path)
+    table = hdus["LIGHTCURVE"]
+    assert {column.name: column.unit for column in table.columns} == UNITS
+    for name, keywords in KEYWORDS.items():
+        assert [key for key in keywords.split() if key not in hdus[name].header] == []
+    assert (hdus[0].header["FILEVER"], table.header["READTIME"], table.header["FRAMETIM"]) == ("1.5", 0.02, 2)
+    star = sector.light_curves.isel(star=int(np.flatnonzero(sector.light_curves["tic"].values == tic)[0]))
+    row, column = motion_at(
+        sector.pointing, *(star[f"star_{axis}"].values[None] for axis in ("row", "column"))
+    )
+    np.testing.assert_allclose(table.data["POS_CORR1"], column[:, 0])
+    np.testing.assert_allclose(table.data["POS_CORR2"], row[:, 0])
+    assert np.abs(row - column).max() > 1e-3
+
+
+def test_the_place_of_a_star_is_stated_for_the_year_2000_with_its_motion(sector, ref):
+    family, star = open_family(ref), 3
+    stars = family.parents["stars"]
+    for name, motion in (("pmra", 3000.0), ("pmdec", 4000.0)):
+        stars[name] = ("star", np.full(stars.sizes["star"], motion))
+    said = {key: value for key, value, _ in object_cards(family, star, Method.APERTURE, 0.1)}
+    assert (said["PMTOTAL"], said["AP_CONT"], said["PSF_CONT"]) == (5000.0, 0.1, None)
+    years = (2457000 + float(sector.cube["time"].mean()) - 2451545) / 365.25
+    ra, dec = (float(sector.light_curves[name][star]) for name in ("ra", "dec"))
+    assert dec - said["DEC_OBJ"] == pytest.approx(4.0 / 3600 * years, rel=1e-3)
+    assert (ra - said["RA_OBJ"]) * np.cos(np.radians(dec)) == pytest.approx(3.0 / 3600 * years, rel=1e-3)
 
 
 def test_images_show_the_aperture_and_the_sky_puts_the_star_where_it_is(sector, ref, tmp_path):

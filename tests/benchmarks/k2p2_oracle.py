@@ -186,17 +186,17 @@ def median_iou(
     """
     Return the median IoU with the oracle, and that of each star of a random sample.
 
-    The sample is taken from the stars that have an aperture other than the minimum one.
+    The sample is taken from all stars with an aperture. The minimum one counts as no mask, and stars
+    that have none either way are left out.
     """
     from tasoc_kit.vocabulary import ApertureFlag
 
-    own = (apertures["row_size"].values > 0) & (
-        apertures["aperture_flags"].values & int(ApertureFlag.MINIMUM) == 0
-    )
-    candidates = np.flatnonzero(own)
+    candidates = np.flatnonzero(apertures["row_size"].values > 0)
     chosen = np.random.default_rng(seed).choice(candidates, min(sample, candidates.size), replace=False)
+    minimal = apertures["aperture_flags"].values & int(ApertureFlag.MINIMUM) > 0
     ours, theirs = aperture_sets(apertures), oracle_masks(reference, stars, chosen)
-    each = np.array([iou(ours[star], theirs[star]) for star in chosen])
+    pairs = [(set() if minimal[star] else ours[star], theirs[star]) for star in chosen]
+    each = np.array([iou(*pair) for pair in pairs if any(pair)])
     return float(np.median(each)), each
 
 

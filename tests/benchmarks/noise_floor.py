@@ -23,10 +23,13 @@ from tasoc_kit.simulation.ffi_cards import READ_NOISES
 from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import SectorSettings
 
-__all__ = ["noise_ratios"]
+__all__ = ["FAINTEST_FLOOR", "noise_ratios"]
 
-MAGNITUDES = ((7, 9), (9, 10), (10, 11), (11, 12), (12, 13))
+MAGNITUDES = ((7, 9), (9, 10), (10, 11), (11, 12), (12, 13), (13, 14), (14, 15))
+FAINTEST_FLOOR = 13
+"""Magnitude up to which noise is held against the floor, which knows no light of unseen neighbours."""
 CONTAMINATED = 0.1
+FEWEST_STARS = 8
 
 
 def noise_floor(
@@ -47,30 +50,37 @@ def noise_floor(
     return np.sqrt(reading[:, None] + (flux + background) / sector.live)
 
 
-def hour_over_model(curves: xr.Dataset, apertures: xr.Dataset, sector: Sector) -> np.ndarray:
+def hour_over_model(
+    curves: xr.Dataset, apertures: xr.Dataset, sector: Sector
+) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return the noise of one hour of every star ÷ what the model of TASOC's data validation expects.
+    Return the noise of one hour of every star ÷ what the model of TASOC's data validation expects, twice.
 
-    The model has the pixels and the sky that each star really has, a systematic floor of 5 ppm, and
-    the light that is collected in an hour: exposures are shorter than the cadence, and cosmic rays
+    The model has the pixels and the sky that each star really has and a systematic floor of 5 ppm. The
+    first ratio is to that of a whole hour of light, as data validation has it. The second is to that of the
+    light that is collected in an hour: exposures are shorter than the cadence, and cosmic rays
     take their share of what is left.
     """
     measured = make_diagnostics(curves, apertures)["rms_hour"].values
-    seconds = 3600.0 * sector.live / sector.settings.cadence
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # stars without a light curve
         sky = np.nanmedian(curves["background"].values, axis=1)
-    pixels = curves["row_size"].values.astype(float)
-    expected = expected_noise(curves["tmag"].values, seconds=seconds, pixels=pixels, sky=sky, systematic=5.0)
-    return np.asarray(1e6 * measured / expected.total)
+    mask = {"pixels": curves["row_size"].values.astype(float), "sky": sky, "systematic": 5.0}
+    share = sector.live / sector.settings.cadence
+    whole, collected = (
+        1e6 * measured / expected_noise(curves["tmag"].values, seconds=seconds, **mask).total
+        for seconds in (3600.0, 3600.0 * share)
+    )
+    return whole, collected
 
 
-def noise_ratios(folder: Path) -> dict[str, tuple[float, float, int]]:
+def noise_ratios(folder: Path) -> dict[tuple[int, int], tuple[float, float, float, int]]:
     """
-    Return for each range of magnitudes two medians, and the number of stars.
+    Return for each range of magnitudes three medians, and the number of stars.
 
-    Point-to-point noise ÷ the floor of photons and reading; noise of one hour ÷ TASOC's model. Only
-    stars that do not vary, with contamination below 0.1, in cadences without a bad bit.
+    Point-to-point noise ÷ the floor of photons and reading; noise of one hour ÷ TASOC's model of an hour
+    of light, and of the light that is collected in it. Only stars that do not vary, with contamination
+    below 0.1, in cadences without a bad bit.
     """
     plan = open_plan(folder)
     apertures = plan.apertures
@@ -87,10 +97,12 @@ def noise_ratios(folder: Path) -> dict[str, tuple[float, float, int]]:
     usable &= ~np.isin(curves["tic"].values, truth["tic"].values[truth["variable_star"].values])
     ratio = np.full(usable.size, np.nan)
     ratio[usable] = point_to_point(flux[usable]) / np.nanmedian(floor[usable], axis=1)
-    hour = hour_over_model(curves, apertures, sector)
+    hours = hour_over_model(curves, apertures, sector)
     tmag, found = curves["tmag"].values, {}
     for low, high in MAGNITUDES:
         inside = usable & (tmag >= low) & (tmag < high)
-        ratios = (float(np.nanmedian(values[inside])) for values in (ratio, hour))
-        found[f"T {low}-{high}"] = (*ratios, int(inside.sum()))
+        if inside.sum() < FEWEST_STARS:
+            raise RuntimeError(f"only {inside.sum()} stars of T {low} to {high}; expected {FEWEST_STARS}")
+        ratios = (float(np.nanmedian(values[inside])) for values in (ratio, *hours))
+        found[low, high] = (*ratios, int(inside.sum()))
     return found
