@@ -228,8 +228,8 @@ class Bench:
         found = fresh(noise_ratios, self.planned)
         for (low, high), (floor, hour, collected, stars) in found.items():
             self.say(
-                f"T {low}-{high}: {floor:.3f} of the floor, in one hour {hour:.3f} of the model, {collected:.3f} "
-                f"of that of the light which is collected ({stars} stars)"
+                f"T {low}-{high}: {floor:.3f} of the floor, in one hour {hour:.3f} of the model, "
+                f"{collected:.3f} of that of the light which is collected ({stars} stars)"
             )
         return {
             "p2p_over_floor": max(ratios[0] for span, ratios in found.items() if span[1] <= FAINTEST_FLOOR),
