@@ -7,7 +7,10 @@ that a person can act on is one red line and exit code 2; a run with failures en
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +27,9 @@ from tasoc_kit.commands.targets import app as star_catalogues
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["app", "main"]
+
+_STOPPED = 130
+"""Exit code of typer after Ctrl-C."""
 
 app = typer.Typer(help="TESS Full-Frame Images to reviewed light curves.", **OPTIONS)
 catalogs = typer.Typer(help="The data that opens by name.", **OPTIONS)
@@ -442,20 +448,44 @@ def database_rebuild() -> None:
     console.print(f"database: {rebuild()} products")
 
 
+@contextmanager
+def _stopped_as_by_hand() -> Iterator[list[int]]:
+    """Let a command that is told to end tidy up as it does after Ctrl-C; give the signals that came."""
+    came: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        came.append(number)
+        raise KeyboardInterrupt
+
+    # Whoever lets a signal be ignored, as nohup does, means it.
+    ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the command; errors that a person can act on are one line."""
-    try:
-        app()
-    except TasocKitError as error:
-        from tasoc_kit.commands.look import show_error
+    with _stopped_as_by_hand() as signals:
+        try:
+            app()
+        except TasocKitError as error:
+            from tasoc_kit.commands.look import show_error
 
-        show_error(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        from tasoc_kit.commands.look import show_error
+            show_error(str(error))
+            sys.exit(2)
+        except SystemExit as ended:
+            if ended.code != _STOPPED:
+                raise
+            from tasoc_kit.commands.look import show_error
 
-        show_error("Stopped. What was done is kept; the same command goes on from there.")
-        sys.exit(130)
+            show_error("Stopped. What was done is kept; the same command goes on from there.")
+            sys.exit(128 + signals[0] if signals else _STOPPED)
 
 
 if __name__ == "__main__":

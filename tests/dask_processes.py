@@ -23,7 +23,7 @@ class DaskProcesses:
     """A scheduler and workers; each worker has a process id of its own."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        self.folder, self.environment = folder, os.environ | QUIET | environment
+        self.folder, self.environment = folder, os.environ | QUIET | {"TMPDIR": str(folder)} | environment
         self.address = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

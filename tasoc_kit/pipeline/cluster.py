@@ -8,7 +8,6 @@ runner sees, the store above all; that is looked at before anything starts.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 import uuid
@@ -22,6 +21,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, StoreError, TasocKitError
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress, write_progress
 from tasoc_kit.pipeline.request import Outcome, Request
+from tasoc_kit.pipeline.scratch import scratch_folder
 from tasoc_kit.pipeline.worker import Worker
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.locks import LEASE_SECONDS
@@ -238,10 +238,9 @@ def _run_there(asked: Request, name: str, notebook: bytes, sight: _Sight) -> tup
             f"{Path(name).stem}: {problem} (worker {worker.address}); expected a worker that sees what the "
             "runner sees. Put it on a disk that all share or on s3://, and run again."
         )
-    with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch, _server() as (server, running):
-        source, output = Path(scratch) / name, Path(scratch) / "executed.ipynb"
+    with scratch_folder() as scratch, _server() as (server, running):
+        source, output, told = scratch / name, scratch / "executed.ipynb", scratch / "progress"
         source.write_bytes(notebook)
-        told = Path(scratch) / "progress"
         environment = {
             variable: value
             for variable, value in asked.environment.items()
@@ -251,7 +250,7 @@ def _run_there(asked: Request, name: str, notebook: bytes, sight: _Sight) -> tup
             asked,
             notebook=str(source),
             output=str(output),
-            folder=asked.folder if Path(asked.folder).is_dir() else scratch,
+            folder=asked.folder if Path(asked.folder).is_dir() else str(scratch),
             environment=environment
             | {
                 VARIABLE: str(told),

@@ -11,7 +11,6 @@ import logging
 import os
 import queue
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,9 +30,9 @@ from tasoc_kit.errors import DatabaseError, StoreError, TasocKitError
 from tasoc_kit.pipeline.notebook import run_notebook
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Run
-from tasoc_kit.pipeline.progress import VARIABLE, read_progress
 from tasoc_kit.pipeline.report import Report
 from tasoc_kit.pipeline.request import Place
+from tasoc_kit.pipeline.scratch import scratch_folder
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.storage.locks import hold
 
@@ -159,30 +158,22 @@ class _Execution:
         return None
 
     def _run(self, run: Run) -> Report:
-        with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
-            told = Path(scratch) / "progress"
-
-            def tick() -> None:
-                found = read_progress(told)
-                if found:
-                    self.observer.advanced(run, found[1], found[2])
-
-            place = self.places.get()
-            try:
-                return run_notebook(
-                    run.stage.path,
-                    run.parameters,
-                    place=place,
-                    folder=self.folder,
-                    log=run.log,
-                    step=run.stage.load_step(),
-                    expected=run.id if run.stage.step else None,
-                    timeout=self.timeout,
-                    environment=self.environment | {VARIABLE: str(told)},
-                    tick=tick,
-                )
-            finally:
-                self.places.put(place)
+        place = self.places.get()
+        try:
+            return run_notebook(
+                run.stage.path,
+                run.parameters,
+                place=place,
+                folder=self.folder,
+                log=run.log,
+                step=run.stage.load_step(),
+                expected=run.id if run.stage.step else None,
+                timeout=self.timeout,
+                environment=self.environment,
+                advanced=lambda done, total: self.observer.advanced(run, done, total),
+            )
+        finally:
+            self.places.put(place)
 
 
 def _note_start(run: Run) -> int | None:
@@ -253,7 +244,7 @@ def run_plans(
             observer.ended(result)
         places = places or stack.enter_context(start_places())
         execution = _Execution(places, _environment(places.qsize()), timeout, observer)
-        memory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasoc-")))
+        memory = stack.enter_context(scratch_folder())
         tasks = [task for plan in held for task in _tasks(execution, plan)]
         loader = _Loader(tasks, memory, places.qsize())
         if tasks:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -20,8 +19,10 @@ from jupyter_core.paths import jupyter_data_dir
 from tasoc_kit import errors
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.parameters import check_against_step, read_notebook, read_parameters, validate
+from tasoc_kit.pipeline.progress import VARIABLE, read_progress
 from tasoc_kit.pipeline.report import Report, read_report
 from tasoc_kit.pipeline.request import Outcome, Place, Request
+from tasoc_kit.pipeline.scratch import scratch_folder
 from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import SCRATCH, Folder
 
@@ -63,7 +64,7 @@ def run_notebook(
     expected: str | None = None,
     timeout: float = 86_400.0,
     environment: Mapping[str, str] | None = None,
-    tick: Callable[[], None] = lambda: None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """
     Run one notebook and return the record of what it made.
@@ -87,8 +88,8 @@ def run_notebook(
         Seconds that one cell may take.
     environment
         Variables for the kernel.
-    tick
-        Called a few times a second while the notebook runs.
+    advanced
+        Told, a few times a second, how many of how many blocks are done.
 
     Raises
     ------
@@ -97,15 +98,21 @@ def run_notebook(
         declares is not what was expected.
     """
     parameters = check_notebook(path, given, step)
-    with tempfile.TemporaryDirectory(prefix="tasoc-") as scratch:
-        output = Path(scratch) / path.name
+    with scratch_folder() as scratch:
+        output, told = scratch / path.name, scratch / "progress"
+
+        def tick() -> None:
+            found = read_progress(told)
+            if found:
+                advanced(found[1], found[2])
+
         request = Request(
             notebook=str(path.resolve()),
             parameters=parameters,
             output=str(output),
             folder=str(Path.cwd()),
             timeout=timeout,
-            environment=dict(environment or {}),
+            environment=dict(environment or {}) | {VARIABLE: str(told)},
         )
         outcome = place.run(request, tick)
         if not outcome.ok:
@@ -152,6 +159,11 @@ def _failure(stem: str, outcome: Outcome, log: str) -> NotebookError:
         )
     if outcome.error in errors.__all__:
         return NotebookError(f"{outcome.message} ({where}; log: {log})")
+    if not outcome.cell:
+        return NotebookError(
+            f"{stem}: it could not be run ({outcome.error}: {outcome.message}); expected room for temporary "
+            "files, and memory. Free some, or set TMPDIR to another folder, and run again."
+        )
     return NotebookError(
         f"{where}: {outcome.error}: {outcome.message}; expected the cell to end. Read the log: {log}"
     )

@@ -16,7 +16,7 @@ class Request:
     notebook: str
     parameters: dict[str, Any] = field(repr=False)
     output: str
-    """Local path of the executed notebook."""
+    """Local path of the executed notebook; what is temporary of the run lies in the same folder."""
     folder: str = "."
     """Folder that the notebook runs in."""
     timeout: float = 86_400.0

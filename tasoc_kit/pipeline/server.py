@@ -48,6 +48,9 @@ def _answer(request: Request) -> Outcome:
     from tasoc_kit.pipeline.kernel import fork_kernel
 
     os.environ.update(request.environment)
+    os.environ["TMPDIR"] = str(Path(request.output).absolute().parent)
+    # Python asks for it once; the client and the kernel are to see that of this request.
+    tempfile.tempdir = None
     kernel = fork_kernel()
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         server = os.getpid()
@@ -73,7 +76,10 @@ def _become_client(server: int, request: Request, kernel: Any, result: str) -> N
         from tasoc_kit.pipeline.kernel import ForkedKernelManager
 
         ForkedKernelManager.waiting = kernel
-        outcome = _execute(request, ForkedKernelManager)
+        try:
+            outcome = _execute(request, ForkedKernelManager)
+        except OSError as error:
+            outcome = Outcome(False, 0, type(error).__name__, str(error))
         Path(result).write_text(json.dumps(asdict(outcome)))
     finally:
         os._exit(0)

@@ -1,0 +1,54 @@
+"""Folders that live as long as the work in them, however that ends.
+
+A folder is locked by the process that made it. The lock dies with the process, so what one that was
+killed has left is known for what it is, and the next one that needs a folder removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["scratch_folder"]
+
+_PREFIX = "tasoc-run-"
+_YOUNG_SECONDS = 60.0
+"""So long a folder may have no lock yet."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield an empty folder; it and what is in it are removed when the block ends, or the process does."""
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        lock = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of processes that are dead; those of other people and of the living stay."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        # Another process may sweep at the same time.
+        with suppress(OSError):
+            _remove_if_dead(folder)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(lock)
+        if found.st_uid == os.getuid() and time.time() - found.st_mtime > _YOUNG_SECONDS:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    finally:
+        os.close(lock)
