@@ -98,3 +98,10 @@ def test_a_fit_with_gaps_is_that_of_dense_least_squares(ladder):
         dense = np.linalg.solve(normal, design.T @ (weight * cells).ravel())
         # A thousandth of the noise of the cells, and where none decides as well.
         np.testing.assert_allclose(surface.fit(cells, weight).ravel(), dense, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [6, 50, 128])
+def test_without_any_weight_a_surface_is_nothing(size):
+    for surface in Ladder((size, size), 16).surfaces:
+        cells = np.full((surface.rows.cells.shape[0], surface.columns.cells.shape[0]), 3.0)
+        assert (surface.fit(cells, np.zeros_like(cells), ridge=0.0) == 0).all()

@@ -170,6 +170,8 @@ def _conjugate_gradients(down, across, known, weight, ridge):
     # Under even weights no pair of modes knows of another: each is divided by its own power.
     even = np.outer((down**2).sum(axis=0), (across**2).sum(axis=0)) * weight.mean() + ridge
     residual = down_t @ known @ across
+    if not residual.any():
+        return residual
     solution = np.zeros_like(residual)
     search = residual / even
     power = (residual * search).sum()
