@@ -5,15 +5,19 @@ from types import SimpleNamespace
 import dask
 import numpy as np
 import pytest
-from sector import in_memory
+from sector import in_memory, make_every_method
 
 from tasoc_kit.numerics import prf
 from tasoc_kit.numerics.detector import ZERO_POINT, is_strap
+from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
+from tasoc_kit.photometry.quality import make_quality
 from tasoc_kit.photometry.skies.anomalies import find_anomalies, touched_stars
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.photometry.stream import stream_frames
+from tasoc_kit.sources.manual_excludes import read_manual_excludes
 from tasoc_kit.vocabulary import KitQuality
 
 GHOST, ASTEROID, LIT = 12, 20, 28
@@ -83,6 +87,35 @@ def test_half_a_ccd_under_scattered_light_leaves_the_stars_of_the_other_half(spo
     columns = np.abs(np.arange(256) - 128) > 24
     columns &= ~is_strap(np.arange(44, 300))
     assert np.percentile(np.abs(off[:, columns]), 99) < 4.0
+
+
+def test_light_curves_of_every_kind_have_the_bits_of_their_stars(sector, tmp_path):
+    dark, bright, last = 7, 9, 200
+    (tmp_path / "mine.csv").write_text(
+        "sector,camera,ccd,first_cadenceno,last_cadenceno,first_row,last_row,first_column,last_column,reason\n"
+        "1,1,2,{0},{0},0,{1},,,a planet\n".format(int(sector.cube["cadenceno"][bright]), last)
+    )
+    made = make_every_method(sector)
+    quality = make_quality(sector.cube, excludes=read_manual_excludes(tmp_path / "mine.csv"))
+    anomaly = np.zeros(made.sky["sky_anomaly"].shape, np.int8)
+    anomaly[dark, : last // 16 - 2] = 9
+    sky = made.sky.assign(sky_anomaly=(made.sky["sky_anomaly"].dims, anomaly))
+    parts = made.apertures, made.reference, quality
+    for curves in (
+        make_light_curves(made.stream, sky, *parts),
+        make_psf_light_curves(made.stream, sky, made.psf, *parts),
+        make_halo_light_curves(made.stream, sky, *parts),
+    ):
+        row, column = (np.rint(curves[f"star_{axis}"].values) for axis in ("row", "column"))
+        bits = curves["pixel_quality"].values
+        on_frame = (row >= 0) & (row < 256) & (column >= 44) & (column < 300)
+        inside, upper = on_frame & (row < last - 80), row > last + 40
+        assert inside.any()
+        for frame, bit in ((dark, SHENANIGANS), (bright, KitQuality.MANUAL_EXCLUDE)):
+            set_ = bits & int(bit) != 0
+            assert set_[inside, frame].all()
+            assert not set_[upper, frame].any()
+            assert not set_[:, 30].any()
 
 
 def test_what_a_cell_always_has_is_no_anomaly():

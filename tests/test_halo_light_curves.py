@@ -116,13 +116,34 @@ def test_weights_sum_to_one_and_saturated_pixels_and_the_ends_of_their_trails_ha
     assert (weight > 0).sum() > 500
 
 
-def test_flux_and_background_are_weighed_sums_over_the_pixels_and_the_sky_under_them(bright):
-    good, used = good_cadences(bright.quality), bright.weight > 0
+def scaled_weights(bright):
+    """Return what each pixel adds to the flux, used pixels only, and these pixels and their sky."""
+    used = bright.weight > 0
     raw, sky = bright.raw[:, used], bright.under[:, used]
     share = bright.weight[used] / (raw - sky).mean(axis=0)
     share *= 10 ** (-0.4 * (TMAG - ZERO_POINT)) / np.median((raw - sky) @ share)
+    return share, raw, sky
+
+
+def test_flux_and_background_are_weighed_sums_over_the_pixels_and_the_sky_under_them(bright):
+    good = good_cadences(bright.quality)
+    share, raw, sky = scaled_weights(bright)
     np.testing.assert_allclose(bright.halo["flux"].values[0, good], (raw - sky) @ share, rtol=1e-5)
     np.testing.assert_allclose(bright.halo["background"].values[0, good], sky @ share, rtol=1e-5)
+
+
+def test_errors_of_the_sky_and_of_columns_enter_by_the_weights(bright):
+    share, *_ = scaled_weights(bright)
+    column = bright.halo["stamp_column"].values[bright.weight > 0]
+    good, variance = good_cadences(bright.quality), []
+    for sky_err, column_err in ((0.0, 0.0), (3.0, 2.0)):
+        sky = bright.sky.copy(deep=True)
+        sky["sky_err"][:], sky["sky_systematic"][:], sky["column_noise_err"][:] = sky_err, 0.0, column_err
+        halo = make_halo(SimpleNamespace(**(vars(bright) | {"sky": sky})))
+        variance.append(halo["flux_err"].values[0, good].astype(float) ** 2)
+    columns = np.bincount(column, share)
+    expected = (share.sum() * 3.0) ** 2 + (columns**2).sum() * 2.0**2
+    np.testing.assert_allclose(variance[1] - variance[0], expected, rtol=1e-3)
 
 
 def test_a_star_without_pixels_is_an_error_and_not_zero(bright):
@@ -204,6 +225,9 @@ def test_weights_begin_anew_at_known_times():
     ]
     assert segments(time, 1) == expected
     assert segments(np.arange(1500.0, 1520.0), 8) == [20]
+    for sector, split in ((2, 1368.0), (3, 1395.52), (8, 1529.5)):
+        time = split + np.arange(-5.01, 6, 0.1)
+        assert segments(time, sector) == [int((time < split).sum()), int((time >= split).sum())] == [51, 60]
 
 
 def test_weights_begin_anew_behind_a_single_long_gap_in_the_middle():

@@ -7,8 +7,10 @@ from sector import make_sector
 from tasoc_kit.numerics.prf import add_stars, components, radius_for
 from tasoc_kit.photometry.curves.motion import flux_change, make_motion_table, measure_motion
 from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.quality import good_cadences
-from tasoc_kit.photometry.stream import aperture_runs
+from tasoc_kit.photometry.stream import aperture_runs, stream_frames
 
 
 def table_of(made, apertures=None):
@@ -56,6 +58,26 @@ def test_the_drift_leaves_the_fluxes_of_steady_stars(drifting):
     assert bright.sum() >= 5
     assert scatter[1] < scatter[0]
     assert scatter[1] < 1.6
+
+
+def test_the_drift_leaves_the_fluxes_of_psf_photometry_too(drifting):
+    made = drifting
+    psf = fit_psf(made.reference, made.apertures)
+    stream = stream_frames(made.cube, made.reference, made.apertures, made.quality, psf).compute()
+    parts = stream, made.sky, psf, made.apertures, made.reference, made.quality
+    raw, steady = (make_psf_light_curves(*parts, steady=wanted).compute() for wanted in (False, True))
+    variable = {int(v.star) for v in made.truth.variables}
+    constant = np.array([k not in variable for k in made.apertures["tic"].values - 9_000_000_001])
+    tmag, good = made.apertures["tmag"].values, good_cadences(made.quality)
+    bright = constant & (steady["status"].values == 1) & (tmag < 12.5) & (tmag > 7)
+    scatter = []
+    for curves in (raw, steady):
+        flux, error = (curves[name].values[bright][:, good].astype(float) for name in ("flux", "flux_err"))
+        scatter.append(np.std((flux - np.median(flux, axis=1, keepdims=True)) / error, axis=1))
+    assert bright.sum() >= 10
+    # Stars by themselves hardly answer to 0.07 pixel; those beside a bright one do.
+    assert scatter[0].max() > 5
+    assert scatter[1].max() < 1.5
 
 
 def test_the_five_constants_are_those_of_stars_that_are_really_moved(sector):
