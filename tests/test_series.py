@@ -5,6 +5,7 @@ import pytest
 
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.photometry.light_curves import make_light_curves
+from tasoc_kit.photometry.skies.cell_noise import cell_excess_at
 from tasoc_kit.photometry.skies.sky_images import sky_image, sky_ladder
 
 STARS = 12
@@ -36,6 +37,8 @@ def expected_series(sector, sky, star, frame):
     per_column = np.unique(column, return_counts=True)[1]
     flux = raw - below.sum()
     variance = floor * count + slope * max(raw, 0) + count**2 * float(one["sky_err"]) ** 2
+    excess = float(cell_excess_at(sky, *(np.array([place]) for place in centre))[0])
+    variance += count**2 * excess * float(one["sky_cell_err"]) ** 2
     variance += count**2 * float(one["sky_systematic"]) ** 2
     variance += (per_column**2).sum() * float(one["column_noise_err"]) ** 2
     made = {"flux": flux, "flux_err": np.sqrt(variance), "background": below.sum()}

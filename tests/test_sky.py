@@ -37,6 +37,26 @@ def test_structured_sky_is_followed_and_not_clipped(tmp_path):
     assert made.sky["sky_level"].values.max() > 2
 
 
+def test_errors_are_honest_where_a_cell_knows_its_sky_badly(tmp_path):
+    made = make_sector(tmp_path / "fine", structure=5.0, structure_scale=150.0, frames=24, seed=4)
+    errors = temporal_errors(made)
+    cells = errors.reshape(len(errors), 16, 16, 16, 16).mean(axis=(2, 4))
+    sky = made.sky.isel(time=np.flatnonzero(made.quality["quality"].values == 0))
+    everywhere = sky["sky_err"] ** 2 + sky["sky_systematic"] ** 2
+    there = (everywhere + sky["cell_excess"] * sky["sky_cell_err"] ** 2).values
+
+    def pull(chosen, variance):
+        return np.sqrt((cells[:, chosen] ** 2 / variance[:, chosen]).mean())
+
+    excess = sky["cell_excess"].values
+    bad = excess > 3
+    assert 5 < bad.sum() < 30
+    assert 0.8 < pull(bad, there) < 1.5
+    assert 0.7 < pull(excess < 1, there) < 1.2
+    # One error for all cells, as their pixels have it on average, is half of what these err by.
+    assert pull(bad, np.broadcast_to(everywhere.values[:, None, None], cells.shape)) > 2
+
+
 def off_cells(made):
     """Return how far the sky of every cell of every good frame is off, and where an anomaly is near."""
     errors = temporal_errors(made)

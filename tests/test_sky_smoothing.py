@@ -19,8 +19,8 @@ def constant(value, level=0):
     coefficients = np.full((1, 1), float(value))
     if level:
         coefficients = LADDER.refine(0, coefficients)
-    cells = np.zeros((8, 8), np.float16)
-    return FrameSky(level, coefficients, np.zeros(128), 0.0, float(value), 1.0, 0.1, 0.0, False, cells, cells)
+    cells, errors = np.zeros((8, 8), np.float16), (0.1, 0.05, 0.0)
+    return FrameSky(level, coefficients, np.zeros(128), 0.0, float(value), 1.0, *errors, False, cells, cells)
 
 
 def values(skies):
@@ -34,6 +34,7 @@ def test_an_hour_and_a_half_holds_the_frames_that_tasoc_s_window_does(cadence, f
     assert np.count_nonzero(values(smooth)) == frames
     assert smooth[40].median == pytest.approx(1 / frames)
     assert smooth[40].error == pytest.approx(0.1 / np.sqrt(frames))
+    assert smooth[40].cell_error == pytest.approx(0.05 / np.sqrt(frames))
 
 
 def test_the_window_is_cut_off_at_the_ends_and_never_spans_a_gap():

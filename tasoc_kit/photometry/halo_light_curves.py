@@ -8,7 +8,8 @@ their trails are left out, for they answer to the flux out of proportion. Weight
 segment of the sector, and each segment is scaled to the flux that the magnitude lets expect
 (Handberg et al. 2021, AJ 162, 170).
 
-``flux = Σ v·(D − sky)``, ``var = Σ v²·(a + b·D) + (Σ v)²·σ_sky² + Σ_column (Σ v)²·σ_κ²``
+``flux = Σ v·(D − sky)``,
+``var = Σ v²·(a + b·D) + (Σ v)²·(σ_sky² + excess·σ_cell²) + Σ_column (Σ v)²·σ_κ²``
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.runs import find_runs
 from tasoc_kit.numerics.total_variation import equal_shares, quietest_weights
 from tasoc_kit.photometry.conditions.manual_excludes import excluded_stars
-from tasoc_kit.photometry.curves.series import make_series, sky_series, star_tables
-from tasoc_kit.photometry.light_curves import SKY_NEEDS, STAR_TABLE
+from tasoc_kit.photometry.curves.series import (
+    SKY_NEEDS,
+    SKY_TABLES,
+    make_series,
+    sky_series,
+    star_tables,
+)
+from tasoc_kit.photometry.light_curves import STAR_TABLE
 from tasoc_kit.photometry.quality import CADENCE_TABLE, TOLD, good_cadences
 from tasoc_kit.photometry.skies.anomalies import touched_stars
 from tasoc_kit.photometry.stream import halo_stars, stream_blocks
@@ -59,21 +66,24 @@ class _Pixels(NamedTuple):
     """(pixel) True for those that are neither saturated nor at the end of a trail."""
     floor: np.ndarray
     slope: np.ndarray
+    sky_excess: np.ndarray
+    """(pixel) variance of its cell over that of usual ones, less 1."""
 
 
 class _Errors(NamedTuple):
-    """(time) variance of the sky of a frame, and of the offset of a column."""
+    """(time) variance of the sky, of the sky from the noise of its own cell, of the offset of a column."""
 
     sky: np.ndarray
+    cell: np.ndarray
     column: np.ndarray
 
 
 @step(
-    version=2,
+    version=3,
     product="halo_light_curves",
     needs={
         "stream": ("stamp_flux", "stamp_star", "stamp_row", "stamp_column"),
-        "sky": (*SKY_NEEDS, "strap_gain", "sky_anomaly"),
+        "sky": (*SKY_NEEDS, *SKY_TABLES, "sky_anomaly"),
         "apertures": ("tmag", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
         "quality": ("quality", "frame_quality"),
@@ -130,7 +140,7 @@ def make_halo_light_curves(
     segments = find_segments(stream["time"].values, good, int(reference.attrs.get("sector", 0)))
     variance = _Errors(
         sky["sky_err"].values.astype(float) ** 2 + sky["sky_systematic"].values.astype(float) ** 2,
-        sky["column_noise_err"].values.astype(float) ** 2,
+        *(sky[name].values.astype(float) ** 2 for name in ("sky_cell_err", "column_noise_err")),
     )
     series = {
         name: np.full((stars.size, stream.sizes["time"]), np.nan, np.float32)
@@ -207,7 +217,15 @@ def _pixels(stream: xr.Dataset, sky: xr.Dataset, reference: xr.Dataset, place: n
     spill = ndimage.binary_dilation(
         reference["saturated"].values, np.ones((2 * TRAIL_ENDS + 1, 1)), border_value=0
     )
-    return _Pixels(place, columns, np.concatenate(raw), np.concatenate(below), ~spill[i, j], *noise)
+    return _Pixels(
+        place,
+        columns,
+        np.concatenate(raw),
+        np.concatenate(below),
+        ~spill[i, j],
+        *noise,
+        tables.place.sky_excess,
+    )
 
 
 def _weigh(pixels: _Pixels, fit: np.ndarray, parts: int) -> np.ndarray:
@@ -250,7 +268,8 @@ def _apply(
     raw, sky = raw[here], sky[here]
     square = weight**2
     total = raw.clip(min=0) @ (square * pixels.slope[used]) + square @ pixels.floor[used]
-    total += weight.sum() ** 2 * variance.sky[here]
+    under = variance.sky[here] + weight @ pixels.sky_excess[used] / weight.sum() * variance.cell[here]
+    total += weight.sum() ** 2 * under
     total += (np.bincount(pixels.column[used], weight) ** 2).sum() * variance.column[here]
     return (raw - sky) @ weight, np.sqrt(total), sky @ weight
 

@@ -6,7 +6,9 @@ column with its offset κ. Centroids are the first moments without those of the 
 bright stars say how far each frame is displaced, and what that changes is taken out of the fluxes.
 Errors follow from the noise model and the raw sum, which holds the sky of its own frame:
 
-``var = a·n + b·A·D + n²·(σ_sky² + σ_structure²) + Σ_column n²·σ_κ²``
+``var = a·n + b·A·D + n²·(σ_sky² + excess·σ_cell² + σ_structure²) + Σ_column n²·σ_κ²``
+
+with what the cells about a star err more than others do (excess).
 """
 
 from __future__ import annotations
@@ -19,37 +21,39 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.curves.guides import guide_motion, make_guides
 from tasoc_kit.photometry.curves.motion import make_motion_table
-from tasoc_kit.photometry.curves.series import SERIES, make_series, sky_series, star_tables
+from tasoc_kit.photometry.curves.series import (
+    SERIES,
+    SKY_NEEDS,
+    SKY_TABLES,
+    STAR_SUMS,
+    make_series,
+    sky_series,
+    some_frames,
+    star_tables,
+)
 from tasoc_kit.photometry.psfs.psf_scene import shown_stars
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.skies.anomalies import carry_anomalies
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
 
-__all__ = ["SKY_NEEDS", "STAR_TABLE", "make_light_curves"]
+__all__ = ["STAR_TABLE", "make_light_curves"]
 
 MOTION = ("motion_row", "motion_column")
-_SUMS = ("aperture_sum", "moment_row", "moment_column")
 STAR_TABLE = ("tic", "ra", "dec", "tmag", "star_row", "star_column", "status", "contamination", "row_size",
          "aperture_flags", "skipped_by", "edge_flux")  # fmt: skip
 """What light curves keep of the stars."""
-SKY_NEEDS = (
-    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
-    "sky_systematic", "frame_quality",
-)  # fmt: skip
-"""What the sky of a star needs of the sky of every frame."""
 
 
 @step(
-    version=4,
+    version=5,
     product="light_curves",
     needs={
-        "stream": ("aperture_sum", "moment_row", "moment_column"),
-        "sky": (*SKY_NEEDS, "strap_gain", "sky_anomaly"),
+        "stream": STAR_SUMS,
+        "sky": (*SKY_NEEDS, *SKY_TABLES, "sky_anomaly"),
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
         "quality": ("quality",),
@@ -122,8 +126,8 @@ def make_light_curves(
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
         frames = part.stop - part.start
-        sums = dask.delayed(tuple)([_lazy(stream[name], part) for name in _SUMS])
-        below = prepare({name: _lazy(sky[name], part) for name in SKY_NEEDS})
+        sums = dask.delayed(tuple)([some_frames(stream[name], part) for name in STAR_SUMS])
+        below = prepare({name: some_frames(sky[name], part) for name in SKY_NEEDS})
         motion = measure(guides, sums, below, systematic)
         made = make(tables, sums, below, systematic, steadiness, motion)
         for name, dtype in SERIES.items():
@@ -137,12 +141,6 @@ def make_light_curves(
     coords |= {"frame_quality": sky["frame_quality"].variable}
     series = carry_quality(xr.Dataset(variables, coords, {"block": size}), quality, apertures)
     return carry_anomalies(series, sky, apertures)
-
-
-def _lazy(variable: xr.DataArray, part: slice) -> Any:
-    """Return some cadences of a variable for a task, without a copy where they are a chunk."""
-    data = variable.isel(time=part).data
-    return whole(data) if isinstance(data, da.Array) else data
 
 
 def _tables(

@@ -5,7 +5,7 @@ light brings into each other's stamps, ``N = S·P``. W is the same for all frame
 factorised once. The errors are those that these weights really have in a frame, whether or not
 they are the best for it (a sandwich):
 
-``var = G²·(a + b·star) + b·G²·sky(t) + (ΣG)²·(σ²_sky + σ²_structure) + Σ_column (ΣG)²·σ²_κ``
+``var = G²·(a + b·star) + b·G²·sky(t) + (ΣG)²·(σ²_sky + excess·σ²_cell + σ²_structure) + Σ_column (ΣG)²·σ²_κ``
 
 with ``G = N⁻¹ S``, the pixels' weights in a flux once the neighbours are taken away.
 """
@@ -21,16 +21,23 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
-from tasoc_kit.chunks import whole
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.overlaps import Inverse, local_inverse, stamp_response, stamp_sums
 from tasoc_kit.numerics.psf_sky import StampSurface, add_columns, add_surface, stamp_surface
 from tasoc_kit.photometry.curves.guides import Guides, guide_motion, make_guides
 from tasoc_kit.photometry.curves.motion import HALF, Steadiness, flux_change, make_motion_table
-from tasoc_kit.photometry.curves.series import SkySeries, sky_series
+from tasoc_kit.photometry.curves.series import (
+    SKY_NEEDS,
+    SKY_TABLES,
+    STAR_SUMS,
+    SkySeries,
+    sky_series,
+    some_frames,
+)
 from tasoc_kit.photometry.psfs.psf_scene import Scene, scene_of, shown_stars
 from tasoc_kit.photometry.quality import carry_quality
 from tasoc_kit.photometry.skies.anomalies import carry_anomalies
+from tasoc_kit.photometry.skies.cell_noise import cell_excess_at
 from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.photometry.stream import aperture_runs
 from tasoc_kit.step import Parameter, step
@@ -42,11 +49,6 @@ SERIES = {"flux": np.float32, "flux_err": np.float32, "background": np.float32, 
 NEIGHBOURS = 4
 CORRELATED = 0.7
 """Correlation with a neighbour from which on a flux is doubtful."""
-_SUMS = ("aperture_sum", "moment_row", "moment_column")
-_SKY = (
-    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
-    "sky_systematic", "frame_quality",
-)  # fmt: skip
 _STAR = ("tic", "ra", "dec", "tmag", "star_row", "star_column")
 
 
@@ -64,16 +66,18 @@ class _Tables:
     surfaces: dict[int, StampSurface]
     variance: np.ndarray
     """(4, unknown), from :func:`stamp_response`; the first is that of a frame like the reference."""
+    sky_excess: np.ndarray
+    """(unknown) variance of the cells about a star over that of usual ones, less 1."""
     steadiness: Steadiness | None
     stars: int
 
 
 @step(
-    version=3,
+    version=4,
     product="psf_light_curves",
     needs={
-        "stream": ("psf_sum", "aperture_sum", "moment_row", "moment_column"),
-        "sky": ("coefficient", "sky_level", "strap_gain", "strap_scale", "column_noise", "sky_anomaly"),
+        "stream": ("psf_sum", *STAR_SUMS),
+        "sky": (*SKY_NEEDS, *SKY_TABLES, "sky_anomaly"),
         "psf": ("psf_coefficient", "psf_row", "psf_column", "psf_flux", "psf_source"),
         "apertures": ("row_size", "pixel_row", "pixel_column", "star_row", "star_column"),
         "reference": ("reference", "reference_sky", "noise_floor", "noise_slope"),
@@ -158,19 +162,13 @@ def _series(
     pieces: dict[str, list[da.Array]] = {name: [] for name in SERIES}
     for start in range(0, stream.sizes["time"], size):
         part = slice(start, min(start + size, stream.sizes["time"]))
-        sums = dask.delayed(tuple)([_lazy(stream[name], part) for name in _SUMS])
-        below = prepare({name: _lazy(sky[name], part) for name in _SKY})
+        sums = dask.delayed(tuple)([some_frames(stream[name], part) for name in STAR_SUMS])
+        below = prepare({name: some_frames(sky[name], part) for name in SKY_NEEDS})
         motion = measure(held, sums, below, systematic)
-        made = make(tables, _lazy(stream["psf_sum"], part), below, motion, systematic)
+        made = make(tables, some_frames(stream["psf_sum"], part), below, motion, systematic)
         for name, dtype in SERIES.items():
             pieces[name].append(da.from_delayed(made[name], (stars, part.stop - part.start), dtype))
     return {name: (("star", "time"), da.concatenate(arrays, axis=1)) for name, arrays in pieces.items()}
-
-
-def _lazy(variable: xr.DataArray, part: slice) -> Any:
-    """Return some cadences of a variable for a task, without a copy where they are a chunk."""
-    data = variable.isel(time=part).data
-    return whole(data) if isinstance(data, da.Array) else data
 
 
 def _tables(
@@ -201,6 +199,7 @@ def _tables(
             for level in np.unique(sky["sky_level"].values)
         },
         stamp_response(*stamps, inverse.near, inverse.value, floor + slope * light, slope),
+        cell_excess_at(sky, *(psf[f"psf_{axis}"].values[scene.star] for axis in ("row", "column"))),
         _steadiness(scene, reference, (runs.centre_row, runs.centre_column)) if motion else None,
         apertures.sizes["star"],
     )
@@ -237,7 +236,8 @@ def _make_block(
     uniform = np.maximum(tables.uniform, 1e-9)[:, None]
     own, by_sky, total, column = (values[:, None] for values in tables.variance)
     variance = np.maximum(own + by_sky * above / uniform, 0.1 * own) + (systematic * flux) ** 2
-    variance += total**2 * sky.variance[0] + column * sky.variance[1]
+    under = sky.variance[0] + tables.sky_excess[:, None] * sky.variance[2]
+    variance += total**2 * under + column * sky.variance[1]
     flux[lost] = np.nan
     bits = np.where(lost & ~scene.held[:, None] & ~sky.no_data, int(KitQuality.NONFINITE_PIXELS), 0)
     error = np.where(lost, np.nan, np.sqrt(variance))

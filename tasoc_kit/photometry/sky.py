@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -18,7 +19,9 @@ import xarray as xr
 
 from tasoc_kit.config import settings
 from tasoc_kit.photometry.conditions.manual_excludes import without_excluded_cells
+from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.skies.anomalies import find_anomalies
+from tasoc_kit.photometry.skies.cell_noise import CellNoise
 from tasoc_kit.photometry.skies.frame_sky import CellTables, FrameFitter, FrameSky
 from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.photometry.skies.sky_smoothing import replace_outliers, smooth_skies
@@ -34,7 +37,7 @@ WIDE_SHARE = 0.25
 
 
 @step(
-    version=5,
+    version=6,
     product="sky",
     needs={
         "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),
@@ -44,6 +47,8 @@ WIDE_SHARE = 0.25
     gives=(
         "coefficient",
         "sky_level",
+        "sky_cell_err",
+        "cell_excess",
         "strap_gain",
         "strap_scale",
         "column_noise",
@@ -110,19 +115,16 @@ def fit_sky(
     Returns
     -------
     ``coefficient`` (time, coefficient) in C order, padded with zeros to the finest level used,
-    ``sky_level``, straps, column noise, errors, ``sky_anomaly`` (time, cell_row, cell_column), and
-    ``frame_quality`` with what was found.
+    ``sky_level``, straps, column noise, ``sky_anomaly`` (time, cell_row, cell_column), and
+    ``frame_quality`` with what was found. The error of the sky in a cell is
+    ``sqrt(sky_err² + cell_excess · sky_cell_err² + sky_systematic²)``.
     """
     stream, excluded = without_excluded_cells(stream, quality)
     floor, slope = float(reference["noise_floor"].mean()), float(reference["noise_slope"].mean())
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
     fitter = FrameFitter(stream, sky_ladder(stream), straps, white, finest)
-    frames: list[FrameSky] = []
-    with ThreadPoolExecutor(settings().threads) as threads:
-        for block in stream_blocks(stream, CellTables._fields):
-            tables = (CellTables(*one) for one in zip(*block.values(), strict=True))
-            frames += threads.map(fitter.fit, tables, itertools.count(len(frames)))
+    frames, noise = _fit_frames(stream, fitter, good_cadences(quality))
     anomaly = find_anomalies(
         np.stack([f.left for f in frames]), np.stack([f.kept for f in frames]), anomaly_sigma, anomaly_level
     )
@@ -134,7 +136,25 @@ def fit_sky(
     bits = _frame_bits(stream, quality, frames, high_sky)
     bits[replaced] |= KitQuality.INTERPOLATED
     bits[np.mean(anomaly != 0, axis=(1, 2)) > WIDE_SHARE + excluded] |= KitQuality.SKY_RESIDUAL
-    return _collect(stream, quality, straps, frames, anomaly, bits)
+    return _collect(stream, quality, straps, frames, anomaly, bits).assign(
+        cell_excess=(("cell_row", "cell_column"), (noise - 1).astype(np.float32))
+    )
+
+
+def _fit_frames(
+    stream: xr.Dataset, fitter: FrameFitter, good: np.ndarray
+) -> tuple[list[FrameSky], np.ndarray]:
+    """Return the sky of every frame, and the variance of each cell over that of a usual one."""
+    frames: list[FrameSky] = []
+    noise = CellNoise(fitter.most_used.shape)
+    with ThreadPoolExecutor(settings().threads) as threads:
+        for block in stream_blocks(stream, CellTables._fields):
+            tables = (CellTables(*one) for one in zip(*block.values(), strict=True))
+            for sky in threads.map(fitter.fit, tables, itertools.count(len(frames))):
+                if good[len(frames)] and sky.variance is not None:
+                    noise.add(sky.variance)
+                frames.append(replace(sky, variance=None))
+    return frames, noise.variance()
 
 
 def _frame_bits(
@@ -176,6 +196,7 @@ def _collect(
             "sky_median": series("median"),
             "sky_residual": series("residual"),
             "sky_err": series("error"),
+            "sky_cell_err": series("cell_error"),
             "sky_systematic": series("systematic"),
             "strap_scale": ("time", straps.scale.astype(np.float32)),
             "strap_gain": ("column", straps.gain.astype(np.float32)),

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.chunks import whole
 from tasoc_kit.config import settings
 from tasoc_kit.numerics.runs import (
     ColumnSums,
@@ -25,10 +27,32 @@ from tasoc_kit.numerics.runs import (
     surface_sums,
 )
 from tasoc_kit.photometry.curves.motion import Steadiness, flux_change
+from tasoc_kit.photometry.skies.cell_noise import cell_excess_at
 from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.vocabulary import KitQuality
 
-__all__ = ["SERIES", "SkySeries", "StarTables", "make_series", "sky_series", "star_tables"]
+__all__ = [
+    "SERIES",
+    "SKY_NEEDS",
+    "SKY_TABLES",
+    "STAR_SUMS",
+    "SkySeries",
+    "StarTables",
+    "make_series",
+    "sky_series",
+    "some_frames",
+    "star_tables",
+]
+
+STAR_SUMS = ("aperture_sum", "moment_row", "moment_column")
+"""What the stream has of every star in every frame."""
+SKY_NEEDS = (
+    "coefficient", "sky_level", "strap_scale", "column_noise", "column_noise_err", "sky_err",
+    "sky_cell_err", "sky_systematic", "frame_quality",
+)  # fmt: skip
+"""What the sky of a star needs of the sky of every frame."""
+SKY_TABLES = ("strap_gain", "cell_excess")
+"""What it needs of the sky of all frames."""
 
 SERIES = {
     "flux": np.float32,
@@ -64,6 +88,8 @@ class Place(NamedTuple):
     noise_floor: np.ndarray
     """(star) a and b of ``var = a + b · flux``."""
     noise_slope: np.ndarray
+    sky_excess: np.ndarray
+    """(star) variance of the cells about it over that of usual ones, less 1."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +110,7 @@ class SkySeries(NamedTuple):
     columns: np.ndarray
     """(column, time) offset of every column."""
     variance: np.ndarray
-    """(2, time) of the sky, and of the offset of a column."""
+    """(3, time) of the sky, of the offset of a column, and of the sky from the noise of its own cell."""
     no_data: np.ndarray
     """(time) True for frames without data."""
 
@@ -115,11 +141,15 @@ def star_tables(
         runs, noise = some_stars(runs, stars), (noise[0][stars], noise[1][stars])
     background = reference["reference_sky"].values
     light = np.maximum(np.nan_to_num(reference["reference"].values), 0)
+    centre = (
+        runs.centre_row + float(reference["row"].values[0]),
+        runs.centre_column + float(reference["column"].values[0]),
+    )
     return StarTables(
         Place(
-            runs.centre_row + float(reference["row"].values[0]),
-            runs.centre_column + float(reference["column"].values[0]),
+            *centre,
             *noise,
+            cell_excess_at(sky, *centre),
         ),
         Moments(*(image_moments(image, runs) for image in (np.ones_like(light), background, light))),
         column_sums(runs),
@@ -128,6 +158,12 @@ def star_tables(
             for level in np.unique(sky["sky_level"].values)
         },
     )
+
+
+def some_frames(variable: xr.DataArray, part: slice) -> Any:
+    """Return some frames of a variable for a task, without a copy where they are a chunk."""
+    data = variable.isel(time=part).data
+    return whole(data) if isinstance(data, da.Array) else data
 
 
 def sky_series(sky: dict[str, Any]) -> SkySeries:
@@ -152,7 +188,7 @@ def sky_series(sky: dict[str, Any]) -> SkySeries:
     return SkySeries(
         coefficients,
         np.ascontiguousarray(sky["column_noise"].astype(float).T),
-        np.stack([surface, sky["column_noise_err"].astype(float) ** 2]),
+        np.stack([surface, *(sky[name].astype(float) ** 2 for name in ("column_noise_err", "sky_cell_err"))]),
         (sky["frame_quality"] & KitQuality.NO_DATA) != 0,
     )
 
@@ -257,13 +293,14 @@ def _finish(
         square = 0.0
         for e in range(columns.start[s], columns.start[s + 1]):
             square += columns.count[e] ** 2
-        floor, slope = place.noise_floor[s], place.noise_slope[s]
+        floor, slope, excess = place.noise_floor[s], place.noise_slope[s], place.sky_excess[s]
         for t in range(flux.shape[1]):
             below = moments.sky[0, s] + over[i, 0, t]
             net = raw[t, s] - below
             lost = not np.isfinite(net) or count == 0
             variance = floor * count + slope * max(raw[t, s], 0.0) + (systematic * net) ** 2
-            variance += count * count * variances[0, t] + square * variances[1, t]
+            variance += count * count * (variances[0, t] + excess * variances[2, t])
+            variance += square * variances[1, t]
             change = flux_change(steadiness, s, motion[t])
             flux[i, t] = np.nan if lost else net - change
             flux_err[i, t] = np.nan if lost else np.sqrt(variance)

@@ -18,6 +18,7 @@ from numba import njit
 
 from tasoc_kit.numerics.splines import Ladder
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.photometry.skies.cell_noise import stand_offs, usual_cell
 from tasoc_kit.photometry.skies.straps import Straps
 
 __all__ = ["CellTables", "FrameFitter", "FrameSky"]
@@ -55,6 +56,8 @@ class _Fit(NamedTuple):
     level: int
     coefficients: np.ndarray
     residual: float
+    left: np.ndarray
+    """What it leaves in the cells, over their noise; if it follows every cell, what the one below leaves."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class FrameSky:
     median: float
     residual: float
     error: float
+    cell_error: float
+    """The error that the noise of a usual cell brings into the sky under it."""
     systematic: float
     rough: bool
     """True if no smooth surface describes the sky."""
@@ -75,6 +80,8 @@ class FrameSky:
     """float32 (cell rows, cell columns): what the model leaves in the cells, electron/s, or NaN."""
     kept: np.ndarray
     """uint16 of the same shape: pixels in them."""
+    variance: np.ndarray | None = None
+    """float64 of the same shape: that of the cells over a usual one's; not kept once it has been added up."""
 
 
 class FrameFitter:
@@ -120,7 +127,10 @@ class FrameFitter:
         tables = tables._replace(column_used=self._whole(tables, used))
         column, column_err = self._columns(tables, self.first, first, gain, variance, np.zeros(gain.size))
         flat = cells - self._on_cells(column)
-        level, coefficients, residual = self._climb(flat, weight, noise, first)
+        level, coefficients, residual, rough = self._climb(flat, weight, noise, first)
+        off = stand_offs(np.where(known, rough * noise, np.nan))
+        white = max(white, usual_cell(off))
+        freedom = float(min(1.0, coefficients.size / known.sum()))
         smooth = self.ladder.surfaces[level].on_cells(coefficients)
         more, _ = self._columns(tables, level, coefficients, gain, variance, column)
         column = column + more
@@ -132,11 +142,13 @@ class FrameFitter:
             column_err,
             float(np.median(smooth[::2, ::2])),
             residual,
-            white * float(np.sqrt(min(1.0, coefficients.size / known.sum()))),
+            white * float(np.sqrt(freedom)),
+            white * freedom,
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum())) and not self._is_of_cells(level),
             left.astype(np.float32),
             np.where(known, used, 0).astype(np.uint16),
+            off / max(white, 1e-9) ** 2,
         )
 
     def _is_steep(self, tables: CellTables, used: np.ndarray, enough: np.ndarray) -> np.ndarray:
@@ -158,7 +170,7 @@ class FrameFitter:
     def _nothing(self) -> FrameSky:
         columns, cells = np.full(self.ladder.shape[1], np.nan), np.zeros(self.most_used.shape, np.float32)
         return FrameSky(
-            0, np.full((1, 1), np.nan), columns, *[np.nan] * 5, False, cells * np.nan, cells.astype(np.uint16)
+            0, np.full((1, 1), np.nan), columns, *[np.nan] * 6, False, cells * np.nan, cells.astype(np.uint16)
         )
 
     def _on_cells(self, column: np.ndarray) -> np.ndarray:
@@ -219,7 +231,8 @@ class FrameFitter:
         """
         weight = weight.copy()
         known = max(1, int((weight > 0).sum()))
-        best, least, coefficients = _Fit(self.first, first, 0.0), np.inf, first
+        best, least, coefficients = _Fit(self.first, first, 0.0, np.zeros_like(cells)), np.inf, first
+        rough = best.left
         for level in range(self.first, self.top + 1):
             below = coefficients if level == self.first else self.ladder.refine(level - 1, coefficients)
             coefficients = self.ladder.improve(cells, weight, level, below)
@@ -227,7 +240,8 @@ class FrameFitter:
             if level >= COLUMN_LEVEL and self._drop_outliers(left, weight):
                 coefficients = self.ladder.improve(cells, weight, level, below)
                 left = self._left(cells, noise, level, coefficients)
-            fit = self._judge(left, weight, level, coefficients)
+            rough = rough if self._is_of_cells(level) else left
+            fit = _Fit(level, coefficients, self._judge(left, weight, level), rough)
             score = max(0.0, fit.residual**2 - 1) + self.ladder.surfaces[level].size / known
             if score < least:
                 best, least = fit, score
@@ -246,23 +260,23 @@ class FrameFitter:
     def _left(self, cells: np.ndarray, noise: np.ndarray, level: int, coefficients: np.ndarray) -> np.ndarray:
         return (cells - self.ladder.surfaces[level].on_cells(coefficients)) / np.maximum(noise, 1e-9)
 
-    def _judge(self, left: np.ndarray, weight: np.ndarray, level: int, coefficients: np.ndarray) -> _Fit:
+    def _judge(self, left: np.ndarray, weight: np.ndarray, level: int) -> float:
         """
-        Judge a fit by its residuals over their white level.
+        Judge a fit by its residuals: return their scatter over the white level.
 
         Their scatter is that of the inner 90 % of the cells; the others may hold something that no
         surface describes, such as a sharp edge.
         """
         kept = weight > 0
         if kept.sum() < FEWEST_CELLS:
-            return _Fit(level, coefficients, 0.0)
+            return 0.0
         white, distance = _white_level(left, kept), np.abs(left[kept])
         residual = float(np.quantile(distance, INNER)) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
         if freedom > FREEDOM:
             residual /= np.sqrt(freedom)
-        return _Fit(level, coefficients, residual)
+        return residual
 
     def _drop_outliers(self, left: np.ndarray, weight: np.ndarray) -> bool:
         """Take weight from a few cells far off the surface (an asteroid, a variable star)."""

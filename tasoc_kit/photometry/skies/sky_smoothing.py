@@ -47,20 +47,23 @@ def _together(ladder: Ladder, frames: Sequence[FrameSky], of: Sequence[int], med
     stack = np.stack([_on_level(ladder, f, level) for f in some])
     coefficients = np.median(stack, axis=0) if median else stack.mean(axis=0)
     noise = MEDIAN_NOISE if median and len(some) > 2 else 1.0
-    errors, left = (np.asarray([getattr(f, name) for f in some]) for name in ("error", "systematic"))
+    errors, of_cells, left = (
+        np.asarray([getattr(f, name) for f in some]) for name in ("error", "cell_error", "systematic")
+    )
     return replace(
         some[0],
         level=level,
         coefficients=coefficients,
         median=float(np.median(ladder.surfaces[level].on_cells(coefficients)[::2, ::2])),
         error=noise * float(np.sqrt((errors**2).sum())) / len(some),
+        cell_error=noise * float(np.sqrt((of_cells**2).sum())) / len(some),
         systematic=float(np.sqrt((left**2).mean())),
     )
 
 
 def _take(sky: FrameSky, surface: FrameSky) -> FrameSky:
     """Return a sky with the surface of another, and its own columns and cells."""
-    names = ("level", "coefficients", "median", "error", "systematic")
+    names = ("level", "coefficients", "median", "error", "cell_error", "systematic")
     return replace(sky, **{name: getattr(surface, name) for name in names})
 
 
