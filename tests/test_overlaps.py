@@ -79,12 +79,18 @@ def test_errors_are_those_of_the_weights_that_each_flux_has(field):
     for i, (near, value) in enumerate(zip(inverse.near, inverse.value, strict=True)):
         rows[i, near[near >= 0]] = value[near >= 0]
     response = (rows @ dense).reshape(29, SIZE, SIZE)
-    found = stamp_response(weight, top, left, inverse.near, inverse.value, variance, slope)
+    # Stamps are the light of their star over the variance and over a scale.
+    scale, star = random.uniform(1, 2, 29), np.zeros((29, SIZE, SIZE))
+    for i, (y, x) in enumerate(zip(top, left, strict=True)):
+        box = np.s_[y : y + SIDE, x : x + SIDE]
+        star[i][box] = weight[i] * scale[i] * variance[box]
+    found = stamp_response(weight, top, left, inverse.near, inverse.value, variance, slope, scale)
     truth = (
         (response**2 * variance).sum(axis=(1, 2)),
         (response**2 * slope).sum(axis=(1, 2)),
         response.sum(axis=(1, 2)),
         (response.sum(axis=1) ** 2).sum(axis=1),
+        (response**2 * slope * star).sum(axis=(1, 2)),
     )
     # Weights beyond the window around a star are left out: they are those of neighbours of neighbours.
     np.testing.assert_allclose(found, truth, rtol=2e-3, atol=1e-4)

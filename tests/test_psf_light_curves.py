@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.numerics.overlaps import stamp_sums
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
@@ -23,9 +24,12 @@ def stream(sector, psf):
     return stream_frames(sector.cube, sector.reference, sector.apertures, sector.quality, psf).compute()
 
 
+def tables_of(sector):
+    return sector.apertures, sector.reference, sector.quality
+
+
 def curves_of(sector, stream, psf, **options):
-    parts = stream, sector.sky, psf, sector.apertures, sector.reference, sector.quality
-    return make_psf_light_curves(*parts, **options)
+    return make_psf_light_curves(stream, sector.sky, psf, *tables_of(sector), **options)
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +96,15 @@ def test_a_brighter_sky_and_its_errors_enter_by_the_pixels_that_a_flux_is_made_o
     bare = sector.sky.assign(
         {name: known[name] for name in ("sky_err", "sky_systematic", "column_noise_err")}
     )
+    # The frame holds that light too, so that the fluxes stay what they are.
+    lit = stream.copy(deep=True)
+    lit["psf_sum"][frame] += brighter * scene.weight.sum(axis=(1, 2))
     plain, bright, all_ = (
-        make_psf_light_curves(stream, sky, psf, sector.apertures, sector.reference, sector.quality)[
-            "flux_err"
-        ]
+        make_psf_light_curves(sums, sky, psf, *tables_of(sector), steady=False)["flux_err"]
         .values[:, frame]
         .astype(float)
         ** 2
-        for sky in (bare, known, changed)
+        for sums, sky in ((stream, bare), (lit, known), (lit, changed))
     )
     slope = sector.reference["noise_slope"].values.astype(float)
     alone = np.bincount(scene.sources.unknown, minlength=scene.star.size) == 1
@@ -134,6 +139,25 @@ def test_correlations_with_neighbours_are_those_of_the_pixels_that_both_fluxes_a
         )
         assert abs(expected) > 0.1
         assert strength[star, 0] == pytest.approx(expected, abs=0.1)
+
+
+def test_errors_hold_the_photons_of_a_flare(sector, psf, stream, curves):
+    scene, reference, frame = scene_of(psf, sector.reference), sector.reference, 20
+    tmag = sector.apertures["tmag"].values[scene.star]
+    victim = int(np.flatnonzero((tmag > 9) & (tmag < 11) & ~scene.held)[0])
+    star, extra = int(scene.star[victim]), 4 * float(scene.expected[victim])
+    light = scene.draw(np.where(np.arange(tmag.size) == victim, extra, 0), reference["reference"].shape, 1)[0]
+    bright = stream.copy(deep=True)
+    bright["psf_sum"][frame] += stamp_sums(light, scene.weight, scene.top, scene.left)
+    made = curves_of(sector, bright, psf).compute()
+    assert float(made["flux"][star, frame] - curves["flux"][star, frame]) == pytest.approx(extra, rel=2e-3)
+    # What photons do to the flux, tried out.
+    total = (reference["reference"] + reference["reference_sky"]).values + light
+    noise = np.sqrt(reference["noise_floor"].values + reference["noise_slope"].values * np.maximum(total, 0))
+    random = np.random.default_rng(1)
+    tried = [scene.fluxes(random.normal(0, noise))[victim] for _ in range(400)]
+    assert float(made["flux_err"][star, frame]) == pytest.approx(np.std(tried), rel=0.1)
+    assert float(curves["flux_err"][star, frame]) < 0.7 * np.std(tried)
 
 
 def test_psf_photometry_of_faint_stars_is_quieter_than_apertures(sector, curves):

@@ -167,7 +167,7 @@ def local_inverse(matrix: csr_array) -> Inverse:
 
 
 @njit(nogil=True, cache=True)
-def stamp_response(weight, top, left, near, value, variance, slope):
+def stamp_response(weight, top, left, near, value, variance, slope, scale):
     """
     Return what pixels do to every unknown: its row of ``N⁻¹S``, the weights its flux really has.
 
@@ -180,14 +180,17 @@ def stamp_response(weight, top, left, near, value, variance, slope):
     variance, slope
         float64 (rows, columns) variance of a pixel, and its change with the light of the pixel
         (columns).
+    scale
+        (unknown) what the stamps, light over variance, were divided by.
 
     Returns
     -------
-    float64 (4, unknown): the variance; its change with the sky; the sum of the weights; the
-    sum over columns of the square of the sum in a column.
+    float64 (5, unknown): the variance; its change with the sky; the sum of the weights; the
+    sum over columns of the square of the sum in a column; the change of the variance with the
+    flux of the star itself.
     """
     rows, columns = variance.shape
-    out = np.zeros((4, top.size))
+    out = np.zeros((5, top.size))
     patch, sums = np.empty((WINDOW, WINDOW)), np.empty(WINDOW)
     for i in range(top.size):
         patch[:], sums[:] = 0.0, 0.0
@@ -210,4 +213,16 @@ def stamp_response(weight, top, left, near, value, variance, slope):
         for c in range(WINDOW):
             out[2, i] += sums[c]
             out[3, i] += sums[c] ** 2
+        out[4, i] = scale[i] * _own_photons(patch, weight[i], top[i], left[i], variance, slope)
     return out
+
+
+@njit(nogil=True, cache=True)
+def _own_photons(patch, weight, top, left, variance, slope):
+    """Return what the light of a star itself, which its stamp is over the variance, adds to its variance."""
+    total = 0.0
+    for r in range(SIDE):
+        for c in range(SIDE):
+            g, light = patch[SIDE + r, SIDE + c], weight[r, c] * variance[top + r, left + c]
+            total += g * g * slope[left + c] * light
+    return total

@@ -5,9 +5,9 @@ light brings into each other's stamps, ``N = S·P``. W is the same for all frame
 factorised once. The errors are those that these weights really have in a frame, whether or not
 they are the best for it (a sandwich):
 
-``var = G²·(a + b·star) + b·G²·sky(t) + (ΣG)²·(σ²_sky + excess·σ²_cell + σ²_structure) + Σ_column (ΣG)²·σ²_κ``
+``var = G²·(a + b·star(t)) + b·G²·sky(t) + (ΣG)²·σ²_sky + Σ_column (ΣG)²·σ²_κ``
 
-with ``G = N⁻¹ S``, the pixels' weights in a flux once the neighbours are taken away.
+with the error of the sky at the star (see ``light_curves``) and ``G = N⁻¹ S``, the pixels' weights in a flux once the neighbours are taken away.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Tables:
     """(unknown, SIDE) the same by column."""
     surfaces: dict[int, StampSurface]
     variance: np.ndarray
-    """(4, unknown), from :func:`stamp_response`; the first is that of a frame like the reference."""
+    """(5, unknown), from :func:`stamp_response`; the first is that of a frame like the reference."""
     sky_excess: np.ndarray
     """(unknown) variance of the cells about a star over that of usual ones, less 1."""
     steadiness: Steadiness | None
@@ -73,7 +73,7 @@ class _Tables:
 
 
 @step(
-    version=4,
+    version=5,
     product="psf_light_curves",
     needs={
         "stream": ("psf_sum", *STAR_SUMS),
@@ -198,7 +198,7 @@ def _tables(
             int(level): stamp_surface(ladder.surfaces[int(level)], *stamps, gain)
             for level in np.unique(sky["sky_level"].values)
         },
-        stamp_response(*stamps, inverse.near, inverse.value, floor + slope * light, slope),
+        stamp_response(*stamps, inverse.near, inverse.value, floor + slope * light, slope, scene.scale),
         cell_excess_at(sky, *(psf[f"psf_{axis}"].values[scene.star] for axis in ("row", "column"))),
         _steadiness(scene, reference, (runs.centre_row, runs.centre_column)) if motion else None,
         apertures.sizes["star"],
@@ -234,8 +234,9 @@ def _make_block(
     if tables.steadiness is not None:
         _take_motion_out(flux, tables.steadiness, np.nan_to_num(motion))
     uniform = np.maximum(tables.uniform, 1e-9)[:, None]
-    own, by_sky, total, column = (values[:, None] for values in tables.variance)
-    variance = np.maximum(own + by_sky * above / uniform, 0.1 * own) + (systematic * flux) ** 2
+    own, by_sky, total, column, by_star = (values[:, None] for values in tables.variance)
+    photons = own + by_sky * above / uniform + by_star * (flux - scene.expected[:, None])
+    variance = np.maximum(photons, 0.1 * own) + (systematic * flux) ** 2
     under = sky.variance[0] + tables.sky_excess[:, None] * sky.variance[2]
     variance += total**2 * under + column * sky.variance[1]
     flux[lost] = np.nan
