@@ -7,7 +7,8 @@ they are the best for it (a sandwich):
 
 ``var = G²·(a + b·star(t)) + b·G²·sky(t) + (ΣG)²·σ²_sky + Σ_column (ΣG)²·σ²_κ``
 
-with the error of the sky at the star (see ``light_curves``) and ``G = N⁻¹ S``, the pixels' weights in a flux once the neighbours are taken away.
+with the error of the sky at the star (see ``light_curves``) and ``G = N⁻¹ S``, the pixels' weights in a
+flux once the neighbours are taken away.
 """
 
 from __future__ import annotations
