@@ -37,7 +37,7 @@ PRODUCTS = ("quality", "pointing", "reference", "stars", "apertures", "stream", 
 
 @pytest.fixture(scope="module")
 def flagged(sector):
-    """Products of all methods, of frames with every bit of the mission and one of ours of each kind."""
+    """Products of all methods, of frames with every bit of the mission, some of ours, and one lost pixel."""
     bits = np.zeros(sector.cube.sizes["time"], np.int32)
     harmless = [b for b in TessQuality if b.value and not b.value & vocabulary.DEFAULT_BAD_BITS]
     for k, bit in enumerate(TessQuality):
@@ -46,7 +46,12 @@ def flagged(sector):
         bits[1] |= int(bit)
     ours = sector.cube["frame_quality"].values.copy()
     ours[1] |= int(KitQuality.BACKGROUND_SHENANIGANS | KitQuality.SIGMA_CLIP | KitQuality.INTERPOLATED)
-    cube = sector.cube.assign_coords(quality=("time", bits), frame_quality=("time", ours))
+    first = int(sector.apertures["row_size"].values[:2].sum())
+    lost = {axis: sector.apertures[f"pixel_{axis}"].values[first] for axis in ("row", "column")}
+    flux = sector.cube["flux"].compute()
+    flux.loc[{"time": sector.cube["time"][5], **lost}] = np.nan
+    cube = in_memory(sector.cube, flux)
+    cube = cube.assign_coords(quality=("time", bits), frame_quality=("time", ours))
     return make_every_method(make_products(cube, sector.stars))
 
 
@@ -122,6 +127,7 @@ def test_defect_5_no_bit_is_lost_or_overwritten_from_the_frames_to_the_files(fla
         np.testing.assert_array_equal(table["PIXEL_QUALITY"], cube["quality"])
         ours = product["frame_quality"].values | product["pixel_quality"].values[star]
         np.testing.assert_array_equal(table["QUALITY"] & ours, ours)
+    assert int(flagged.light_curves["pixel_quality"][2, 5]) & int(KitQuality.NONFINITE_PIXELS)
 
 
 def test_defects_6_to_8_belong_to_corrections_that_no_module_makes(flagged, tmp_path):
