@@ -5,6 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.interpolate import RegularGridInterpolator
+from scipy.ndimage import map_coordinates
+from star_field import as_reference, as_stars
 
 from tasoc_kit.errors import SourceError, StepInputError
 from tasoc_kit.numerics.effective_psf import psf_at, sample
@@ -129,6 +132,44 @@ def test_the_published_prfs_serve_as_they_are(field, shared_data):
         assert abs(error[9:-9, 9:-9].sum()) < 1e-3 * one.sum()
     with pytest.raises(StepInputError, match="Read the PRFs of this CCD"):
         fit_psf(field[2], field[3], official)
+
+
+def official_field(official, origin, seed=1):
+    """Return a noisy field drawn straight from the samples of the published PRFs, and its stars."""
+    random = np.random.default_rng(seed)
+    row, column = (first + random.uniform(-5, SIZE + 4, 760) for first in origin)
+    tmag = np.log2(random.uniform(2**7.5, 2**15.7, row.size))
+    flux = 10 ** (-0.4 * (tmag - 20.451))
+    nodes = tuple(official[f"node_{axis}"].values.astype(float) for axis in ("row", "column"))
+    tables = RegularGridInterpolator(nodes, official["prf"].values)(np.stack([row, column], axis=1))
+    image, half = np.zeros((SIZE + 40, SIZE + 40)), np.arange(-6, 7)
+    for y, x, light, table in zip(row, column, flux, tables, strict=True):
+        pixels = [int(np.rint(place)) + half for place in (y, x)]
+        offsets = np.meshgrid(58 + 9 * (pixels[0] - y), 58 + 9 * (pixels[1] - x), indexing="ij")
+        places = [pixel - first + 20 for pixel, first in zip(pixels, origin, strict=True)]
+        image[np.ix_(*places)] += light * map_coordinates(table, offsets, order=3)
+    image = image[20:-20, 20:-20]
+    noise = np.sqrt((0.02 + 7.0e-4 * (image + 100.0)) / 48) * random.normal(size=image.shape)
+    reference = as_reference(image + noise, row=origin[0], column=origin[1]).assign_attrs(ccd=4)
+    sky = xr.full_like(reference["reference"], 100.0)
+    noises = {name: ("column", np.full(SIZE, value)) for name, value in
+              (("noise_floor", 0.02), ("noise_slope", 7.0e-4))}  # fmt: skip
+    return reference.assign(reference_sky=sky, **noises), as_stars(row, column, tmag), flux
+
+
+@pytest.mark.parametrize("origin", [(200, 300), (1400, 1400)])
+def test_fluxes_with_the_published_prfs_are_right_to_four_in_a_thousand(shared_data, origin):
+    official = read_prfs(shared_data("tess_prf"))
+    reference, stars, flux = official_field(official, origin)
+    bias = {
+        name: np.abs(fit_psf(reference, stars, prfs, shape="nominal")["psf_flux"].values / flux - 1)
+        for name, prfs in (("official", official), ("nominal", None))
+    }
+    tmag = stars["tmag"].values
+    chosen = (tmag > 10) & (tmag < 14) & np.isfinite(bias["official"])
+    assert chosen.sum() > 150
+    assert np.median(bias["official"][chosen]) < 0.004
+    assert np.median(bias["official"][chosen]) < 0.5 * np.median(bias["nominal"][chosen])
 
 
 def test_a_folder_without_a_grid_of_prfs_is_refused(shared_data, tmp_path):
