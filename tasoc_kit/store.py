@@ -27,6 +27,7 @@ from tasoc_kit.storage.encoding import Encoder
 from tasoc_kit.storage.folders import PART, SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
 from tasoc_kit.storage.locks import hold
+from tasoc_kit.storage.remote import RemoteProduct
 from tasoc_kit.storage.units import (
     ProductRef,
     check_id,
@@ -291,7 +292,15 @@ def current_products(name: str, *, tag: str | None = None, store: str | None = N
 
 def read_variable(ref: ProductRef, name: str) -> np.ndarray:
     """Return one variable of a product as an array, and read nothing else of it."""
-    return np.asarray(zarr.open_array(f"{ref.url}/{DATA}/{name}", mode="r")[...])
+    return np.asarray(zarr.open_array(_data(ref), path=name, mode="r")[...])
+
+
+def _data(ref: ProductRef) -> Any:
+    """Return what Zarr reads the data of a product from."""
+    folder = Folder(ref.store)
+    if folder.local:
+        return f"{folder.path(ref.key)}/{DATA}"
+    return RemoteProduct.at(f"{folder.url}/{ref.key}", read_marker(folder, ref.key) or {})
 
 
 def _one_unit(name: str, units: set[str]) -> str:
@@ -363,7 +372,7 @@ def open_ref(ref: ProductRef) -> xr.Dataset:
             f"Make it again: run the step that makes {ref.name!r}; other products are not touched."
         )
     dataset = xr.open_zarr(
-        f"{ref.url}/{DATA}", consolidated=False, chunks=None, decode_times=False, mask_and_scale=False
+        _data(ref), consolidated=False, chunks=None, decode_times=False, mask_and_scale=False
     )
     return dataset.assign({name: _in_memory_or_lazy(array) for name, array in dataset.variables.items()})
 

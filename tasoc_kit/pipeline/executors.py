@@ -289,4 +289,5 @@ def _environment(places: int) -> dict[str, str]:
         "TASOC_CATALOGS": whole(chosen.catalogs),
         "TASOC_NOTEBOOKS": whole(chosen.notebooks),
         "TASOC_THREADS": str(max(1, chosen.threads // places)),
+        "TASOC_PATIENCE": str(chosen.patience),
     }

@@ -19,7 +19,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import file_name, filesystem, is_local, local_path, read_all
 from tasoc_kit.sources.ffi_header import name_parts
 from tasoc_kit.sources.ffi_index import read_index
-from tasoc_kit.sources.retries import failures, retried
+from tasoc_kit.storage.retries import failures, retried
 
 __all__ = ["PRESETS", "PUBLIC_ARCHIVE", "ArchiveFile", "Selection", "list_archive"]
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import fsspec
 
 from tasoc_kit.errors import SourceError
-from tasoc_kit.sources.retries import ShortBody, failures, retried
+from tasoc_kit.storage.retries import ShortBody, failures, retried
 
 __all__ = [
     "PUBLIC_BUCKETS",

@@ -8,17 +8,18 @@ run after a kill, ever meets half a file.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import fsspec
 
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
+from tasoc_kit.storage.retries import ShortBody, failures, retried
 
 __all__ = ["PART", "SCRATCH", "Folder"]
 
@@ -28,13 +29,11 @@ SCRATCH = ".writing"
 PART = ".part"
 """How the name of a local file ends that is not yet whole."""
 
+Result = TypeVar("Result")
+
+_AT_ONCE = 16
+"""Files that are put behind a URL at the same time."""
 _serial = count()
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what a file system raises; botocore's own errors are no OSError."""
-    botocore = sys.modules.get("botocore.exceptions")
-    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
 
 
 class Folder:
@@ -60,11 +59,11 @@ class Folder:
         self.root = path.rstrip("/")
         self.url = self.root if self.local else url.rstrip("/")
 
-    @contextmanager
-    def _named(self, verb: str, key: str) -> Iterator[None]:
+    def _done(self, verb: str, key: str, action: Callable[[], Result]) -> Result:
+        """Return what an action returns; behind a URL it is tried again while its failure may pass."""
         try:
-            yield
-        except _failures() as error:
+            return action() if self.local else retried(action, f"{self.url}/{key}")
+        except failures() as error:
             raise StoreError(
                 f"store {self.url}: {key} could not be {verb}: {error}; expected a place "
                 "with room and the rights for it. Free space, or correct the rights or TASOC_STORE, "
@@ -86,15 +85,21 @@ class Folder:
         scratch
             Key of the folder for local files that are not yet whole.
         """
-        with self._named("written", next(iter(files), "")):
-            if self.local:
-                place = Path(self.path(scratch))
-                with ThreadPoolExecutor(min(settings().threads, len(files) or 1)) as threads:
-                    list(threads.map(lambda key: self._put_local(key, files[key], place), files))
-            else:
-                self.fs.pipe({self.path(key): bytes(data) for key, data in files.items()})
+        if self.local:
+            place = Path(self.path(scratch))
+            with ThreadPoolExecutor(min(settings().threads, len(files) or 1)) as threads:
+                list(threads.map(lambda key: self._put_local(key, files[key], place), files))
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(files) or 1)) as threads:
+            list(threads.map(lambda key: self._put_remote(key, files[key]), files))
+
+    def _put_remote(self, key: str, data: bytes | memoryview) -> None:
+        self._done("written", key, lambda: self.fs.pipe_file(self.path(key), bytes(data)))
 
     def _put_local(self, key: str, data: bytes | memoryview, scratch: Path) -> None:
+        self._done("written", key, lambda: self._rename_into_place(key, data, scratch))
+
+    def _rename_into_place(self, key: str, data: bytes | memoryview, scratch: Path) -> None:
         target = Path(self.path(key))
         part = scratch / f"{os.getpid()}-{next(_serial)}{PART}"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -108,54 +113,88 @@ class Folder:
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file that must not exist yet; return False where it does."""
-        with self._named("written", key):
+
+        def attempt() -> bool:
             try:
                 self.fs.pipe_file(self.path(key), data, mode="create")
             except FileExistsError:
-                return False
-        return True
+                # An answer that got lost may have been that to our own first attempt.
+                return not self.local and self.fs.cat_file(self.path(key)) == data
+            return True
 
-    def get(self, key: str) -> bytes | None:
-        """Return the bytes of a file, or None where there is none."""
-        with self._named("read", key):
+        return self._done("written", key, attempt)
+
+    def get(self, key: str, size: int | None = None) -> bytes | None:
+        """
+        Return the bytes of a file, or None where there is none.
+
+        Parameters
+        ----------
+        size
+            How many they should be: what ends early behind a URL is read again.
+        """
+
+        def attempt() -> bytes | None:
             try:
-                return bytes(self.fs.cat_file(self.path(key)))
+                data = bytes(self.fs.cat_file(self.path(key)))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            if not self.local and size is not None and len(data) < size:
+                raise ShortBody(f"{len(data)} of {size} bytes came")
+            return data
+
+        return self._done("read", key, attempt)
+
+    def size(self, key: str) -> int | None:
+        """Return the size of a file in bytes, or None where there is none."""
+
+        def attempt() -> int | None:
+            try:
+                return int(self.fs.size(self.path(key)))
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+        return self._done("read", key, attempt)
+
     def names(self, key: str = "") -> list[str]:
         """Return the names in a folder, sorted; none where it does not exist."""
-        with self._named("listed", key):
+
+        def attempt() -> list[str]:
             try:
-                found = self.fs.ls(self.path(key), detail=False)
+                return list(self.fs.ls(self.path(key), detail=False))
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        return sorted({path.rstrip("/").rsplit("/", 1)[-1] for path in found})
+
+        return sorted({path.rstrip("/").rsplit("/", 1)[-1] for path in self._done("listed", key, attempt)})
 
     def sizes(self, key: str) -> dict[str, int]:
         """Return the size in bytes of every file below a folder, by its key relative to that folder."""
-        with self._named("listed", key):
-            if self.local:
-                return dict(_walk(self.path(key)))
-            found = self.fs.find(self.path(key), detail=True)
+        if self.local:
+            return self._done("listed", key, lambda: dict(_walk(self.path(key))))
+        found = self._done("listed", key, lambda: self.fs.find(self.path(key), detail=True))
         start = len(self.path(key).lstrip("/")) + 1
         return {path.lstrip("/")[start:]: int(info["size"]) for path, info in found.items()}
 
     def modified(self, key: str) -> float:
         """Return when a file was written, in seconds since 1970; 0 where there is none."""
-        with self._named("read", key):
+
+        def attempt() -> float:
             try:
                 return float(self.fs.modified(self.path(key)).timestamp())
             except FileNotFoundError:
                 return 0.0
 
+        return self._done("read", key, attempt)
+
     def remove(self, key: str) -> None:
         """Remove a file, or a folder and all below it; nothing happens where there is none."""
-        with self._named("removed", key):
-            try:
+
+        def attempt() -> None:
+            # What is not there any more has been removed, by us or by another.
+            with suppress(FileNotFoundError):
                 self.fs.rm(self.path(key), recursive=True)
-            except FileNotFoundError:
-                return
+
+        self._done("removed", key, attempt)
 
 
 def _walk(folder: str, below: str = "") -> Iterator[tuple[str, int]]:

@@ -40,6 +40,8 @@ def read_marker(folder: Folder, key: str) -> Inventory | None:
     A marker that is damaged, or names files outside of its product, names one file that no store has.
     """
     text = folder.get(f"{key}/{MARKER}")
+    if text is not None and not text.endswith(b"\n"):
+        text = folder.get(f"{key}/{MARKER}", folder.size(f"{key}/{MARKER}"))
     if text is None:
         return None
     try:

@@ -185,8 +185,12 @@ def _renewed(folder: Folder, place: str, mine: str, older: list[str]) -> Callabl
     def release() -> None:
         ended.set()
         thread.join()
-        for generation in older:
-            folder.remove(f"{place}/{generation}")
-        folder.remove(mine)
+        try:
+            for generation in older:
+                folder.remove(f"{place}/{generation}")
+            folder.remove(mine)
+        except StoreError as error:
+            # It expires; what was done under it stays done, and why it failed is not hidden by this.
+            _log.warning("a lease stays for %g s: %s", LEASE_SECONDS, error)
 
     return release

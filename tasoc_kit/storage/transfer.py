@@ -114,7 +114,7 @@ def _batches(inventory: Inventory, names: list[str]) -> Iterator[list[str]]:
 def _read(source: Folder, key: str, inventory: Inventory, names: list[str]) -> dict[str, bytes]:
     """Return files, each held against its size and checksum."""
     with ThreadPoolExecutor(min(4 * settings().threads, len(names))) as threads:
-        found = list(threads.map(lambda name: source.get(f"{key}/{name}") or b"", names))
+        found = list(threads.map(lambda name: source.get(f"{key}/{name}", inventory[name][0]) or b"", names))
     for name, data in zip(names, found, strict=True):
         size, checksum = inventory[name]
         if len(data) != size or f"{zlib.crc32(data):08x}" != checksum:

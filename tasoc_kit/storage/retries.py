@@ -18,7 +18,7 @@ from typing import TypeVar
 from tasoc_kit.config import settings
 from tasoc_kit.errors import without_secrets
 
-__all__ = ["ShortBody", "failures", "retried"]
+__all__ = ["Patience", "ShortBody", "failures", "retried"]
 
 Result = TypeVar("Result")
 
@@ -27,6 +27,11 @@ _SPREAD = 0.25
 """Share by which a pause varies, so that many readers do not come back at once."""
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_NUMBERS = {errno.EINVAL, errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_LIBRARIES = (
+    ("aiohttp", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.parsers", "ResponseParserError"),
+)
 _PASSING_STATUS = {408, 425, 429}
 
 _log = logging.getLogger(__name__)
@@ -38,14 +43,9 @@ class ShortBody(OSError):
 
 def failures() -> tuple[type[Exception], ...]:
     """Return what access to a file can fail with; libraries of remote files have errors of their own."""
-    from aiohttp import ClientError
-
-    found: tuple[type[Exception], ...] = (OSError, ClientError)
-    if "botocore" in sys.modules:
-        from botocore.exceptions import BotoCoreError
-
-        found = (*found, BotoCoreError)
-    return found
+    # Who has not imported them cannot meet them.
+    loaded = ((sys.modules.get(module), name) for module, name in _LIBRARIES)
+    return (OSError, *(getattr(module, name) for module, name in loaded if module))
 
 
 def _passes(error: Exception) -> bool:
@@ -56,11 +56,40 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, OSError):
         return not isinstance(error, _LASTING) and error.errno not in _LASTING_NUMBERS
     if "botocore" in sys.modules:
-        from botocore.exceptions import BotoCoreError, HTTPClientError, IncompleteReadError
+        from botocore.exceptions import (
+            BotoCoreError,
+            FlexibleChecksumError,
+            HTTPClientError,
+            IncompleteReadError,
+        )
 
         if isinstance(error, BotoCoreError):
-            return isinstance(error, HTTPClientError | IncompleteReadError)
+            return isinstance(error, HTTPClientError | IncompleteReadError | FlexibleChecksumError)
     return True
+
+
+class Patience:
+    """
+    How long something is tried again.
+
+    Parameters
+    ----------
+    what
+        The name of the file, for the log.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._deadline, self._pause = time.monotonic() + settings().patience, _FIRST_PAUSE
+
+    def after(self, error: Exception) -> float:
+        """Return the seconds to wait after a failure; raise it where waiting is of no more use."""
+        wait = self._pause * random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        if not _passes(error) or time.monotonic() + wait > self._deadline:
+            raise error
+        _log.info("%s: %s; again in %.1f s", without_secrets(self._what), without_secrets(error), wait)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return wait
 
 
 def retried(action: Callable[[], Result], what: str) -> Result:
@@ -74,14 +103,10 @@ def retried(action: Callable[[], Result], what: str) -> Result:
     what
         The name of the file, for the log.
     """
-    deadline, pause = time.monotonic() + settings().patience, _FIRST_PAUSE
+    patience = Patience(what)
     while True:
         try:
             return action()
         except failures() as error:
-            wait = pause * random.uniform(1 - _SPREAD, 1 + _SPREAD)
-            if not _passes(error) or time.monotonic() + wait > deadline:
-                raise
-            _log.info("%s: %s; again in %.1f s", without_secrets(what), without_secrets(error), wait)
+            wait = patience.after(error)
         time.sleep(wait)
-        pause = min(2 * pause, _LONGEST_PAUSE)
