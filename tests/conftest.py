@@ -131,6 +131,26 @@ def shared_data() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture
+def tiny_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The pipelines of ``tiny_pipeline``, whose notebooks are those that are run."""
+    from tiny_pipeline import write_pipeline
+
+    from tasoc_kit.config import settings
+    from tasoc_kit.pipeline.plan import load_pipelines
+
+    write_pipeline(tmp_path / "notebooks")
+    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
+    settings.cache_clear()
+    return load_pipelines()
+
+
+@pytest.fixture
+def pipeline(tiny_pipelines: dict[str, Any]) -> Any:
+    """Two steps on four numbers."""
+    return tiny_pipelines["tiny"]
+
+
 @pytest.fixture(scope="session")
 def places() -> Iterator[queue.Queue[Any]]:
     """The one process of this session that runs notebooks; it finds the modules of the tests."""

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import make_unit, write_pipeline
+from command import tasoc
+from tiny_pipeline import make_unit
 from typer.testing import CliRunner
 
 from tasoc_kit import cli, database, store
 from tasoc_kit.commands.run import Bars, Options, _cut
 from tasoc_kit.commands.status import read_status
-from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
@@ -54,25 +54,6 @@ VERBS = [
     ("targets", "list"),
     ("targets", "show"),
 ]
-
-
-def tasoc(
-    *words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Run the command in this process, errors included, and return code, output and errors."""
-    monkeypatch.setattr(sys, "argv", ["tasoc", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    write_pipeline(tmp_path / "notebooks")
-    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
-    settings.cache_clear()
-    return load_pipelines()["tiny"]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

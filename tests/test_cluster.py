@@ -19,7 +19,7 @@ import fsspec
 import numpy as np
 import pytest
 from sector import make_products
-from tiny_pipeline import LOG, make_slowed, make_unit, write_pipeline
+from tiny_pipeline import LOG, make_slowed, make_unit
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
@@ -58,11 +58,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[Das
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    write_pipeline(tmp_path / "notebooks")
-    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
-    settings.cache_clear()
-    return load_pipelines()["slow"]
+def pipeline(tiny_pipelines: dict[str, Pipeline]) -> Pipeline:
+    return tiny_pipelines["slow"]
 
 
 def units(folder: Path, pipeline: Pipeline, cameras: int, pause: float = 0.1) -> list[list[Run]]:

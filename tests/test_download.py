@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import fsspec
 import pandas as pd
 import pytest
 from astropy.io import fits
+from command import tasoc
 from faulty_proxy import Fault, faulty_proxy
 from ffi_files import write_sector_of
 
-from tasoc_kit import cli
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.archive import PRESETS, ArchiveFile, Selection, list_archive
@@ -47,14 +46,6 @@ def archive(s3, sector) -> str:
         files.pipe_file(key, path.read_bytes())
         files.pipe_file(key.replace("_ffic", "_ffir"), b"raw")
     return f"{s3.url}/tess/public/ffi"
-
-
-def tasoc(*words, monkeypatch, capsys) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["tasoc", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
 
 
 def parts(folder: Path) -> list[Path]:

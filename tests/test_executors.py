@@ -9,24 +9,16 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from tiny_pipeline import make_unit, write_notebook, write_pipeline
+from tiny_pipeline import make_unit, write_notebook
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Pipeline, Run, make_plan
 from tasoc_kit.pipeline.request import Place
 from tasoc_kit.storage.locks import hold
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    write_pipeline(tmp_path / "notebooks")
-    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
-    settings.cache_clear()
-    return load_pipelines()["tiny"]
 
 
 def statuses(results: list[Result]) -> dict[str, str]:

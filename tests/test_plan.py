@@ -7,22 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny_pipeline import PIPELINES, make_doubled, make_unit, write_pipeline
+from tiny_pipeline import PIPELINES, make_doubled, make_unit
 
 from tasoc_kit import provenance
-from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, SourceError, StepParameterError
 from tasoc_kit.photometry.quality import make_quality
 from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan, read_settings
 from tasoc_kit.sources.manual_excludes import read_manual_excludes
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    write_pipeline(tmp_path / "notebooks")
-    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
-    settings.cache_clear()
-    return load_pipelines()["tiny"]
 
 
 def test_the_planned_id_is_the_id_that_the_step_gives(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 
 import pytest
+from command import tasoc
 from faulty_proxy import Fault, faulty_proxy
 from stored_dataset import ID, PARENT, make_dataset, records, small_dataset
 
-from tasoc_kit import cli, database
+from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
 from tasoc_kit.products import with_lineage
@@ -44,14 +44,6 @@ def bucket(s3) -> Folder:
 
 def contents(folder: Folder, key: str = "") -> dict[str, bytes | None]:
     return {name: folder.get(f"{key}/{name}" if key else name) for name in folder.sizes(key)}
-
-
-def tasoc(*words, monkeypatch, capsys) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["tasoc", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
 
 
 def test_a_product_has_the_same_bytes_in_the_other_store_and_none_is_written_twice(ours, bucket):
