@@ -165,23 +165,25 @@ def _write(
     folder: Folder, key: str, dataset: xr.Dataset, progress: Callable[[int, int], None] | None
 ) -> None:
     journal, encoder = _Journal(folder, key), Encoder(dataset)
-    head, present = encoder.head(), folder.sizes(key)
-    inventory = take(head)
-    if journal.read("head") != inventory or lost(inventory, present):
-        journal.forget()
-        folder.remove(key)
-        present = {}
-        journal.put("head", head)
     parts = [f"block-{number:06d}" for number in range(encoder.blocks)]
-    written = {part: journal.read(part) for part in parts}
-    absent = [n for n, part in enumerate(parts) if not written[part] or lost(written[part], present)]
-    done = encoder.blocks - len(absent)
-    if progress and done:
-        progress(done, encoder.blocks)
+    present = folder.sizes(key)
     with ThreadPoolExecutor(1, "next-block") as thread:
-        ahead = thread.submit(encoder.compute, absent[0]) if absent else None
+        # Where nothing is there yet the first block is computed while the metadata are made.
+        ahead = thread.submit(encoder.compute, 0) if parts and not present else None
+        head = encoder.head()
+        inventory = take(head)
+        if journal.read("head") != inventory or lost(inventory, present):
+            journal.forget()
+            folder.remove(key)
+            present = {}
+            journal.put("head", head)
+        written = {part: journal.read(part) for part in parts}
+        absent = [n for n, part in enumerate(parts) if not written[part] or lost(written[part], present)]
+        done = encoder.blocks - len(absent)
+        if progress and done:
+            progress(done, encoder.blocks)
         for number, following in zip(absent, [*absent, None][1:], strict=True):
-            computed = ahead.result()
+            computed = (ahead or thread.submit(encoder.compute, number)).result()
             files = encoder.block(number, computed)
             del computed
             # The next block is computed while this one is written, of which only the bytes are left.

@@ -1,4 +1,4 @@
-"""Processes that never outlive the one that needs them, however that one dies."""
+"""Processes that keep within bounds: none outlives the one that needs it, or keeps memory it has freed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-__all__ = ["can_fork", "die_with", "do_apart"]
+__all__ = ["can_fork", "die_with", "do_apart", "keep_few_arenas"]
 
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
+_ARENAS = 2
 
 
 def die_with(parent: int) -> None:
@@ -30,6 +33,17 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def keep_few_arenas() -> None:
+    """
+    Let the threads of this process share two arenas of memory.
+
+    The allocator of glibc gives each thread one of its own, which keeps what was freed in it: a hundred
+    megabytes over a sector. Other allocators have none.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def can_fork() -> bool:

@@ -7,7 +7,6 @@ with the process that started it.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -20,14 +19,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasoc_kit.config import settings
-from tasoc_kit.pipeline.bound import die_with
+from tasoc_kit.pipeline.bound import die_with, keep_few_arenas
 from tasoc_kit.pipeline.preload import preload
 from tasoc_kit.pipeline.request import Outcome, Request
 
 __all__ = ["serve"]
-
-_M_ARENA_MAX = -8
-_ARENAS = 2
 
 
 def serve(parent: int, requests: IO[str], answers: IO[str]) -> None:
@@ -35,9 +31,7 @@ def serve(parent: int, requests: IO[str], answers: IO[str]) -> None:
     die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings.cache_clear()
-    with suppress(AttributeError):
-        # Each arena keeps memory that was freed in it; only the allocator of glibc has them.
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+    keep_few_arenas()
     for line in requests:
         answers.write(json.dumps(asdict(_answer(Request(**json.loads(line))))) + "\n")
         answers.flush()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasoc_kit.pipeline.bound import keep_few_arenas
+
 __all__ = ["Cost", "fresh", "measured", "peak_memory"]
 
 
@@ -43,7 +45,11 @@ def measured():
 
 
 def fresh(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Call a function in a new process and return what it returns; the process ends after it."""
+    """
+    Call a function in a new process and return what it returns; the process ends after it.
+
+    Its memory is bound as that of the process in which the pipeline runs a notebook.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=keep_few_arenas) as pool:
         return pool.submit(function, *arguments, **named).result()
