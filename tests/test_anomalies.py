@@ -123,7 +123,7 @@ def test_what_a_cell_always_has_is_no_anomaly():
     left = random.normal(0, 0.02, (40, 8, 8)).astype(np.float16)
     left[:, 2, 3] += 5.0
     left[7, 5, 5] += 1.0
-    kept = np.full(left.shape, 256, np.float16)
+    kept = np.full(left.shape, 256, np.uint16)
     kept[9, 1, 1] = 60
     found = find_anomalies(left, kept, 8.0, 0.3)
     assert np.argwhere(found).tolist() == [[7, 5, 5], [9, 1, 1]]
@@ -134,7 +134,7 @@ def test_what_a_cell_always_has_is_no_anomaly():
 def test_both_limits_hold():
     left = np.random.default_rng(2).normal(0, 0.02, (40, 8, 8)).astype(np.float16)
     left[7, 5, 5] += 0.5
-    kept = np.full(left.shape, 256, np.float16)
+    kept = np.full(left.shape, 256, np.uint16)
     assert find_anomalies(left, kept, 8.0, 0.3).any()
     assert not find_anomalies(left, kept, 8.0, 0.8).any()
     assert not find_anomalies(left, kept, 100.0, 0.3).any()

@@ -19,8 +19,8 @@ def constant(value, level=0):
     coefficients = np.full((1, 1), float(value))
     if level:
         coefficients = LADDER.refine(0, coefficients)
-    cells, errors = np.zeros((8, 8), np.float16), (0.1, 0.05, 0.0)
-    return FrameSky(level, coefficients, np.zeros(128), 0.0, float(value), 1.0, *errors, False, cells, cells)
+    errors = 0.1, 0.05, 0.0
+    return FrameSky(level, coefficients, np.zeros(128), 0.0, float(value), 1.0, *errors, False)
 
 
 def values(skies):

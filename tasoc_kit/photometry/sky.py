@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -124,10 +123,8 @@ def fit_sky(
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
     fitter = FrameFitter(stream, sky_ladder(stream), straps, white, finest)
-    frames, noise = _fit_frames(stream, fitter, good_cadences(quality))
-    anomaly = find_anomalies(
-        np.stack([f.left for f in frames]), np.stack([f.kept for f in frames]), anomaly_sigma, anomaly_level
-    )
+    frames, noise, left, kept = _fit_frames(stream, fitter, good_cadences(quality))
+    anomaly = find_anomalies(left, kept, anomaly_sigma, anomaly_level)
     replaced = np.zeros(len(frames), bool)
     if outlier:
         frames, replaced = replace_outliers(frames, stream["time"].values, fitter.ladder, outlier)
@@ -143,18 +140,25 @@ def fit_sky(
 
 def _fit_frames(
     stream: xr.Dataset, fitter: FrameFitter, good: np.ndarray
-) -> tuple[list[FrameSky], np.ndarray]:
-    """Return the sky of every frame, and the variance of each cell over that of a usual one."""
+) -> tuple[list[FrameSky], np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return the sky of every frame, and the variance of each cell over that of a usual one.
+
+    Also what the skies leave in the cells, float32 (time, cell rows, cell columns), and their pixels, uint16.
+    """
     frames: list[FrameSky] = []
     noise = CellNoise(fitter.most_used.shape)
+    left = np.empty((good.size, *fitter.most_used.shape), np.float32)
+    kept = np.empty(left.shape, np.uint16)
     with ThreadPoolExecutor(settings().threads) as threads:
         for block in stream_blocks(stream, CellTables._fields):
             tables = (CellTables(*one) for one in zip(*block.values(), strict=True))
-            for sky in threads.map(fitter.fit, tables, itertools.count(len(frames))):
-                if good[len(frames)] and sky.variance is not None:
-                    noise.add(sky.variance)
-                frames.append(replace(sky, variance=None))
-    return frames, noise.variance()
+            for sky, cells in threads.map(fitter.fit, tables, itertools.count(len(frames))):
+                left[len(frames)], kept[len(frames)] = cells.left, cells.kept
+                if good[len(frames)] and cells.variance is not None:
+                    noise.add(cells.variance)
+                frames.append(sky)
+    return frames, noise.variance(), left, kept
 
 
 def _frame_bits(
@@ -202,7 +206,7 @@ def _collect(
             "strap_gain": ("column", straps.gain.astype(np.float32)),
             "column_noise": (
                 ("time", "column"),
-                np.stack([f.column_noise for f in frames]).astype(np.float32),
+                np.stack([f.column_noise for f in frames]),
             ),
             "column_noise_err": series("column_err"),
             "sky_anomaly": (("time", "cell_row", "cell_column"), anomaly),

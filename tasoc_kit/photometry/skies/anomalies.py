@@ -111,7 +111,7 @@ def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: floa
     int8 (time, cell row, cell column): 0 where all is well, else by how many sigma a cell is off, at most
     ±126; 127 where it lost its pixels.
     """
-    left, kept = np.asarray(left, np.float32), np.asarray(kept, np.float32)
+    left = np.asarray(left, np.float32)
     found = np.zeros(left.shape, np.int8)
     known = np.isfinite(left).any(axis=(1, 2))
     if not known.any():

@@ -21,7 +21,7 @@ from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.photometry.skies.cell_noise import stand_offs, usual_cell
 from tasoc_kit.photometry.skies.straps import Straps
 
-__all__ = ["CellTables", "FrameFitter", "FrameSky"]
+__all__ = ["CellTables", "FrameFitter", "FrameSky", "SeenCells"]
 
 USED_SHARE = 0.3
 """A cell with a smaller share of its pixels left is no measurement."""
@@ -76,12 +76,17 @@ class FrameSky:
     systematic: float
     rough: bool
     """True if no smooth surface describes the sky."""
+
+
+class SeenCells(NamedTuple):
+    """What the cells of one frame say of its sky; arrays (cell rows, cell columns)."""
+
     left: np.ndarray
-    """float32 (cell rows, cell columns): what the model leaves in the cells, electron/s, or NaN."""
+    """What the model leaves in them, electron/s, or NaN."""
     kept: np.ndarray
-    """uint16 of the same shape: pixels in them."""
-    variance: np.ndarray | None = None
-    """float64 of the same shape: that of the cells over a usual one's; not kept once it has been added up."""
+    """Pixels in them."""
+    variance: np.ndarray | None
+    """Variance over that of a usual cell; None where there is no sky."""
 
 
 class FrameFitter:
@@ -107,8 +112,8 @@ class FrameFitter:
             for s in ladder.surfaces
         ]
 
-    def fit(self, tables: CellTables, frame: int) -> FrameSky:
-        """Fit one frame from its tables."""
+    def fit(self, tables: CellTables, frame: int) -> tuple[FrameSky, SeenCells]:
+        """Fit one frame from its tables; return its sky and what the cells say of that."""
         cells = tables.cells.astype(float)
         used = tables.cell_used.astype(float)
         full = self.cell_rows[:, None] * self.cell_columns[None, :]
@@ -135,10 +140,11 @@ class FrameFitter:
         more, _ = self._columns(tables, level, coefficients, gain, variance, column)
         column = column + more
         left = np.where(known, cells - self._on_cells(column) - smooth, np.nan)
-        return FrameSky(
+        seen = SeenCells(left, np.where(known, used, 0), off / max(white, 1e-9) ** 2)
+        sky = FrameSky(
             level,
             coefficients,
-            column,
+            column.astype(np.float32),
             column_err,
             float(np.median(smooth[::2, ::2])),
             residual,
@@ -146,10 +152,8 @@ class FrameFitter:
             white * freedom,
             white * float(np.sqrt(max(0.0, residual**2 - 1))),
             residual > self._limit(int(known.sum())) and not self._is_of_cells(level),
-            left.astype(np.float32),
-            np.where(known, used, 0).astype(np.uint16),
-            off / max(white, 1e-9) ** 2,
         )
+        return sky, seen
 
     def _is_steep(self, tables: CellTables, used: np.ndarray, enough: np.ndarray) -> np.ndarray:
         """
@@ -167,11 +171,10 @@ class FrameFitter:
         """Return True for the surface that follows every cell: what it leaves is a matter of single cells."""
         return level == len(self.ladder.surfaces) - 1 > COLUMN_LEVEL
 
-    def _nothing(self) -> FrameSky:
-        columns, cells = np.full(self.ladder.shape[1], np.nan), np.zeros(self.most_used.shape, np.float32)
-        return FrameSky(
-            0, np.full((1, 1), np.nan), columns, *[np.nan] * 6, False, cells * np.nan, cells.astype(np.uint16)
-        )
+    def _nothing(self) -> tuple[FrameSky, SeenCells]:
+        columns, cells = np.full(self.ladder.shape[1], np.nan, np.float32), np.zeros(self.most_used.shape)
+        sky = FrameSky(0, np.full((1, 1), np.nan), columns, *[np.nan] * 6, False)
+        return sky, SeenCells(cells * np.nan, cells, None)
 
     def _on_cells(self, column: np.ndarray) -> np.ndarray:
         """Return the mean of the column noise over the sky columns of each cell."""
