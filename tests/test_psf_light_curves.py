@@ -7,6 +7,7 @@ import pytest
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.overlaps import stamp_sums
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.psfs.psf_scene import scene_of
@@ -256,3 +257,19 @@ def test_a_field_without_psf_stars_gives_series_without_values(sector):
     made = curves_of(sector, stream, nothing).compute()
     assert np.isnan(made["flux"].values).all()
     assert (made["status"].values == Status.SKIPPED).all()
+
+
+def test_tables_of_other_stars_are_refused_where_their_number_is_the_same(sector, psf, stream):
+    turned = sector.apertures["tic"].copy(data=np.roll(sector.apertures["tic"].values, 1))
+    for name, tables in (
+        ("psf", (stream, psf.assign_coords(tic=turned))),
+        ("stream", (stream.assign_coords(tic=turned), psf)),
+    ):
+        with pytest.raises(
+            StepInputError, match=f"{turned.size} of them others; expected the apertures the {name}"
+        ):
+            curves_of(sector, *tables)
+        with pytest.raises(
+            StepInputError, match=f"{turned.size} of them others; expected the apertures the {name}"
+        ):
+            make_light_curves(tables[0], sector.sky, *tables_of(sector), tables[1])

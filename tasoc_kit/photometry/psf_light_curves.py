@@ -32,6 +32,7 @@ from tasoc_kit.photometry.curves.series import (
     SKY_TABLES,
     STAR_SUMS,
     SkySeries,
+    check_stars,
     sky_series,
     some_frames,
 )
@@ -132,8 +133,9 @@ def make_psf_light_curves(
     Raises
     ------
     StepInputError
-        If the stream was not made with this PSF.
+        If the stream was not made with this PSF, or either with other apertures.
     """
+    check_stars("make_psf_light_curves", apertures, stream=stream, psf=psf)
     scene = scene_of(psf, reference)
     if stream.sizes["psf_star"] != scene.star.size:
         raise StepInputError(

@@ -8,24 +8,13 @@ import xarray as xr
 from bokeh.models import HoverTool
 
 from tasoc_kit.numerics.noise import ecliptic_latitude, expected_noise
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_rows
 from tasoc_kit.plots.theme import GOOD, MODEL, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
 
 __all__ = ["measure_noise", "noise", "noise_model"]
 
 _STARS_AT_ONCE = 2048
-
-
-def _median_of_rows(values: np.ndarray) -> np.ndarray:
-    """Return what ``np.nanmedian`` along the second axis does; a sort is ten times as fast."""
-    ordered = np.sort(values, axis=1)  # NaN comes last
-    count = np.isfinite(ordered).sum(axis=1)
-    rows = np.flatnonzero(count)
-    median = np.full(len(values), np.nan)
-    low, high = ordered[rows, (count[rows] - 1) // 2], ordered[rows, count[rows] // 2]
-    median[rows] = 0.5 * (low.astype(float) + high)
-    return median
 
 
 def measure_noise(light_curves: xr.Dataset, *, bad_bits: int = DEFAULT_BAD_BITS) -> xr.Dataset:
@@ -54,8 +43,8 @@ def measure_noise(light_curves: xr.Dataset, *, bad_bits: int = DEFAULT_BAD_BITS)
         some = slice(first, min(first + _STARS_AT_ONCE, stars))
         # cadences are chosen in memory: of chunks on disk it would cost more than the reading
         values = np.compress(good, flux.isel(star=some).values, axis=1)
-        level[some] = _median_of_rows(values)
-        ptp[some] = MAD_TO_SIGMA / np.sqrt(2) * _median_of_rows(np.abs(np.diff(values, axis=1)))
+        level[some] = median_of_rows(values)
+        ptp[some] = MAD_TO_SIGMA / np.sqrt(2) * median_of_rows(np.abs(np.diff(values, axis=1)))
     ptp *= 1e6 / level
     ptp[~(level > 0)] = np.nan
     return xr.Dataset({"ptp": ("star", ptp), "mean_flux": ("star", level)})

@@ -17,6 +17,7 @@ from numba import njit
 
 from tasoc_kit.chunks import whole
 from tasoc_kit.config import settings
+from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.runs import (
     ColumnSums,
     Runs,
@@ -38,6 +39,7 @@ __all__ = [
     "STAR_SUMS",
     "SkySeries",
     "StarTables",
+    "check_stars",
     "make_series",
     "sky_series",
     "some_frames",
@@ -158,6 +160,23 @@ def star_tables(
             for level in np.unique(sky["sky_level"].values)
         },
     )
+
+
+def check_stars(who: str, apertures: xr.Dataset, **products: xr.Dataset | None) -> None:
+    """Refuse products, given by name, whose stars are not, in their places, those of the apertures."""
+    stars = apertures.sizes["star"]
+    for name, other in products.items():
+        if other is None:
+            continue
+        strange = int(other.sizes["star"])
+        if strange == stars:
+            same = "tic" not in other.variables or apertures["tic"].values == other["tic"].values
+            strange = stars - int(np.broadcast_to(same, stars).sum())
+        if strange:
+            raise StepInputError(
+                f"{who}: {stars} apertures, {name} of {other.sizes['star']} stars, {strange} of them others; "
+                f"expected the apertures the {name} was made with. Open both by the ids in one lineage."
+            )
 
 
 def some_frames(variable: xr.DataArray, part: slice) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.effective_psf import (
     REACH,
     SPLINES,
@@ -132,7 +133,7 @@ def _solve(psf: EffectivePsf, reference: xr.Dataset, places: Places) -> tuple[Sc
 def _bright(scene: Scene, flux: np.ndarray) -> np.ndarray:
     """Return the unknowns that are bright single stars, brightest first."""
     alone = np.bincount(scene.sources.unknown, minlength=flux.size) == 1
-    limits = [10 ** (-0.4 * (tmag - 20.451)) for tmag in (BRIGHTEST, FAINTEST)]
+    limits = [10 ** (-0.4 * (tmag - ZERO_POINT)) for tmag in (BRIGHTEST, FAINTEST)]
     fit = np.flatnonzero(alone & ~scene.held & (flux < limits[0]) & (flux > limits[1]))
     return fit[np.argsort(-flux[fit], kind="stable")]
 
