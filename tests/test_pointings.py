@@ -45,6 +45,7 @@ def test_places_agree_with_cutouts_of_eleven_sectors_to_a_quarter_of_a_pixel(sha
         shared_data("tess_ffi/tess-multisector_102.7_-70.5_3x3_astrocut.zip")
     )
     middle = [cube.isel(row=1, column=1) for cube in cubes.values()]
+    assert len(middle) == 11
     for cube in middle:
         row, column = int(cube["row"]), int(cube["column"])
         ra, dec = pixel_to_sky(str(cube["wcs"].values[0]), row, column)
