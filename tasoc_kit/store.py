@@ -217,13 +217,15 @@ def refs(
 ) -> Iterator[ProductRef]:
     """Yield the completed products of one store: all, or those of a name, of a unit, with an id."""
     for product in [name] if name else filter(is_name, folder.names()):
-        for unit in folder.names(product):
-            if not parse_unit(unit) or not unit_matches(unit, wanted or {}):
-                continue
-            for id_ in [id] if id else filter(is_id, folder.names(f"{product}/{unit}")):
-                created = folder.modified(f"{product}/{unit}/{id_}/{MARKER}")
-                if created:
-                    yield ProductRef(product, unit, id_, folder.url, created)
+        units = [u for u in folder.names(product) if parse_unit(u) and unit_matches(u, wanted or {})]
+
+        def completed(unit: str, product: str = product) -> list[ProductRef]:
+            ids = [id] if id else filter(is_id, folder.names(f"{product}/{unit}"))
+            made = [(id_, folder.modified(f"{product}/{unit}/{id_}/{MARKER}")) for id_ in ids]
+            return [ProductRef(product, unit, id_, folder.url, created) for id_, created in made if created]
+
+        for found in folder.each(units, completed):
+            yield from found
 
 
 def find_product(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import hashlib
+import http.server
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import fsspec
@@ -112,6 +116,51 @@ def test_a_file_that_was_begun_goes_on_where_it_was_left(archive, tmp_path, s3, 
         fetched = download([file], tmp_path / "data")
     assert (fetched.files, fetched.bytes) == (1, len(whole) - 5000)
     assert (tmp_path / "data" / file.key).read_bytes() == whole
+
+
+def test_two_processes_never_append_to_one_part(archive, tmp_path):
+    (file, *_) = list_archive(UNIT, archive)
+    begun = tmp_path / f"{file.key}.{file.md5[:8]}.part"
+    begun.parent.mkdir(parents=True)
+    with begun.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        problems = download([file], tmp_path).problems
+        assert "another process is fetching it" in problems[file.name]
+        assert begun.stat().st_size == 0
+    assert download([file], tmp_path).problems == {}
+    assert parts(tmp_path) == []
+
+
+def test_a_script_reads_no_file_of_this_machine(archive, tmp_path):
+    (file, *_) = list_archive(UNIT, archive)
+    for url in (f"file:///etc/{file.name}", f"/etc/{file.name}", f"simplecache::file:///etc/{file.name}"):
+        (tmp_path / "tesscurl.sh").write_text(f"curl -C - -L -o {file.name} {url}\n")
+        with pytest.raises(SourceError, match="it fetches from .*, not from a server"):
+            list_archive(UNIT, str(tmp_path / "tesscurl.sh"))
+
+
+class _Untold(http.server.SimpleHTTPRequestHandler):
+    """A server that does not say how long its answers are."""
+
+    def log_message(self, *args):
+        pass
+
+    def send_header(self, name, value):
+        if name.lower() != "content-length":
+            super().send_header(name, value)
+
+
+def test_a_server_that_tells_no_sizes_gives_its_lists_and_is_told_for_frames(archive, tmp_path):
+    (file, *_) = list_archive(UNIT, archive)
+    handler = functools.partial(_Untold, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        place = f"http://127.0.0.1:{server.server_port}"
+        (tmp_path / "tesscurl.sh").write_text(f"curl -C - -L -o {file.name} {place}/{file.name}\n")
+        (tmp_path / file.name).write_bytes(b"x" * 100)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(SourceError, match="its server does not say how large it is"):
+            list_archive(UNIT, f"{place}/tesscurl.sh")
+        server.shutdown()
 
 
 @pytest.mark.parametrize("begin", [b"other bytes", b""])

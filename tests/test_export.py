@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
+from sector import make_sector
 
 import tasoc_kit as tk
 from tasoc_kit import cli, store
@@ -87,3 +89,57 @@ def test_what_is_not_there_is_one_line_that_says_what_to_do(tasoc, sector, tmp_p
     assert (code, "expected" in told) == (2, True)
     code, told = tasoc("movie", "--cube", sector.folder, "--camera", "a", "--to", tmp_path / "m.mp4")
     assert (code, "expected numbers" in told) == (2, True)
+
+
+@pytest.fixture
+def fast(tmp_path):
+    """The products of a sector of 200 s cadence; its stars have the numbers of those of the small sector."""
+    made = make_sector(tmp_path / "fast", sector=56, cadence=200, frames=24, rows=128, columns=128)
+    for name in ("quality", "pointing", "reference", "stars", "apertures", "sky", "light_curves"):
+        store.write_product(getattr(made, name))
+    return made
+
+
+def test_a_sector_of_200_s_is_exported_as_one_and_stands_beside_one_of_1800_s(tasoc, sector, fast, tmp_path):
+    measured = [
+        set(one.light_curves["tic"].values[one.light_curves["row_size"].values > 0]) for one in (sector, fast)
+    ]
+    tic = int(min(set.intersection(*measured)))
+    star = int(np.flatnonzero(fast.light_curves["tic"].values == tic)[0])
+    code, told = tasoc("light-curves", "--sector", "56", "--tic", tic, "--to", tmp_path / "files")
+    assert (code, told[:24]) == (0, "1 light curves written: ")
+    (path,) = (tmp_path / "files").rglob("*.fits.gz")
+    assert path.parent.parent.name == "c0200"
+    assert (
+        path.name == f"tess{tic:011d}-s056-1-2-c0200-dr{fast.cube.attrs['data_rel']:02d}-v01-tasoc_lc.fits.gz"
+    )
+    with fits.open(path) as hdus:
+        head, table = hdus[1].header, hdus[1].data
+        # 100 frames of 2 s, of which cosmic ray mitigation keeps eight in ten, 1.98 s each.
+        assert (head["NUM_FRM"], head["NREADOUT"]) == (100, 80)
+        assert head["XPOSURE"] == pytest.approx(158.4)
+        assert head["DEADC"] == pytest.approx(0.792)
+        assert head["TIMEDEL"] * 86400 == pytest.approx(200.0)
+        assert head["TELAPSE"] * 86400 == pytest.approx(24 * 200.0, rel=1e-4)
+        np.testing.assert_allclose(np.diff(table["TIME"]) * 86400, 200.0, rtol=1e-4)
+        assert np.diff(table["CADENCENO"]).tolist() == [1] * 23
+        np.testing.assert_array_equal(table["FLUX_RAW"], fast.light_curves["flux"].values[star])
+    code, told = tasoc("cutout", tic, "--cube", fast.folder, "--size", "9", "--to", tmp_path / "cut.fits")
+    assert (code, "24 frames, sky taken out" in told) == (0, True)
+    with fits.open(tmp_path / "cut.fits") as hdus:
+        assert (hdus[1].header["XPOSURE"], hdus[1].header["NUM_FRM"]) == (pytest.approx(158.4), 100)
+        bits, mask = hdus["APERTURE"].data, fast.reference["star_mask"] | fast.reference["saturated"]
+        corner = hdus["APERTURE"].header["CRVAL2P"] - 1, hdus["APERTURE"].header["CRVAL1P"] - 1
+        mask = mask.sel(row=range(corner[0], corner[0] + 9), column=range(corner[1], corner[1] + 9))
+        np.testing.assert_array_equal(bits & 4 == 0, mask.values)
+    cut = tk.open_cube(str(tmp_path / "cut.fits"))
+    assert (cut.attrs["cadence"], cut.attrs["sector"]) == (pytest.approx(200.0), 56)
+    assert cut.attrs["exposure"] == pytest.approx(158.4)
+    both = tk.star(tic)
+    assert both.sectors["sector"].tolist() == [1, 56]
+    assert both.sectors["cadences"].tolist() == [48, 24]
+    for number, seconds in ((1, 1800.0), (56, 200.0)):
+        times = both.curve.loc[both.curve["sector"] == number, "time"]
+        assert np.median(np.diff(times)) * 86400 == pytest.approx(seconds, rel=1e-3)
+    level = both.curve[both.curve["good"]].groupby("sector")["flux"].median()
+    np.testing.assert_allclose(level, 1.0, atol=1e-6)

@@ -95,9 +95,7 @@ def write_target_pixels(
     stamp = _stamp(cube, target, size)
     hdus = _hdus(cube, stamp, target, known)
     with whole_file(target_file) as part:
-        named = part.with_suffix(part.suffix + ".gz") if target_file.suffix == ".gz" else part
-        hdus.writeto(named, checksum=True, overwrite=True)
-        named.replace(part)
+        hdus.writeto(part, checksum=True, overwrite=True)
     return target_file
 
 

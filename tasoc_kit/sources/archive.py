@@ -27,6 +27,8 @@ PUBLIC_ARCHIVE = "s3://stpubdata/tess/public/ffi"
 _ENDING = "_ffic.fits"
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CURL = re.compile(r"-o\s+(?P<name>\S+)\s+(?P<url>\S+)")
+_ADDRESSES = ("https://", "http://", "s3://")
+"""Where a script may fetch from; it comes from elsewhere, so it names no file of this machine."""
 _ASKED_AT_ONCE = 16
 
 
@@ -143,10 +145,14 @@ def _from_folder(source: str, wanted: Selection) -> list[ArchiveFile]:
     except failures() as error:
         raise _unanswered(source, error) from error
     return [
-        ArchiveFile(f"{scheme}{path}", file_name(path), int(info["size"]), _md5(info))
+        ArchiveFile(path if "://" in path else f"{scheme}{path}", file_name(path), _size(info), _md5(info))
         for path, info in found.items()
         if path.endswith(_ENDING)
     ]
+
+
+def _size(info: dict[str, Any]) -> int:
+    return -1 if info["size"] is None else int(info["size"])
 
 
 def _md5(info: dict[str, Any]) -> str:
@@ -165,7 +171,15 @@ def _from_script(source: str) -> list[ArchiveFile]:
     text = read_all(source).decode("utf-8", "replace")
     lines = [match.groupdict() for match in map(_CURL.search, text.splitlines()) if match]
     found = [(Path(line["name"]).name, line["url"].strip("'\"")) for line in lines]
-    return [ArchiveFile(url, name) for name, url in found if name.endswith(_ENDING)]
+    wanted = [(name, url) for name, url in found if name.endswith(_ENDING)]
+    foreign = [url for _, url in wanted if not url.startswith(_ADDRESSES)]
+    if foreign:
+        raise SourceError.for_file(
+            source,
+            f"it fetches from {foreign[0]}, not from a server",
+            "Expected MAST's own script of curl lines.",
+        )
+    return [ArchiveFile(url, name) for name, url in wanted]
 
 
 def _sized(files: Sequence[ArchiveFile]) -> list[ArchiveFile]:
@@ -175,7 +189,11 @@ def _sized(files: Sequence[ArchiveFile]) -> list[ArchiveFile]:
         if file.size >= 0:
             return file
         info = retried(lambda: filesystem(file.url).info(file.url), file.url)
-        return replace(file, size=int(info["size"] or 0), md5=_md5(info))
+        if info["size"] is None:
+            raise SourceError.for_file(
+                file.url, "its server does not say how large it is", "Name another --source that does."
+            )
+        return replace(file, size=int(info["size"]), md5=_md5(info))
 
     try:
         with ThreadPoolExecutor(max(_ASKED_AT_ONCE, settings().threads)) as pool:

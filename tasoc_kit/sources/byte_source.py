@@ -45,7 +45,7 @@ class ByteSource(Protocol):
     """A file that can be read from any byte on."""
 
     def read(self, start: int, length: int) -> bytes:
-        """Return up to ``length`` bytes from ``start`` on; −1 is all of a gzip file."""
+        """Return up to ``length`` bytes from ``start`` on; −1 is all that there are."""
 
     def size(self) -> int:
         """Return the number of bytes; −1 where only reading to the end would tell."""
@@ -124,7 +124,9 @@ class _RemoteFile:
         self._size: int | None = None
 
     def read(self, start: int, length: int) -> bytes:
-        if self._size is not None and start >= self._size:
+        if length < 0:
+            return retried(lambda: bytes(self.files.cat_file(self.url)), self.url)[start:]
+        if self._size is not None and 0 <= self._size <= start:
             return b""
         return retried(lambda: self._range(start, length), self.url)
 
@@ -134,14 +136,16 @@ class _RemoteFile:
             # A server that passes over the range sends the whole file.
             data = data[start : start + length]
         if len(data) < length:
-            missing = min(length, self.size() - start) - len(data)
-            if missing > 0:
+            size = self.size()
+            missing = min(length, size - start) - len(data)
+            if size >= 0 and missing > 0:
                 raise ShortBody(f"{missing} of {len(data) + missing} bytes from byte {start} on did not come")
         return data
 
     def size(self) -> int:
         if self._size is None:
-            self._size = int(retried(self._ask_size, self.url) or 0)
+            told = retried(self._ask_size, self.url)
+            self._size = -1 if told is None else int(told)
         return self._size
 
     def _ask_size(self) -> int | None:

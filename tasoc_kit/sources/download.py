@@ -7,6 +7,7 @@ found right: the one that the archive tells, else those in its FITS headers.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import IO
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.archive import ArchiveFile
@@ -145,15 +147,17 @@ def _fetch(file: ArchiveFile, folder: Path, stop: threading.Event, progress: Cal
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
-            progress(part.stat().st_size if part.exists() else 0)
-            for number in _grow(file, part, stop):
-                came += number
-                progress(number)
-            problem = _damage(file, part)
-            if not problem:
-                part.replace(path)
-                return came
-            part.unlink()
+            with part.open("ab") as out:
+                _hold(file, out, part)
+                progress(out.tell())
+                for number in _grow(file, out, stop):
+                    came += number
+                    progress(number)
+                problem = _damage(file, part)
+                if not problem:
+                    part.replace(path)
+                    return came
+                part.unlink()
             progress(-file.size)
     except OSError as error:
         raise SourceError.for_file(
@@ -166,18 +170,32 @@ def _fetch(file: ArchiveFile, folder: Path, stop: threading.Event, progress: Cal
     )
 
 
-def _grow(file: ArchiveFile, part: Path, stop: threading.Event) -> Iterator[int]:
+def _hold(file: ArchiveFile, out: IO[bytes], part: Path) -> None:
+    """Lock a part for this process: two that append to one would each add what the other has."""
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = part.exists() and part.stat().st_ino == os.fstat(out.fileno()).st_ino
+    except BlockingIOError:
+        alone = False
+    if not alone:
+        raise SourceError.for_file(
+            file.url, f"another process is fetching it into {part}", "Wait until it ends, or stop it."
+        )
+    # Another one may have added to it since it was opened.
+    out.seek(0, os.SEEK_END)
+
+
+def _grow(file: ArchiveFile, out: IO[bytes], stop: threading.Event) -> Iterator[int]:
     """Append to a part until it has the size of its file; yield the bytes that each step brought."""
     source = open_bytes(file.url)
-    with part.open("ab") as out:
-        while out.tell() < file.size:
-            if stop.is_set():
-                raise SourceError.for_file(file.url, "stopped", "Fetch again: it goes on from there.")
-            data = source.read(out.tell(), min(_RANGE, file.size - out.tell()))
-            if not data:
-                raise SourceError.for_file(
-                    file.url, f"it ends {file.size - out.tell()} bytes early", "Fetch again later."
-                )
-            out.write(data)
-            out.flush()
-            yield len(data)
+    while out.tell() < file.size:
+        if stop.is_set():
+            raise SourceError.for_file(file.url, "stopped", "Fetch again: it goes on from there.")
+        data = source.read(out.tell(), min(_RANGE, file.size - out.tell()))
+        if not data:
+            raise SourceError.for_file(
+                file.url, f"it ends {file.size - out.tell()} bytes early", "Fetch again later."
+            )
+        out.write(data)
+        out.flush()
+        yield len(data)

@@ -6,6 +6,7 @@ The first releases of FFIs carry hardly any flag, while the target files of the 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable
 
@@ -17,7 +18,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import DAY
 from tasoc_kit.numerics.time_stamps import stamp_shift
 from tasoc_kit.provenance import with_content_id
-from tasoc_kit.sources.byte_source import list_files
+from tasoc_kit.sources.byte_source import list_files, read_all
 from tasoc_kit.vocabulary import TessQuality
 
 __all__ = ["FRAME_BITS", "read_target_flags"]
@@ -68,8 +69,9 @@ def read_target_flags(where: str | os.PathLike[str] | Iterable[str | os.PathLike
 
 def _flags(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return times at the spacecraft and bits of one file."""
+    content = read_all(name)
     try:
-        with fits.open(name, memmap=False) as hdus:
+        with fits.open(io.BytesIO(content)) as hdus:
             primary, table = hdus[0].header, hdus[1].data
             times = table["TIME"].astype(float) - table["TIMECORR"].astype(float)
             numbers, bits = table["CADENCENO"].astype(float), table["QUALITY"].astype(np.int32)

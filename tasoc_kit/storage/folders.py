@@ -8,7 +8,7 @@ run after a kill, ever meets half a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -32,7 +32,7 @@ PART = ".part"
 Result = TypeVar("Result")
 
 _AT_ONCE = 16
-"""Files that are put behind a URL at the same time."""
+"""Requests to a server at the same time."""
 _serial = count()
 
 
@@ -74,6 +74,13 @@ class Folder:
         """Return the address of a key as the file system writes it."""
         return f"{self.root}/{key}" if key else self.root
 
+    def each(self, names: Iterable[str], action: Callable[[str], Result]) -> list[Result]:
+        """Return what an action returns for each of some names, in order; behind a URL many run at once."""
+        if self.local:
+            return [action(name) for name in names]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(action, names))
+
     def put(self, files: Mapping[str, bytes | memoryview], *, scratch: str) -> None:
         """
         Write files, each whole or not at all; what was there before is replaced.
@@ -90,8 +97,7 @@ class Folder:
             with ThreadPoolExecutor(min(settings().threads, len(files) or 1)) as threads:
                 list(threads.map(lambda key: self._put_local(key, files[key], place), files))
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, len(files) or 1)) as threads:
-            list(threads.map(lambda key: self._put_remote(key, files[key]), files))
+        self.each(files, lambda key: self._put_remote(key, files[key]))
 
     def _put_remote(self, key: str, data: bytes | memoryview) -> None:
         self._done("written", key, lambda: self.fs.pipe_file(self.path(key), bytes(data)))

@@ -88,11 +88,14 @@ def copy_product(
         if problem(target, key):
             for batch in _batches(inventory, lost(inventory, target.sizes(key))):
                 files = _read(source, key, inventory, batch)
-                target.put({f"{key}/{name}": data for name, data in files.items()}, scratch=SCRATCH)
+                target.put(
+                    {f"{key}/{name}": data for name, data in files.items()}, scratch=f"{SCRATCH}/{key}"
+                )
                 number = sum(map(len, files.values()))
                 copied += number
                 progress(number)
             commit(target, key, inventory)
+            target.remove(f"{SCRATCH}/{key}")
     return copied
 
 
