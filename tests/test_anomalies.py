@@ -120,7 +120,7 @@ def test_light_curves_of_every_kind_have_the_bits_of_their_stars(sector, tmp_pat
 
 def test_what_a_cell_always_has_is_no_anomaly():
     random = np.random.default_rng(1)
-    left = random.normal(0, 0.02, (40, 8, 8)).astype(np.uint16)
+    left = random.normal(0, 0.02, (40, 8, 8)).astype(np.float16)
     left[:, 2, 3] += 5.0
     left[7, 5, 5] += 1.0
     kept = np.full(left.shape, 256, np.uint16)
@@ -132,7 +132,7 @@ def test_what_a_cell_always_has_is_no_anomaly():
 
 
 def test_both_limits_hold():
-    left = np.random.default_rng(2).normal(0, 0.02, (40, 8, 8)).astype(np.uint16)
+    left = np.random.default_rng(2).normal(0, 0.02, (40, 8, 8)).astype(np.float16)
     left[7, 5, 5] += 0.5
     kept = np.full(left.shape, 256, np.uint16)
     assert find_anomalies(left, kept, 8.0, 0.3).any()
@@ -141,10 +141,10 @@ def test_both_limits_hold():
 
 
 def test_frames_without_data_have_no_anomaly_and_one_frame_is_enough():
-    empty = np.full((3, 4, 4), np.nan, np.uint16)
-    assert not find_anomalies(empty, np.zeros_like(empty), 8.0, 0.3).any()
-    one = np.zeros((1, 4, 4), np.uint16)
-    assert not find_anomalies(one, np.full_like(one, 256), 8.0, 0.3).any()
+    empty = np.full((3, 4, 4), np.nan, np.float16)
+    assert not find_anomalies(empty, np.zeros(empty.shape, np.uint16), 8.0, 0.3).any()
+    one = np.zeros((1, 4, 4), np.float16)
+    assert not find_anomalies(one, np.full(one.shape, 256, np.uint16), 8.0, 0.3).any()
 
 
 def test_stars_next_to_a_cell_are_flagged_and_no_others(sector, forbid_compute):
