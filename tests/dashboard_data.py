@@ -135,6 +135,13 @@ def make_light_curves(apertures: xr.Dataset, frames: int = 96) -> xr.Dataset:
     return _stamped(light_curves, "light_curves", apertures)
 
 
+def make_psf_light_curves(light_curves: xr.Dataset, apertures: xr.Dataset) -> xr.Dataset:
+    """Twice the flux of apertures, for all but the last two stars, and no centroids."""
+    twice = light_curves.assign(flux=2 * light_curves["flux"]).isel(star=slice(0, -2))
+    twice = twice.drop_vars(["centroid_row", "centroid_column", "row_size"])
+    return _stamped(twice, "psf_light_curves", apertures)
+
+
 def make_sky(frames: int = 96) -> xr.Dataset:
     """A scattered-light ramp over the reference sky."""
     ramp = 40 * np.exp(-np.arange(frames) / 12)

@@ -133,7 +133,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
         cube = data.make_cube(24, 128, 128)
         reference = data.make_reference(cube, 40)
         apertures = data.make_apertures(reference, 40)
-        for product in (reference, apertures, data.make_light_curves(apertures)):
+        curves = data.make_light_curves(apertures)
+        for product in (reference, apertures, curves, data.make_psf_light_curves(curves, apertures)):
             store.write_product(product)
     settings.cache_clear()
     with served(place, **environment) as address:
@@ -222,25 +223,71 @@ def complete(visit: Visit, url: str, canvases: int) -> None:
     assert visit.errors == []
 
 
-def test_a_page_that_fails_says_so_and_the_server_keeps_the_traceback(visit, tmp_path):
-    code = (
-        "from tasoc_kit.dashboards import app, sky\n"
-        "def broken(): raise ZeroDivisionError('by nought')\n"
-        "sky.page = broken\n"
-        "app.serve(port={port})"
-    )
+FAILING = """
+import asyncio
+import panel as pn, panel_material_ui as pmui
+from functools import partial
+from tasoc_kit.dashboards import app, psf, sky, theme
+from tasoc_kit.dashboards.controls import Shortcuts
+from tasoc_kit.dashboards.failed import on_page
+
+def broken(*_event):
+    raise ZeroDivisionError("by nought")
+
+async def later(_event):
+    document = pn.state.curdoc
+    await asyncio.sleep(0)
+    on_page(document, broken)
+
+async def alone(_event):
+    await asyncio.sleep(0)
+    broken()
+
+def page():
+    buttons = []
+    for name, call in (("Now", broken), ("Later", later), ("Alone", alone)):
+        button = pmui.Button(label=name)
+        button.on_click(call)
+        buttons.append(button)
+    return theme.make_page("psf", main=[theme.heading("Buttons"), Shortcuts({"x": broken}), *buttons])
+
+sky.page, psf.page = broken, page
+app.serve(port=PORT)
+"""
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The address of pages that fail, and the log of their server."""
     port = free_port()
-    server = start(
-        [sys.executable, "-c", code.format(port=port)], tmp_path, TASOC_STORE=str(tmp_path / "store")
-    )
+    command = [sys.executable, "-c", FAILING.replace("PORT", str(port))]
+    server = start(command, tmp_path, TASOC_STORE=str(tmp_path / "store"))
     try:
         wait(server, port, tmp_path)
-        visit.go(f"http://127.0.0.1:{port}/sky", "h1")
-        visit.page.get_by_text("ZeroDivisionError: by nought").wait_for(timeout=PATIENCE)
+        yield f"http://127.0.0.1:{port}", tmp_path / "server.log"
     finally:
         server.terminate()
         server.wait(timeout=20)
-    assert "in broken" in (tmp_path / "server.log").read_text()
+
+
+def test_a_page_that_fails_says_so_and_the_server_keeps_the_traceback(visit, failing):
+    address, log = failing
+    visit.go(f"{address}/sky", "h1")
+    visit.page.get_by_text("ZeroDivisionError: by nought").wait_for(timeout=PATIENCE)
+    assert "in broken" in log.read_text()
+
+
+@pytest.mark.parametrize("way", ["Now", "Later", "Alone", "x"])
+def test_what_fails_on_a_page_is_told_there_and_the_server_keeps_the_traceback(visit, failing, way):
+    address, log = failing
+    visit.go(f"{address}/psf", "h1")
+    visit.page.get_by_role("button", name="Alone").wait_for(timeout=PATIENCE)
+    if way == "x":
+        visit.page.keyboard.press(way)
+    else:
+        visit.page.get_by_role("button", name=way).click()
+    visit.page.get_by_role("alert").get_by_text("ZeroDivisionError: by nought").wait_for(timeout=PATIENCE)
+    assert log.read_text().count("in broken") == 1
 
 
 def test_a_star_of_a_ccd_is_found_on_its_other_pages(visit, measured):
@@ -349,6 +396,18 @@ def test_a_light_curve_can_be_downloaded(visit, dashboard):
     text = Path(download.value.path()).read_text()
     assert download.value.suggested_filename.startswith(f"tic{data.FIRST_TIC + 3}-s0001-1-2-")
     assert "provenance_id" in text
+
+
+def test_the_photometry_of_a_star_is_chosen_and_stays_in_the_address(visit, dashboard):
+    page = visit.page
+    visit.go(f"{dashboard[0]}/light_curves?method=PSF", "tbody tr")
+    page.get_by_role("heading", name="Light curve · PSF photometry").wait_for(timeout=PATIENCE)
+    page.get_by_text("ppm, PSF").first.wait_for(timeout=PATIENCE)
+    page.get_by_label("Photometry").click()
+    page.get_by_role("menuitem", name="aperture").click()
+    page.get_by_role("heading", name="Light curve · aperture").wait_for(timeout=PATIENCE)
+    page.wait_for_url(lambda url: "method=aperture" in url, timeout=PATIENCE)
+    assert visit.errors == []
 
 
 def test_the_next_frame_and_a_tapped_pixel_come_up(visit, dashboard):

@@ -17,6 +17,7 @@ from tasoc_kit.dashboards.app import make_server, pages
 from tasoc_kit.dashboards.failed import or_failed
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.dashboards.frames import available
+from tasoc_kit.dashboards.light_curves import LightCurves
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.movie_maker import MovieMaker, plan_movie
 from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
@@ -29,8 +30,10 @@ from tasoc_kit.dashboards.star_list import (
     page_rows,
     select_stars,
 )
+from tasoc_kit.dashboards.star_methods import StarMethods
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import StepInputError, TasocKitError
+from tasoc_kit.exports.family import family_of
 from tasoc_kit.plots import measure_noise
 from tasoc_kit.plots.light_curve import one_star, pixel_series
 from tasoc_kit.plots.theme import STAR
@@ -259,8 +262,6 @@ def test_an_empty_store_is_answered_with_the_command_that_fills_it(name):
 
 
 def test_a_verdict_is_kept_with_the_product_and_the_next_star_comes_up(stored):
-    from tasoc_kit.dashboards.light_curves import LightCurves
-
     view = LightCurves(stored)
     first = view.star
     view.verdict.comment.value = "clear dip"
@@ -273,8 +274,6 @@ def test_a_verdict_is_kept_with_the_product_and_the_next_star_comes_up(stored):
 
 
 def test_a_verdict_can_be_taken_back_and_a_ccd_judged_as_a_whole(stored):
-    from tasoc_kit.dashboards.light_curves import LightCurves
-
     view = LightCurves(stored)
     view.go_on.value = False
     view.review("reject")
@@ -321,8 +320,6 @@ def test_a_tap_on_a_point_of_the_noise_figure_names_its_star(sector):
 def test_the_noise_of_a_product_is_filled_in_behind_the_page(stored):
     import asyncio
 
-    from tasoc_kit.dashboards.light_curves import LightCurves
-
     view = LightCurves(stored)
     assert view.stars["ptp"].isna().all()
     asyncio.run(view.measure())
@@ -330,8 +327,6 @@ def test_the_noise_of_a_product_is_filled_in_behind_the_page(stored):
 
 
 def test_a_light_curve_is_downloaded_with_its_id_and_reads_back(stored):
-    from tasoc_kit.dashboards.light_curves import LightCurves
-
     view = LightCurves(stored, tic=data.FIRST_TIC + 2)
     assert view.star == 2
     text = view._file("csv")
@@ -429,3 +424,43 @@ def test_the_server_stops_when_it_is_told_to(number, tmp_path):
         assert server.stdout.readline().startswith(b"http://127.0.0.1:")
         server.send_signal(number)
         assert server.wait(timeout=20) == 0
+
+
+# The methods of photometry
+
+
+@pytest.fixture
+def by_two_methods(sector: dict[str, xr.Dataset], stored: xr.Dataset) -> xr.Dataset:
+    """Light curves beside which the store has those of PSF photometry."""
+    store.write_product(data.make_psf_light_curves(sector["light_curves"], sector["apertures"]))
+    return stored
+
+
+def test_a_light_curve_is_shown_and_saved_by_the_method_that_is_asked_for(by_two_methods):
+    tic = data.FIRST_TIC + 3
+    page = LightCurves(by_two_methods, tic)
+    assert page.shown_series()[0] == "aperture"
+    page.method = "PSF"
+    name, curves, place = page.shown_series()
+    assert (name, int(curves["tic"][place])) == ("PSF", tic)
+    saved = pd.read_csv(page._file("csv"), comment="#")
+    expected = 2 * by_two_methods["flux"].values[3]
+    np.testing.assert_allclose(saved["flux"], expected, rtol=1e-5)
+    assert LightCurves(by_two_methods, tic, "PSF").method == "PSF"
+    assert LightCurves(by_two_methods, tic, "halo").method == "best"
+
+
+def test_what_a_method_does_not_have_is_shown_by_apertures_and_said(by_two_methods):
+    page = LightCurves(by_two_methods, data.FIRST_TIC + 10, "PSF")
+    assert page.shown_series()[0] == "aperture"
+    assert "no light curve by PSF" in page.curve_title.object
+    page.star = 3
+    page.quantity = "centroid row (pix)"
+    assert page.shown_series()[0] == "aperture"
+
+
+def test_the_noise_of_every_method_is_told(by_two_methods):
+    methods = StarMethods(family_of(by_two_methods))
+    noise = methods.noise(3)
+    assert list(noise) == ["aperture", "PSF"]
+    assert noise["PSF"] == pytest.approx(noise["aperture"], rel=1e-5)  # twice of both flux and scatter

@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
@@ -106,7 +107,7 @@ class ApertureEditor(pn.viewable.Viewer):
         if pn.state.location:
             pn.state.location.update_query(tic=tic)
         if pn.state.curdoc is not None and self._served:
-            pn.state.curdoc.add_next_tick_callback(self.read)
+            pn.state.execute(self.read)
 
     def title(self) -> tuple[str, str]:
         """Return the name of the star in view, and what is known of it."""
@@ -148,10 +149,7 @@ class ApertureEditor(pn.viewable.Viewer):
             self._curve_pane.visible = stamp is not None
             self._follow()
 
-        if document is None:
-            show()
-        else:
-            document.add_next_tick_callback(show)
+        on_page(document, show)
 
     # The mask
 
@@ -263,11 +261,9 @@ class ApertureEditor(pn.viewable.Viewer):
             * hv.DynamicMap(pn.bind(lambda mask: self._lines(mask, SELECTED, 3), self.param.mask))
         )
         # One plot for all stars: a plot that takes another's place stumbles over its tools.
-        size = place_options(1, 1, width=380, height=380)
+        side = 250 if theme.is_phone() else 380
+        size = place_options(1, 1, width=side, height=side)
         return layers.opts(data_aspect=1, framewise=True, **size)
-
-    def _pipeline_lines(self, star: int) -> hv.Segments:
-        return self._lines(self.pipeline_mask(), MUTED, 1.5)
 
     def _lines(self, mask: np.ndarray, colour: str, width: float) -> hv.Segments:
         cut = self._cut()
@@ -328,9 +324,7 @@ class ApertureEditor(pn.viewable.Viewer):
         self.message = pn.Column(sizing_mode="stretch_width", margin=0)
         empty = pd.DataFrame({"time": [], "value": [], "mask": [], "good": np.empty(0, bool)})
         self._curve = hv.streams.Pipe(data=empty)
-        self._curve_pane = pn.pane.HoloViews(
-            hv.DynamicMap(self._series, streams=[self._curve]), linked_axes=False, sizing_mode="stretch_width"
-        )
+        self._curve_pane = theme.figure(hv.DynamicMap(self._series, streams=[self._curve]), wide=True)
 
     def _step(self, step: int) -> None:
         lit = np.flatnonzero(self.apertures["row_size"].values > 0)
@@ -366,7 +360,7 @@ class ApertureEditor(pn.viewable.Viewer):
             self.heading,
             self.links.pane,
             theme.markup(f"<p class='soft'>{hint}</p>"),
-            pn.pane.HoloViews(self.image(), linked_axes=False),
+            theme.figure(self.image()),
             pn.Row(*buttons),
             **({} if theme.is_phone() else {"width": 510, "sizing_mode": "fixed"}),
         )
@@ -397,17 +391,12 @@ def page() -> pmui.Page:
         "apertures",
         "light_curves",
         lambda curves: ApertureEditor(curves, asked_tic()),
-        _nothing_yet,
+        lacks="apertures",
+        about=(
+            "This page shows the pixels of a star and lets you draw another aperture, whose light "
+            "curve follows."
+        ),
         after=ApertureEditor.read,
-    )
-
-
-def _nothing_yet() -> pn.Column:
-    return theme.empty(
-        "No apertures yet",
-        "This page shows the pixels of a star and lets you draw another aperture, whose light curve follows. "
-        "It needs the products of the pipeline; make some from the simulated sector, or from your own files:",
-        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
     )
 
 

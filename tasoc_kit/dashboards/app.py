@@ -57,7 +57,9 @@ def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str
     os.environ.setdefault("BOKEH_RESOURCES", "server")
     import panel as pn
 
-    pn.extension()
+    from tasoc_kit.dashboards.failed import tell
+
+    pn.extension(exception_handler=tell)
     try:
         return pn.io.server.get_server(
             pages(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import param
 import xarray as xr
 
 from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import SeriesFigure
 from tasoc_kit.dashboards.star_groups import (
@@ -37,7 +39,7 @@ __all__ = ["CcdView", "page"]
 
 MARKED = 4000
 """More stars than these, the faintest, are not marked on the image."""
-DRAWN = 15_000
+DRAWN = 25_000
 """Of more stars than these the figures show one in two, or fewer; a browser draws no more at once."""
 _TAP_RADIUS, _TAP_REACH = 0.02, 0.05
 """Shares of the image, and of a figure, by which a finger may miss a star."""
@@ -76,40 +78,69 @@ class CcdView(pn.viewable.Viewer):
         measured = products.diagnostics_of(light_curves)
         if measured is not None:
             self.stars = add_diagnostics(self.stars, measured)
-        self.by = "method" if self.stars["method"].nunique() > 1 else "status"
         self._one_in = -(-len(self.stars) // DRAWN)
+        self.source = figures.star_source(group_stars(self.stars, self.by))
+        self.legend = theme.markup("")
+        self.by = "method" if self.stars["method"].nunique() > 1 else "status"
+        self._group_changed()
         self.links = SameCcd("ccd", light_curves)
         self.series = SeriesFigure(light_curves, 2 if theme.is_phone() else 3)
         self.chosen = theme.markup("")
         self._taps: list[hv.streams.SingleTap] = []
         wait = theme.markup("<p class='soft'>Measuring the noise of every star …</p>")
         self.noise = pn.Column(theme.panel_card(wait), sizing_mode="stretch_width", margin=0)
+        self.below = pn.Column(sizing_mode="stretch_width", margin=0)
         named = self.stars.index[self.stars["tic"] == tic] if tic else []
         lit = self.stars[self.stars["pixels"] > 0]
         brightest = lit["tmag"].idxmin() if len(lit) else -1
         self.star = int(named[0] if len(named) else brightest)
 
     async def measure(self) -> None:
-        """Measure the noise of every star beside the server, unless diagnostics know it, then show it."""
+        """
+        Measure the noise of every star beside the server, unless diagnostics know it, and show it.
+
+        All else that is looked at second follows, one figure after another, so that the page answers between.
+        """
         document = pn.state.curdoc
         noise = self.stars["noise"].to_numpy()
         if np.isnan(noise).all():
             measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
             noise = measured["ptp"].values
-        show = partial(self.show_noise, noise)
-        if document is None:
-            show()
-        else:  # back under the lock of the page
-            document.add_next_tick_callback(show)
+        for show in (partial(self.show_noise, noise), *self._later()):
+            on_page(document, show)
 
     def show_noise(self, noise: np.ndarray) -> None:
         """Show the noise of every star, in ppm."""
         self.stars = self.stars.assign(noise=noise)
-        text = theme.markup("<p class='soft'>Of one exposure, from the differences of neighbours.</p>")
-        self.noise.objects = [theme.panel_card(theme.caption("Noise"), text, self._pane("noise"))]
+        self.source.data["noise"] = np.asarray(noise, np.float32)
+        text = theme.markup("<p class='soft'>Of one exposure, point to point.</p>")
+        self.noise.objects = [theme.panel_card(theme.caption("Noise"), text, self._pane("noise", height=250))]
 
-    def _pane(self, name: str) -> pn.pane.HoloViews:
-        return pn.pane.HoloViews(self.against(name), linked_axes=False, sizing_mode="stretch_width")
+    def _pane(self, name: str, **options: Any) -> pn.pane.HoloViews:
+        return theme.figure(self.against(name, **options), wide=True)
+
+    def _later(self) -> list[Callable[[], None]]:
+        """Return what shows the figures below, a row each."""
+        names = [name for name in _CAPTIONS if name in self.stars]
+        pairs = [names[first : first + 2] for first in range(0, len(names), 2)]
+
+        def show(pair: list[str]) -> None:
+            cards = [theme.panel_card(theme.caption(_CAPTIONS[name]), self._pane(name)) for name in pair]
+            self.below.append(theme.beside(*cards))
+
+        def show_flags() -> None:
+            drawn = flags(self.light_curves).opts(title="")
+            pane = theme.figure(drawn, wide=True)
+            self.below.append(theme.panel_card(theme.caption("Flagged cadences"), pane))
+
+        return [*(partial(show, pair) for pair in pairs), show_flags]
+
+    @param.depends("by", watch=True)
+    def _group_changed(self) -> None:
+        grouped = group_stars(self.stars, self.by)
+        for name in ("group", "colour"):
+            self.source.data[name] = grouped[name].tolist()
+        self.legend.object = legend_markup(grouped)
 
     @param.depends("star", watch=True)
     def _star_changed(self) -> None:
@@ -131,10 +162,10 @@ class CcdView(pn.viewable.Viewer):
         """Return the reference with its stars; a tap chooses the nearest."""
         shape = self.reference["reference"].shape
         drawn = image(self.reference["reference"], colours="gray", title="")
-        marked = self.stars.nsmallest(MARKED, "tmag").index
-        points = hv.DynamicMap(
-            pn.bind(lambda by: figures.stars_on_image(group_stars(self.stars, by).loc[marked]), self.param.by)
-        )
+        marks = figures.draw_stars(
+            self.source, "column", "row", shown=self.stars.nsmallest(MARKED, "tmag").index.to_numpy(),
+            size="size", fill_color=None, line_color="colour", line_width=1.6,
+        )  # fmt: skip
         here = hv.DynamicMap(pn.bind(self._ring, self.param.star, x="column", y="row"))
         extent = [
             labels[-1] - labels[0]
@@ -147,7 +178,7 @@ class CcdView(pn.viewable.Viewer):
                 x / reach, y / reach, self.stars["column"] / reach, self.stars["row"] / reach
             ),
         )
-        return (drawn * points * here).opts(**place_options(*shape, **size))
+        return (drawn * here).opts(hooks=[marks], **place_options(*shape, **size))
 
     def _ring(self, star: int, x: str, y: str) -> hv.Points:
         at = [float(self.stars.at[star, name]) if star >= 0 else np.nan for name in (x, y)]
@@ -156,13 +187,9 @@ class CcdView(pn.viewable.Viewer):
     def against(self, name: str, **options: Any) -> hv.Overlay:
         """Return one of the quantities of every star against magnitude; a tap chooses the nearest."""
         title, log = _AGAINST[name]
-        drawn = hv.DynamicMap(
-            pn.bind(
-                lambda by: figures.against_magnitude(
-                    group_stars(self.stars, by).iloc[:: self._one_in], name, title=title, log=log, **options
-                ),
-                self.param.by,
-            )
+        shown = np.arange(0, len(self.stars), self._one_in) if self._one_in > 1 else None
+        drawn = figures.against_magnitude(
+            self.stars, name, self.source, title=title, log=log, shown=shown, **options
         )
         here = hv.DynamicMap(pn.bind(self._ring, self.param.star, "tmag", name))
         self._listen(drawn, lambda x, y: self._nearest_in_figure(name, log, x, y))
@@ -218,34 +245,23 @@ class CcdView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return image, chosen star, quantities against magnitude and flags."""
         phone = theme.is_phone()
-        size = {"width": 195, "height": 320} if phone else {"width": 460, "height": 560}
-        legend = theme.markup(pn.bind(lambda by: legend_markup(group_stars(self.stars, by)), self.param.by))
+        size = {"width": 195, "height": 320} if phone else {"width": 490, "height": 600}
         some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
         if self._one_in > 1:
             some += f"The figures show one star in {self._one_in}. "
-        wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
         head = theme.heading(title_of(self.light_curves), f"{some}Tap a star for its light curve.")
         left = theme.panel_card(
             theme.caption("Stars on the reference"),
-            legend,
-            pn.pane.HoloViews(self.picture(**size), linked_axes=False),
-            **({} if phone else {"width": 665, "sizing_mode": "fixed"}),
+            self.legend,
+            theme.figure(self.picture(**size)),
+            **({} if phone else {"width": 700, "sizing_mode": "fixed"}),
         )
-        against = [
-            theme.panel_card(theme.caption(title), self._pane(name))
-            for name, title in _CAPTIONS.items()
-            if name in self.stars
-        ]
         curve = theme.panel_card(self.chosen, self.series.pane)
         right = pn.Column(curve, self.noise, sizing_mode="stretch_width", margin=0)
         return [
             theme.panel_card(head, self.links.pane),
             theme.beside(left, right),
-            *(theme.beside(*against[first : first + 2]) for first in range(0, len(against), 2)),
-            theme.panel_card(
-                theme.caption("Flagged cadences"),
-                pn.pane.HoloViews(flags(self.light_curves).opts(title=""), **wide),
-            ),
+            self.below,
             theme.panel_card(
                 theme.caption("Where these numbers come from"),
                 theme.readout(products.describe(self.light_curves)),
@@ -262,17 +278,11 @@ def page() -> pmui.Page:
         "ccd",
         "light_curves",
         lambda curves: CcdView(curves, asked_tic()),
-        _nothing_yet,
+        lacks="CCD",
+        about=(
+            "This page shows all stars of a CCD at once, what became of them, and which cadences are flagged."
+        ),
         after=CcdView.measure,
-    )
-
-
-def _nothing_yet() -> pn.Column:
-    return theme.empty(
-        "No CCD yet",
-        "This page shows all stars of a CCD at once, what became of them, and which cadences are flagged. "
-        "It needs the products of the pipeline; make some from the simulated sector, or from your own files:",
-        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
     )
 
 

@@ -1,25 +1,30 @@
-"""The page that stands in for one that could not be made."""
+"""What people are told when a page cannot be made, or something on it fails later.
+
+The log of the server has the traceback of either.
+"""
 
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import panel as pn
+from bokeh.document import Document
 
 from tasoc_kit.dashboards import theme
+from tasoc_kit.errors import TasocKitError
 
-__all__ = ["or_failed"]
+__all__ = ["on_page", "or_failed", "tell"]
+
+_log = logging.getLogger(__name__)
 
 
 def or_failed(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
     """
     Return a function that makes a page, and if that fails one that says so.
-
-    The error is raised again when the page is on its way, in the server, whose log then has
-    it with its traceback.
 
     Parameters
     ----------
@@ -35,27 +40,65 @@ def or_failed(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
         except Exception as error:
             if pn.state.curdoc is None:
                 raise
-            _raise_in_server(error)
+            _log.error("the page %s failed", slug, exc_info=error)
             return theme.make_page(slug, main=[theme.heading(theme.PAGES[slug]), _words(error)])
 
     return make
 
 
-def _raise_in_server(error: Exception) -> None:
-    def again() -> NoReturn:
-        raise error
+def tell(error: BaseException) -> None:
+    """Say on the page that is open that something failed; with its traceback it goes to the log."""
+    expected = isinstance(error, TasocKitError)
+    if not expected:
+        _log.error("something on a page failed", exc_info=error)
+    notice = theme.notice()
+    if notice is not None:
+        where = "" if expected else f" The traceback is in the log of the server, at {_now()}."
+        notice.param.update(object=html.escape(_said(error)) + where, closed=False, visible=True)
+    elif expected:
+        _log.error("%s", error)
 
-    pn.state.curdoc.add_next_tick_callback(again)
+
+def on_page(document: Document | None, change: Callable[[], Any]) -> None:
+    """
+    Change a page from a task that ran beside it, under the lock of the page; what fails is told there.
+
+    Parameters
+    ----------
+    document
+        Of the page; None where no server runs, and the change is made at once.
+    change
+        Makes it.
+    """
+
+    def guarded() -> None:
+        try:
+            change()
+        except Exception as error:
+            tell(error)
+
+    if document is None:
+        change()
+    else:
+        document.add_next_tick_callback(guarded)
+
+
+def _said(error: BaseException) -> str:
+    words = str(error) if isinstance(error, TasocKitError) else f"{type(error).__name__}: {error}"
+    return words[:400]
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _words(error: Exception) -> Any:
-    said = f"{type(error).__name__}: {error}"[:400]
     return theme.panel_card(
         theme.markup(
             "<h2>This page failed</h2>"
             "<p>That is a fault of tasoc_kit, or of the machine it runs on; nothing in the store was "
-            f"changed.</p><pre><code>{html.escape(said)}</code></pre>"
-            f"<p>The traceback is in the log of the server, at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: "
+            f"changed.</p><pre><code>{html.escape(_said(error))}</code></pre>"
+            f"<p>The traceback is in the log of the server, at {_now()}: "
             "the terminal in which <code>tasoc dashboard</code> runs. Other pages may work; reload this one "
             "to try again, and see whether <code>tasoc doctor</code> finds something missing.</p>"
         )

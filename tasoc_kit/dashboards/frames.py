@@ -17,6 +17,7 @@ from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.movie_maker import MovieMaker
+from tasoc_kit.dashboards.unit_page import asked, asked_tic
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.sources.ffi import science
@@ -132,8 +133,8 @@ def _star_link(viewer: FrameViewer) -> str:
 def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     """Return the frame, and beside it the series of the chosen pixel or star and what is known of it."""
     size = {"width": 210, "height": 300} if theme.is_phone() else {"width": 540, "height": 560}
-    image = pn.pane.HoloViews(viewer.image(**size), linked_axes=False)
-    curve = pn.pane.HoloViews(viewer.series(height=300), linked_axes=False, sizing_mode="stretch_width")
+    image = theme.figure(viewer.image(**size))
+    curve = theme.figure(viewer.series(height=300), wide=True)
     buttons, keys = player(viewer)
     chosen = theme.markup("")
     facts = theme.markup("")
@@ -178,10 +179,6 @@ def _movie(viewer: FrameViewer) -> MovieMaker:
             cube = science(cube)
     name = viewer.title().replace(" · ", "-").replace(" ", "").lower()
     return MovieMaker(cube, html.escape(name) or "frames", known)
-
-
-def _ask(name: str) -> str:
-    return pn.state.session_args.get(name, [b""])[0].decode(errors="replace")
 
 
 def _number(text: str) -> int | None:
@@ -263,14 +260,14 @@ def page() -> pmui.Page:
             trouble = theme.empty("This cannot be opened", str(error), ["tasoc catalog list"])
             main.objects = [theme.heading("Frames"), trouble]
             return
-        viewer.choose(_number(_ask("tic")))
+        viewer.choose(asked_tic())
         side.objects, main.objects = controls(viewer), [view(viewer)]
         if pn.state.location:
             pn.state.location.update_query(**cube)
 
     try:
         chooser = _Chooser(show)
-        chooser.start({"cube": _ask("cube")} | {n: _ask(n) for n in products.PLACE if _ask(n)})
+        chooser.start({"cube": asked("cube")} | {n: asked(n) for n in products.PLACE if asked(n)})
     except TasocKitError as error:
         trouble = theme.empty("The store or the catalogs cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page("frames", main=[theme.heading("Frames"), trouble])

@@ -18,8 +18,9 @@ import xarray as xr
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
+from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.links import SameCcd
-from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
+from tasoc_kit.dashboards.star_figures import STAMP_SIZE, NoiseFigure, SeriesFigure, StampFigure
 from tasoc_kit.dashboards.star_list import (
     VERDICTS,
     Wanted,
@@ -29,8 +30,10 @@ from tasoc_kit.dashboards.star_list import (
     page_rows,
     select_stars,
 )
-from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
+from tasoc_kit.dashboards.star_methods import BEST, METHODS, StarMethods
+from tasoc_kit.dashboards.unit_page import asked, asked_tic, unit_page
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD, Verdict
+from tasoc_kit.exports.family import family_of
 from tasoc_kit.plots.light_curve import one_star
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.vocabulary import ApertureFlag, flag_names
@@ -56,10 +59,12 @@ class LightCurves(pn.viewable.Viewer):
 
     star = param.Integer(default=-1, doc="Index of the star in view.")
     quantity = param.Selector(default="flux (ppm)", objects=list(_QUANTITIES))
+    method = param.Selector(default=BEST, objects=[BEST, *METHODS])
 
-    def __init__(self, light_curves: xr.Dataset, tic: int | None = None) -> None:
-        super().__init__()
-        self.light_curves = light_curves
+    def __init__(self, light_curves: xr.Dataset, tic: int | None = None, method: str = BEST) -> None:
+        methods = StarMethods(family_of(light_curves))
+        super().__init__(method=method if method in methods.names else BEST)
+        self.light_curves, self.methods = light_curves, methods
         self.unit = store.product_unit(light_curves)
         self.identity = str(light_curves.attrs["provenance_id"])
         self.reference = open_ancestor(light_curves, "reference")
@@ -98,6 +103,7 @@ class LightCurves(pn.viewable.Viewer):
             label="Pages of the table", count=1, value=0, size="small", sibling_count=0, boundary_count=1
         )
         self.count = theme.markup("", margin=(0, 10))
+        self.curve_title = theme.markup("")
         self.heading, self.links = theme.markup(""), SameCcd("light_curves", self.light_curves)
         self.reviewer = pmui.TextInput(label="Reviewer", value=_user(), **wide)
         self.go_on = pmui.Switch(label="go to the next star after a verdict", value=True)
@@ -198,24 +204,53 @@ class LightCurves(pn.viewable.Viewer):
         self.series = SeriesFigure(self.light_curves, 3 if theme.is_phone() else 6)
         self.stamp = None
         if self.reference is not None and self.apertures is not None:
-            self.stamp = StampFigure(self.reference, self.apertures)
+            self.stamp = StampFigure(self.reference, self.apertures, 225 if theme.is_phone() else STAMP_SIZE)
         self.noise: NoiseFigure | None = None
         wait = theme.panel_card(theme.markup("<p class='soft'>Measuring the noise of every star …</p>"))
         self.below = pn.Column(wait, sizing_mode="stretch_width", min_height=430)
 
+    @param.depends("method", watch=True)
+    def _method_changed(self) -> None:
+        if pn.state.location:
+            pn.state.location.update_query(method=self.method)
+        self._draw()
+
+    def shown_series(self) -> tuple[str, xr.Dataset, int]:
+        """Return the method whose series is in view, its light curves, and the index of the star in them."""
+        name = self.methods.chosen(self.star, self.method)
+        light_curves, place = self.methods.series(self.star, name)
+        if _QUANTITIES[self.quantity][0] not in light_curves.variables:  # only apertures have centroids
+            return "aperture", self.light_curves, self.star
+        return name, light_curves, place
+
     @param.depends("quantity", watch=True)
     def _draw_series(self) -> None:
-        self.series.show(self.star, *_QUANTITIES[self.quantity])
+        name, light_curves, place = self.shown_series()
+        self.curve_title.object = self._curve_words(name, {})
+        self.series.show(place, *_QUANTITIES[self.quantity], of=light_curves)
+
+    def _curve_words(self, name: str, noise: dict[str, float]) -> str:
+        """Return which photometry is in view, and how that of others compares."""
+        title = {"aperture": "aperture", "PSF": "PSF photometry", "halo": "halo photometry"}[name]
+        said = [f"{other} {ppm:,.0f} ppm" for other, ppm in noise.items() if np.isfinite(ppm)]
+        words = f"Noise of one exposure: {', '.join(said)}." if said else ""
+        best = self.methods.best(self.star)
+        if len(self.methods.names) > 1 and best != "none":
+            words += f" The pipeline takes {best} for this star."
+        if self.method not in (BEST, name) and self.method not in self.methods.of(self.star):
+            words += f" It has no light curve by {self.method}."
+        return f"<h2>Light curve · {title}</h2><p class='soft'>{words}&nbsp;</p>"
 
     def _draw(self) -> None:
         """Draw the star in view: its series now, and what is looked at second when that is on its way."""
         self._draw_series()
         if pn.state.curdoc is not None and self.noise is not None:
-            pn.state.curdoc.add_next_tick_callback(partial(self._draw_second, self.star))
+            on_page(pn.state.curdoc, partial(self._draw_second, self.star))
 
     def _draw_second(self, star: int) -> None:
         if star != self.star:
             return  # somebody is already further down the table
+        self.curve_title.object = self._curve_words(self.shown_series()[0], self.methods.noise(star))
         if self.stamp is not None:
             self.stamp.show(star)
         if self.noise is not None:
@@ -225,10 +260,7 @@ class LightCurves(pn.viewable.Viewer):
         """Measure the noise of every star beside the server, then show it and what hangs on it."""
         document = pn.state.curdoc
         measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
-        if document is None:
-            self.show_noise(measured)
-        else:  # back under the lock of the page
-            document.add_next_tick_callback(partial(self.show_noise, measured))
+        on_page(document, partial(self.show_noise, measured))
 
     def show_noise(self, measured: xr.Dataset) -> None:
         """Show the noise of every star in table and figure, and all that stands below the light curve."""
@@ -265,11 +297,13 @@ class LightCurves(pn.viewable.Viewer):
         return f"TIC {row['tic']}" if row["tic"] else f"Star {self.star}", " · ".join(known)
 
     def _file(self, kind: str) -> io.BytesIO:
-        table = one_star(self.light_curves, self.star)
+        name, light_curves, place = self.shown_series()
+        table = one_star(light_curves, place)
         facts = {
             "tic": int(self.stars.at[self.star, "tic"]),
             "unit": self.unit,
-            "provenance_id": self.identity,
+            "method": name,
+            "provenance_id": str(light_curves.attrs["provenance_id"]),
             "time": "BTJD = BJD - 2457000, TDB, days",
             "flux": "electron / s",
         }
@@ -286,14 +320,14 @@ class LightCurves(pn.viewable.Viewer):
         return io.BytesIO(self._reviews().to_csv(index=False).encode())
 
     def _downloads(self) -> pn.Row:
-        def name(star: int, kind: str) -> str:
-            return f"tic{self.stars.at[star, 'tic']}-{self.unit}-{self.identity}.{kind}"
+        def name(kind: str, **_changed: Any) -> str:
+            identity = self.shown_series()[1].attrs["provenance_id"]
+            return f"tic{self.stars.at[self.star, 'tic']}-{self.unit}-{identity}.{kind}"
 
+        changes = {"star": self.param.star, "method": self.param.method, "quantity": self.param.quantity}
         return pn.Row(
             *(
-                _download(
-                    title, partial(self._file, kind), pn.bind(partial(name, kind=kind), self.param.star)
-                )
+                _download(title, partial(self._file, kind), pn.bind(partial(name, kind=kind), **changes))
                 for kind, title in (("csv", "CSV"), ("parquet", "Parquet"))
             )
         )
@@ -355,6 +389,12 @@ class LightCurves(pn.viewable.Viewer):
             "u": lambda: self.review(""),
         }
         quantity = pmui.Select.from_param(self.param.quantity, label="Quantity", size="small", width=190)
+        methods = pmui.Select(
+            label="Photometry", size="small", width=170, value=self.method,
+            options={"best for the star": BEST} | {name: name for name in self.methods.names},
+        )  # fmt: skip
+        methods.link(self, value="method", bidirectional=True)
+        choices = [quantity] if len(self.methods.names) < 2 else [methods, quantity]
         walk = (self._walk("← Previous (k)", -1), self._walk("Next (j) →", 1))
         phone = theme.is_phone()
         bar = (pn.Row(*walk), self.verdict.row()) if phone else (self.verdict.row(*walk),)
@@ -366,7 +406,7 @@ class LightCurves(pn.viewable.Viewer):
                 *bar,
                 *([] if phone else [theme.markup(f"<p class='keys'>{_KEYS}</p>")]),
             ),
-            theme.panel_card(theme.beside(theme.caption("Light curve"), quantity), self.series.pane),
+            theme.panel_card(theme.beside(self.curve_title, *choices), self.series.pane),
             self.below,
         ]
 
@@ -394,23 +434,15 @@ def _user() -> str:
 
 
 def page() -> pmui.Page:
-    """Return the page; what it shows is asked for by ``?unit=…&id=…&tic=…``, else the newest product."""
+    """Return the page; what it shows is asked for by ``?unit=…&id=…&tic=…&method=…``."""
     return unit_page(
         "light_curves",
         "light_curves",
-        lambda curves: LightCurves(curves, asked_tic()),
-        _nothing_yet,
+        lambda curves: LightCurves(curves, asked_tic(), asked("method")),
+        lacks="light curves",
+        about=("This page shows the light curves of a CCD, star by star, to be accepted or rejected."),
         after=LightCurves.measure,
         width=425,
-    )
-
-
-def _nothing_yet() -> pn.Column:
-    return theme.empty(
-        "No light curves yet",
-        "This page shows the light_curves products of the store. Make some from the simulated sector, "
-        "or from your own files:",
-        ["tasoc run photometry", "tasoc run photometry --set cube=PATH --sector 1 --camera 1 --ccd 2"],
     )
 
 

@@ -16,6 +16,7 @@ import panel_material_ui as pmui
 import xarray as xr
 
 from tasoc_kit.dashboards import theme
+from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.exports.movie import write_movie
 
@@ -79,7 +80,7 @@ class MovieMaker(pn.viewable.Viewer):
 
         def tell(done: int, of: int) -> None:
             if document is not None:
-                document.add_next_tick_callback(partial(self.progress.param.update, value=100 * done // of))
+                on_page(document, partial(self.progress.param.update, value=100 * done // of))
 
         plan = plan_movie(frames, shape, wanted)
         path = folder / "movie.mp4"
@@ -100,11 +101,7 @@ class MovieMaker(pn.viewable.Viewer):
         except TasocKitError as error:
             objects = [theme.markup(f"<p>{html.escape(str(error))}</p>")]
         finally:
-            show = partial(self._done, objects)
-            if document is None:
-                show()
-            else:  # back under the lock of the page
-                document.add_next_tick_callback(show)
+            on_page(document, partial(self._done, objects))
 
     def _done(self, objects: list[Any]) -> None:
         self.button.disabled, self.progress.visible = False, False

@@ -190,27 +190,26 @@ class PsfView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return the figures."""
         keys = {"ArrowRight": lambda: self.step(1), "ArrowLeft": lambda: self.step(-1)}
-        size = {"width": 190, "height": 300} if theme.is_phone() else {"width": 370, "height": 370}
-        wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
+        size = {"width": 190, "height": 300} if theme.is_phone() else {"width": 350, "height": 350}
         longest = float(self.shape["elongation"].max())
         over = [
             theme.panel_card(
                 theme.caption("PSF of each region, 11 × 11 pixels"),
                 theme.markup("<p class='soft'>Share of a star's light in a pixel, logarithmic.</p>"),
-                pn.pane.HoloViews(self.mosaic(**size), linked_axes=False),
+                theme.figure(self.mosaic(**size)),
             ),
             theme.panel_card(
                 theme.caption("Width at half maximum (pix)"),
                 theme.markup(
                     f"<p class='soft'>Lines: its longer axis, elongated by {longest:.1%} at most.</p>"
                 ),
-                pn.pane.HoloViews(self.map(**size), linked_axes=False),
+                theme.figure(self.map(**size)),
             ),
         ]
         place = pn.bind(
             lambda at: f"<h2>Profile at row {at[0]:.0f}, column {at[1]:.0f}</h2>", self.param.place
         )
-        profiles = [pn.pane.HoloViews(figure, **wide) for figure in self._profiles()]
+        profiles = [theme.figure(figure, wide=True) for figure in self._profiles()]
         return [
             Shortcuts(keys),
             theme.panel_card(self.heading, self.links.pane),
@@ -225,21 +224,22 @@ class PsfView(pn.viewable.Viewer):
     def _stamp_figures(self) -> list[Any]:
         if self.star < 0:
             return [theme.markup("<p>No star of this CCD has a PSF flux.</p>")]
-        size = {"width": 190, "height": 190} if theme.is_phone() else {}
+        side = 180 if theme.is_phone() else 190
         title = pn.bind(
             lambda star: f"<h2>TIC {int(self.tic[star])} · Tmag {self.tmag[star]:.2f}</h2>", self.param.star
         )
         figures_of = [
             pn.Column(
                 theme.markup(f"<p class='soft'>{text}</p>"),
-                pn.pane.HoloViews(
+                theme.figure(
                     hv.DynamicMap(
                         pn.bind(
-                            lambda star, name=name: figures.star_stamp(self.stamp(star), name, **size),
+                            lambda star, name=name: figures.star_stamp(
+                                self.stamp(star), name, width=side, height=side
+                            ),
                             self.param.star,
                         )
-                    ),
-                    linked_axes=False,
+                    )
                 ),
             )
             for name, text in _STAMPS.items()
@@ -252,15 +252,15 @@ class PsfView(pn.viewable.Viewer):
 
 def page() -> pmui.Page:
     """Return the page; ``?unit=…&id=…&tic=…`` asks for a star of a psf product."""
-    return unit_page("psf", "psf", lambda product: PsfView(product, asked_tic()), _nothing_yet)
-
-
-def _nothing_yet() -> pn.Column:
-    return theme.empty(
-        "No PSF yet",
-        "This page shows the PSF of a CCD as its stars show it, region by region, and what is left of a star "
-        "once its light is taken away. Make one from the simulated sector, or from your own files:",
-        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
+    return unit_page(
+        "psf",
+        "psf",
+        lambda product: PsfView(product, asked_tic()),
+        lacks="PSF",
+        about=(
+            "This page shows the PSF of a CCD as its stars show it, region by region, and what is "
+            "left of a star once its light is taken away."
+        ),
     )
 
 

@@ -37,6 +37,8 @@ _QUANTITIES = {
 }
 _LEVELS = "0 a constant, 1 a plane, 2 to 4 splines, 5 a segment per cell"
 _KEYS = "<kbd>←</kbd> <kbd>→</kbd> one frame · <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> ten frames"
+_SIDE = 205
+"""Pixels of the screen along a side of a picture: three of them stand side by side, one on a phone."""
 _TABLES = ("cells", "cell_used", "cell_variance")
 
 
@@ -132,7 +134,10 @@ class SkyView(pn.viewable.Viewer):
     def _tile_figures(self) -> list[hv.DynamicMap]:
         def of(name: str) -> hv.DynamicMap:
             return hv.DynamicMap(
-                pn.bind(lambda frame: figures.tile_image(self.tiles(frame), name), self.param.frame)
+                pn.bind(
+                    lambda frame: figures.tile_image(self.tiles(frame), name, width=_SIDE, height=_SIDE),
+                    self.param.frame,
+                )
             )
 
         return [of(name) for name in ("sky", "left", "used")]
@@ -179,15 +184,18 @@ class SkyView(pn.viewable.Viewer):
             "Share of the pixels used",
         )
         tiles = [
-            theme.panel_card(theme.caption(title), pn.pane.HoloViews(figure, linked_axes=False))
+            theme.panel_card(theme.caption(title), theme.figure(figure))
             for title, figure in zip(titles, self._tile_figures(), strict=True)
         ]
         glow = hv.DynamicMap(pn.bind(lambda frame: figures.glow(self.tiles(frame)), self.param.frame))
+        side = _SIDE if theme.is_phone() else 280
         grid = hv.DynamicMap(
-            pn.bind(lambda frame: figures.coefficient_grid(self.coefficients(frame)), self.param.frame)
+            pn.bind(
+                lambda frame: figures.coefficient_grid(self.coefficients(frame), width=side),
+                self.param.frame,
+            )
         )
         columns = pn.Column(pn.bind(self._columns_pane, self.param.frame), sizing_mode="stretch_width")
-        wide = {"linked_axes": False, "sizing_mode": "stretch_width"}
         return [
             Shortcuts(keys),
             theme.panel_card(
@@ -196,15 +204,15 @@ class SkyView(pn.viewable.Viewer):
                     "Tap the figure, use the slider or the arrow keys to go to another frame.",
                 ),
                 SameCcd("sky", self.sky).pane,
-                pn.pane.HoloViews(self.timeline(), **wide),
+                theme.figure(self.timeline(), wide=True),
             ),
             theme.beside(*tiles),
             theme.beside(
-                theme.panel_card(theme.caption("Corner glow"), pn.pane.HoloViews(glow, **wide)),
+                theme.panel_card(theme.caption("Corner glow"), theme.figure(glow, wide=True)),
                 theme.panel_card(
                     theme.caption("Coefficients of the surface (e⁻/s)"),
                     theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
-                    pn.pane.HoloViews(grid, linked_axes=False),
+                    theme.figure(grid),
                     **({} if theme.is_phone() else {"width": 430, "sizing_mode": "fixed"}),
                 ),
             ),
@@ -215,7 +223,7 @@ class SkyView(pn.viewable.Viewer):
         ]
 
     def _columns_pane(self, frame: int) -> pn.pane.HoloViews:
-        return pn.pane.HoloViews(self._columns(frame), linked_axes=False, sizing_mode="stretch_width")
+        return theme.figure(self._columns(frame), wide=True)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=320), pn.Column(*self.main()))
@@ -223,15 +231,12 @@ class SkyView(pn.viewable.Viewer):
 
 def page() -> pmui.Page:
     """Return the page; ``?unit=…&id=…`` asks for a sky, else the newest is shown."""
-    return unit_page("sky", "sky", SkyView, _nothing_yet)
-
-
-def _nothing_yet() -> pn.Column:
-    return theme.empty(
-        "No sky yet",
-        "This page shows the sky products of the store: what was taken from every frame as background. "
-        "Make one from the simulated sector, or from your own files:",
-        ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
+    return unit_page(
+        "sky",
+        "sky",
+        SkyView,
+        lacks="sky",
+        about=("This page shows what was taken from every frame as background, and what that left."),
     )
 
 

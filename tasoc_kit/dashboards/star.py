@@ -12,7 +12,8 @@ import panel_material_ui as pmui
 import param
 
 from tasoc_kit import store
-from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards import theme
+from tasoc_kit.dashboards.unit_page import asked, nothing_yet
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.exports.star import Star, star
 
@@ -108,18 +109,16 @@ def _summary(shown: Star) -> str:
 
 
 def _row(row: dict[str, Any], name: str) -> str:
-    """Return the markup of a sector; its number leads to the star among those of its CCD."""
+    """Return the markup of a sector, with the ways to the star among those of its CCD."""
     tic = name.removeprefix("TIC ")
     asked = {"unit": row["unit"], "id": row["id"], "tic": tic if tic.isdigit() else ""}
-    address = theme.link("light_curves", **asked)
     others = " · ".join(
         f"<a href='{html.escape(theme.link(page, **asked), quote=True)}'>{theme.PAGES[page]}</a>"
-        for page in ("apertures", "ccd")
+        for page in ("light_curves", "apertures", "ccd")
     )
     share = row["contamination"]
-    to_its_ccd = f"href='{html.escape(address, quote=True)}' title='{products.name_of(row['unit'])}'"
     cells = (
-        f"<a {to_its_ccd}>{row['sector']}</a>",
+        f"{row['sector']}",
         f"{row['camera']} · {row['ccd']}",
         f"{row['good']:,} of {row['cadences']:,}",
         html.escape(str(row["method"])),
@@ -138,12 +137,8 @@ def _which_star() -> pmui.Paper:
     except TasocKitError as error:
         return theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
     if not refs:
-        return theme.empty(
-            "No light curves yet",
-            "This page puts the light curves of a star together, from all sectors in the store. Make some "
-            "from the simulated sector, or from your own files:",
-            ["tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2"],
-        )
+        about = "This page puts the light curves of a star together, from all sectors in the store."
+        return nothing_yet("light curves", about)
     numbers = store.read_variable(refs[-1], "tic")
     units = "1 CCD" if len(refs) == 1 else f"{len(refs)} CCDs"
     text = f"Type the number of a star, or its place, above. The store has light curves of {units}."
@@ -161,15 +156,10 @@ def _not_found(target: str, problem: str) -> pmui.Paper:
     )
 
 
-def _asked(name: str) -> str:
-    values = pn.state.session_args.get(name, [b""])
-    return values[0].decode(errors="replace").strip()
-
-
 def page() -> pmui.Page:
     """Return the page; ``?tic=…`` names a star, ``?position=RA Dec`` a place."""
     hv.extension("bokeh", logo=False)
-    return theme.make_page("star", main=StarPage(_asked("tic") or _asked("position")).main())
+    return theme.make_page("star", main=StarPage((asked("tic") or asked("position")).strip()).main())
 
 
 if pn.state.served:

@@ -46,9 +46,20 @@ class SeriesFigure:
         self._asked: tuple[str, bool] | None = None
         self.pane = _pane(None, min_height=290)
 
-    def show(self, star: int, quantity: str, relative: bool) -> None:
-        """Show a quantity of a star; another quantity, with its axis, is a new figure."""
-        table = one_star(self.light_curves, star, quantity=quantity)
+    def show(self, star: int, quantity: str, relative: bool, of: xr.Dataset | None = None) -> None:
+        """
+        Show a quantity of a star; another quantity, with its axis, is a new figure.
+
+        Parameters
+        ----------
+        star
+            Index of the star.
+        quantity, relative
+            As of ``plots.light_curve``.
+        of
+            Light curves of the same cadences by another method; the star is that of them.
+        """
+        table = one_star(self.light_curves if of is None else of, star, quantity=quantity)
         if self._asked != (quantity, relative):
             self._asked = (quantity, relative)
             self._draw(table, quantity, relative)
@@ -63,7 +74,8 @@ class SeriesFigure:
         ours = self.light_curves.get("frame_quality")
         spans = quality_spans(time, quality, None if ours is None else ours.values)
         figure = series(table, quantity, relative=relative, spans=spans)
-        drawn, sources = _drawn(figure.opts(**series_options(height=290, columns=self._columns)))
+        narrow = {"xticks": 4} if self._columns < 4 else {}
+        drawn, sources = _drawn(figure.opts(**series_options(height=290, columns=self._columns), **narrow))
         self._sources, self._range = sources[-2:], drawn.handles["y_range"]
         self.pane.object = drawn.state
 
@@ -123,15 +135,15 @@ class NoiseFigure:
 class StampFigure:
     """One star's aperture on the reference image."""
 
-    def __init__(self, reference: xr.Dataset, apertures: xr.Dataset) -> None:
-        self.reference, self.apertures = reference, apertures
+    def __init__(self, reference: xr.Dataset, apertures: xr.Dataset, side: int = STAMP_SIZE) -> None:
+        self.reference, self.apertures, self._side = reference, apertures, side
         self._plot: Any = None
-        self.pane = pn.pane.Bokeh(None, margin=0, min_height=STAMP_SIZE + 70, width=STAMP_SIZE + 90)
+        self.pane = pn.pane.Bokeh(None, margin=0, min_height=side + 70, width=side + 90)
 
     def show(self, star: int) -> None:
         """Show another star."""
         drawn, sources = _drawn(
-            plots.stamp(self.reference, self.apertures, star, width=STAMP_SIZE, height=STAMP_SIZE)
+            plots.stamp(self.reference, self.apertures, star, width=self._side, height=self._side)
         )
         if self._plot is None:
             self._plot, self._sources = drawn, sources

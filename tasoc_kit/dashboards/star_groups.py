@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from tasoc_kit.dashboards.star_methods import method_name
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.plots.theme import FLAG_COLOURS, MUTED, STAR
 from tasoc_kit.vocabulary import ApertureFlag, Method, Status
@@ -72,8 +73,7 @@ def _by_status(stars: pd.DataFrame) -> pd.Series:
 
 
 def _by_method(stars: pd.DataFrame) -> pd.Series:
-    names = {Method.NONE: "none", Method.APERTURE: "aperture", Method.PSF: "PSF", Method.HALO: "halo"}
-    return stars["method"].map({int(method): name for method, name in names.items()})
+    return stars["method"].map({int(method): method_name(method) for method in Method})
 
 
 def _by_contamination(stars: pd.DataFrame) -> pd.Series:

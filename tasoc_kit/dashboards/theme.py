@@ -9,6 +9,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 import panel as pn
 import panel_material_ui as pmui
@@ -22,12 +23,14 @@ __all__ = [
     "caption",
     "empty",
     "facts_markup",
+    "figure",
     "heading",
     "heading_markup",
     "is_phone",
     "link",
     "make_page",
     "markup",
+    "notice",
     "panel_card",
     "readout",
 ]
@@ -179,6 +182,12 @@ def empty(title: str, text: str, commands: Sequence[str] = ()) -> pn.Column:
     return panel_card(markup(f"<h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{lines}"))
 
 
+def figure(drawn: Any, *, wide: bool = False, **options: Any) -> pn.pane.HoloViews:
+    """Return a live figure of a page; a ``wide`` one takes the width there is."""
+    sizing = {"sizing_mode": "stretch_width"} if wide else {}
+    return pn.pane.HoloViews(drawn, **({"linked_axes": False, "margin": 0} | sizing | options))
+
+
 def panel_card(*content: Any, **options: Any) -> pmui.Paper:
     """Return a sheet of the page."""
     style = {"p": 1.5, "borderRadius": "10px", "border": "1px solid", "borderColor": "divider"}
@@ -212,6 +221,14 @@ def _navigation(current: str) -> pn.pane.HTML:
     )
 
 
+_NOTICES: WeakKeyDictionary[Any, pmui.Alert] = WeakKeyDictionary()
+
+
+def notice() -> pmui.Alert | None:
+    """Return what stands above the page that is open when something on it failed; None without a page."""
+    return _NOTICES.get(pn.state.curdoc) if pn.state.curdoc is not None else None
+
+
 def make_page(
     current: str, *, main: Sequence[Any], sidebar: Sequence[Any] = (), width: int = 320
 ) -> pmui.Page:
@@ -230,6 +247,12 @@ def make_page(
     dark = (pn.state.cookies or {}).get("tasoc_dark") == "1"
     scheme = ColourScheme(dark=dark)
     margin = (8, 8) if is_phone() else (10, 14)
+    alert = pmui.Alert(
+        title="Something on this page failed", severity="error", closeable=True, visible=False, margin=6,
+        sizing_mode="stretch_width",
+    )  # fmt: skip
+    if pn.state.curdoc is not None:
+        _NOTICES[pn.state.curdoc] = alert
     page = pmui.Page(
         title="",
         dark_theme=dark,
@@ -239,7 +262,7 @@ def make_page(
         sidebar_width=width,
         sidebar_resizable=False,
         busy_indicator="linear",
-        main=[pn.Column(*main, scheme, sizing_mode="stretch_width", margin=margin)],
+        main=[pn.Column(alert, *main, scheme, sizing_mode="stretch_width", margin=margin)],
         theme_config=THEME,
         meta_title=f"{PAGES[current]} · tasoc_kit",
         meta_name=f"{PAGES[current]} · tasoc_kit",

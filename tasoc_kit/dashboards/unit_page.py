@@ -15,7 +15,9 @@ from tasoc_kit import store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.errors import TasocKitError
 
-__all__ = ["Shown", "asked", "asked_tic", "unit_page"]
+__all__ = ["Shown", "asked", "asked_tic", "nothing_yet", "unit_page"]
+
+_MAKES = ("tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2")
 
 
 class Shown(Protocol):
@@ -38,6 +40,12 @@ def asked_tic() -> int | None:
     """Return the TIC number in the address of the page."""
     tic = asked("tic")
     return int(tic) if tic.isdigit() else None
+
+
+def nothing_yet(lacks: str, about: str) -> pmui.Paper:
+    """Return what stands on a page that the store has no product for: what it shows, and how to make some."""
+    text = f"{about} Make some from the simulated sector, or from your own files:"
+    return theme.empty(f"No {lacks} yet", text, _MAKES)
 
 
 def _open(row: pd.Series) -> xr.Dataset:
@@ -63,8 +71,9 @@ def unit_page(
     slug: str,
     product: str,
     make: Callable[[xr.Dataset], Shown],
-    nothing: Callable[[], Any],
     *,
+    lacks: str,
+    about: str,
     after: Callable[[Any], Any] | None = None,
     width: int = 320,
 ) -> pmui.Page:
@@ -79,8 +88,8 @@ def unit_page(
         Name of the product it shows.
     make
         Product → what is shown of it; a TasocKitError it raises is shown to people.
-    nothing
-        Returns what stands on the page while the store has no such product.
+    lacks, about
+        What is not there while the store has no such product, and what the page is for.
     after
         Called with what is shown once the page is on the screen; may be a coroutine.
     width
@@ -93,7 +102,7 @@ def unit_page(
         trouble = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page(slug, main=[theme.heading(title), trouble])
     if found.empty:
-        return theme.make_page(slug, main=[theme.heading(title), nothing()])
+        return theme.make_page(slug, main=[theme.heading(title), nothing_yet(lacks, about)])
     choice = _choice(found)
     sidebar, main = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
 

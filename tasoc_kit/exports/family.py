@@ -13,10 +13,10 @@ from tasoc_kit.photometry.conditions.spacecraft import star_time
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef, parse_unit
-from tasoc_kit.store import find_product, open_ref
+from tasoc_kit.store import find_product, open_ref, product_unit
 from tasoc_kit.vocabulary import SPACECRAFT, Method, Status
 
-__all__ = ["Family", "open_family"]
+__all__ = ["Family", "family_of", "open_family"]
 
 BESIDE = {Method.PSF: "psf_light_curves", Method.HALO: "halo_light_curves"}
 """Product in which the series of a method lie; those of apertures are the light curves themselves."""
@@ -40,11 +40,21 @@ class Family:
         """(star) The method that serves each star; that of apertures where the better one gave no flux."""
         stars = self.parents.get("apertures", self.light_curves)
         wanted = stars["method"].values if "method" in stars.variables else np.zeros(self.stars, np.int8)
-        method = np.where(self.light_curves["row_size"].values > 0, Method.APERTURE, Method.NONE)
-        for better, places in self.places.items():
-            served = np.append(np.isin(self.beside[better]["status"].values, _SERVED), False)[places]
-            method = np.where((wanted == better) & served, better, method)
+        method = np.where(self.measured(Method.APERTURE), Method.APERTURE, Method.NONE)
+        for better in self.beside:
+            method = np.where((wanted == better) & self.measured(better), better, method)
         return method.astype(np.int8)
+
+    def has(self, method: Method) -> bool:
+        """Tell whether there are light curves of a method."""
+        return method == Method.APERTURE or method in self.beside
+
+    def measured(self, method: Method) -> np.ndarray:
+        """(star) True where a method gave a star its light curve."""
+        if method not in self.beside:
+            return np.asarray((self.light_curves["row_size"].values > 0) & (method == Method.APERTURE))
+        served = np.append(np.isin(self.beside[method]["status"].values, _SERVED), False)
+        return np.asarray(served[self.places[method]])
 
     def per_cadence(self, name: str) -> np.ndarray:
         """Return a (time) variable of the light curves or of a parent; NaN where none has it."""
@@ -136,13 +146,17 @@ class Family:
 
 def open_family(ref: ProductRef, *, store: str | None = None) -> Family:
     """Open the light curves of a unit lazily, with those products of the store that belong to them."""
-    light_curves = open_ref(ref)
+    return family_of(open_ref(ref), store=store)
+
+
+def family_of(light_curves: xr.Dataset, *, store: str | None = None) -> Family:
+    """Return light curves with those products of the store that belong to them."""
     names = ("apertures", "reference", "pointing", "stars", "sky", "quality")
     parents = {name: open_ancestor(light_curves, name, store=store) for name in names}
     known = {name: parent for name, parent in parents.items() if parent is not None}
     beside: dict[Method, xr.Dataset] = {}
     for method, name in BESIDE.items():
-        other = find_product(name, **parse_unit(ref.unit), store=store)
+        other = find_product(name, **parse_unit(product_unit(light_curves)), store=store)
         if other is not None:
             opened = open_ref(other)
             if _same_reference(opened, known):

@@ -111,10 +111,10 @@ def columns(labels: np.ndarray, noise: np.ndarray, gain: np.ndarray, scale: floa
         **shared,
         **series_options(height=210),
     )
-    return (offset + straps).cols(1)
+    return (offset + straps).cols(1).opts(toolbar=None)
 
 
-def coefficient_grid(coefficients: np.ndarray) -> hv.Image:
+def coefficient_grid(coefficients: np.ndarray, *, width: int = 280) -> hv.Image:
     """Draw the coefficients of a surface, (splines along rows, splines along columns), electron/s."""
     rows, splines = coefficients.shape
     bounds = (-0.5, -0.5, splines - 0.5, rows - 0.5)
@@ -129,5 +129,5 @@ def coefficient_grid(coefficients: np.ndarray) -> hv.Image:
         colorbar_opts={"bar_line_color": None, "width": 10, "padding": 6},
         tools=["hover"],
         framewise=True,
-        **place_options(max(rows, 1), max(splines, 1), width=300, height=280),
+        **place_options(max(rows, 1), max(splines, 1), width=width, height=width),
     )

@@ -99,5 +99,7 @@ _LEGEND = {
     "background_fill_alpha": 0.0,
     "border_line_alpha": 0.0,
     "click_policy": "mute",
+    # A page states sizes relative to this.
+    "styles": {"font-size": "13px"},
 }
 _GRID = {"grid_line_alpha": 0.25, "minor_grid_line_alpha": 0.0}
