@@ -22,6 +22,8 @@ _PUBLIC = {
     "make_reference": "photometry.reference",
     "make_apertures": "photometry.apertures",
     "fit_psf": "photometry.psf",
+    "psf_stamps": "photometry.psfs.psf_shape",
+    "star_on_psf": "photometry.psfs.psf_shape",
     "stream_frames": "photometry.stream",
     "fit_sky": "photometry.sky",
     "sky_pixels": "photometry.skies.sky_pixels",

@@ -8,7 +8,7 @@ import xarray as xr
 
 from tasoc_kit import plots
 from tasoc_kit.errors import StepInputError, StepParameterError
-from tasoc_kit.numerics.statistics import point_to_point
+from tasoc_kit.numerics.statistics import median_of_rows, point_to_point
 from tasoc_kit.plots.apertures import aperture_of, outline
 from tasoc_kit.plots.light_curve import find_star, flag_spans, one_star, parts
 from tasoc_kit.plots.stretch import STRETCHES, make_stretch
@@ -337,3 +337,13 @@ def test_a_ccd_without_halo_stars_says_so():
     figure = plots.halo(halo_product(0))
     assert "No star" in figure.get(0).data[2]
     assert rendered(figure)
+
+
+def test_the_median_of_rows_is_that_of_what_is_finite():
+    values = np.random.default_rng(4).normal(size=(40, 23)).astype(np.float32)
+    values[np.random.default_rng(5).random(values.shape) < 0.3] = np.nan
+    values[7] = np.nan
+    rows = np.delete(np.arange(40), 7)
+    found = median_of_rows(values)
+    np.testing.assert_array_equal(found[rows], np.nanmedian(values[rows].astype(float), axis=1))
+    assert np.isnan(found[7])

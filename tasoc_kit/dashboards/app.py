@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,8 @@ def serve(
         If the port is taken or may not be used.
     """
     server = make_server(address, port, origins)
+    from tasoc_kit.plots.frame import prepare
+
     loop = server.io_loop
 
     def stop(number: int, frame: Any) -> None:
@@ -111,6 +114,7 @@ def serve(
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     url = f"http://{address}:{server.port}/"
     server.start()
+    threading.Thread(target=prepare, daemon=True).start()
     _log.info("serving %s", url)
     if ready is not None:
         ready(url)

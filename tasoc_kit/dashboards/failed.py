@@ -13,6 +13,7 @@ from typing import Any
 
 import panel as pn
 from bokeh.document import Document
+from panel.io.state import set_curdoc
 
 from tasoc_kit.dashboards import theme
 from tasoc_kit.errors import TasocKitError
@@ -61,7 +62,7 @@ def tell(error: BaseException) -> None:
 
 def on_page(document: Document | None, change: Callable[[], Any]) -> None:
     """
-    Change a page from a task that ran beside it, under the lock of the page; what fails is told there.
+    Change a page from a task that ran beside it, under the lock of the page; ``tell`` hears what fails.
 
     Parameters
     ----------
@@ -70,17 +71,11 @@ def on_page(document: Document | None, change: Callable[[], Any]) -> None:
     change
         Makes it.
     """
-
-    def guarded() -> None:
-        try:
-            change()
-        except Exception as error:
-            tell(error)
-
     if document is None:
         change()
-    else:
-        document.add_next_tick_callback(guarded)
+        return
+    with set_curdoc(document):
+        pn.state.execute(change, schedule=True)
 
 
 def _said(error: BaseException) -> str:

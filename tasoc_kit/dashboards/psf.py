@@ -18,7 +18,7 @@ from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
 from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.photometry.psfs.psf_shape import psf_profile, psf_shape, psf_stamps, star_on_psf
-from tasoc_kit.plots import psf_shape as figures
+from tasoc_kit.plots import psf as figures
 from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.light_curve import find_star
 from tasoc_kit.plots.theme import SELECTED, place_options
@@ -27,11 +27,6 @@ from tasoc_kit.products import open_ancestor
 __all__ = ["PsfView", "page"]
 
 _KEYS = "<kbd>←</kbd> <kbd>→</kbd> brighter and fainter star"
-_STAMPS = {
-    "data": "Reference (e⁻/s)",
-    "model": "PSF of all stars (e⁻/s)",
-    "left": "Left over noise of one exposure",
-}
 
 
 class PsfView(pn.viewable.Viewer):
@@ -242,7 +237,7 @@ class PsfView(pn.viewable.Viewer):
                     )
                 ),
             )
-            for name, text in _STAMPS.items()
+            for name, text in figures.STAMPS.items()
         ]
         return [theme.markup(title), theme.beside(*figures_of)]
 

@@ -6,7 +6,7 @@ from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
-from tasoc_kit.plots.psf import psf, psf_residual
+from tasoc_kit.plots.psf import mosaic, star_stamps
 from tasoc_kit.plots.star import star
 from tasoc_kit.plots.targets import tally
 from tasoc_kit.plots.theme import live
@@ -22,14 +22,14 @@ __all__ = [
     "mark_stars",
     "masks",
     "measure_noise",
+    "mosaic",
     "noise",
     "pointing",
-    "psf",
-    "psf_residual",
     "sky",
     "sky_share",
     "stamp",
     "star",
+    "star_stamps",
     "tally",
     "timeline",
 ]

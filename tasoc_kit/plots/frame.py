@@ -19,9 +19,19 @@ from tasoc_kit.numerics.detector import SCIENCE_COLUMNS, SCIENCE_ROWS
 from tasoc_kit.plots.stretch import Stretch, make_stretch
 from tasoc_kit.plots.theme import STAR, place_options
 
-__all__ = ["colour_image", "frame", "image", "mark_stars", "pixel_image", "science_pixels", "title_of"]
+__all__ = [
+    "colour_image",
+    "frame",
+    "image",
+    "mark_stars",
+    "pixel_image",
+    "prepare",
+    "science_pixels",
+    "title_of",
+]
 
 SCREEN_PIXELS = 640 * 640
+_RASTER = {"aggregator": "mean", "interpolation": "nearest"}
 _TICKS = np.linspace(0.0, 1.0, 7)
 
 
@@ -154,8 +164,15 @@ def image(
     options = place_options(*array.shape, title=heading)
     if array.size <= SCREEN_PIXELS:
         return colour_image(pixels, shade, colours, **options)
-    shown = rasterize(pixels, aggregator="mean", interpolation="nearest")
+    shown = rasterize(pixels, **_RASTER)
     return shown.apply(colour_image, stretch=shade, colours=colours, **options)
+
+
+def prepare() -> None:
+    """Compile what draws images larger than the screen; else the first one would wait for that."""
+    side = np.arange(int(SCREEN_PIXELS**0.5) + 1)
+    pixels = pixel_image(np.zeros((side.size, side.size), np.float32), side, side)
+    rasterize(pixels, dynamic=False, width=64, height=64, **_RASTER)
 
 
 def frame(cube: xr.Dataset, index: int = 0, **options: Any) -> hv.Image | hv.DynamicMap:

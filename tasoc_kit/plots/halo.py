@@ -59,4 +59,4 @@ def halo(
     )
     weights = (picture * mark_stars(light_curves, np.array([star]))).opts(title="weights of the pixels")
     curve = light_curve(light_curves, star, relative=True)
-    return hv.Layout([weights, curve]).cols(1).opts(shared_axes=False)
+    return hv.Layout([weights, curve]).cols(1).opts(shared_axes=False, toolbar=None)
