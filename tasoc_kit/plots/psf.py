@@ -18,7 +18,7 @@ __all__ = ["STAMPS", "light_within", "mosaic", "profile", "shape_map", "star_sta
 STAMPS = {
     "data": "Reference (e⁻/s)",
     "model": "PSF of all stars (e⁻/s)",
-    "left": "Left over noise of one exposure",
+    "left": "What is left (σ)",
 }
 """Stamps of a star → what they show."""
 
@@ -183,7 +183,7 @@ def star_stamp(stamp: xr.Dataset, name: str, *, width: int = 215, height: int = 
     )  # fmt: skip
 
 
-def star_stamps(stamp: xr.Dataset, *, side: int = 220) -> hv.Layout:
+def star_stamps(stamp: xr.Dataset, *, side: int = 185) -> hv.Layout:
     """Draw what the reference shows of a star, what the PSF makes of it, and what is left, side by side."""
     drawn = [
         star_stamp(stamp, name, width=side, height=side).opts(title=title) for name, title in STAMPS.items()
