@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.numerics.detector import camera_centre, is_strap
+from tasoc_kit.numerics.detector import camera_centre
 from tasoc_kit.photometry.skies.sky_images import sky_ladder
 
 __all__ = ["sky_tiles"]
@@ -35,15 +35,12 @@ def sky_tiles(sky: xr.Dataset, stream: xr.Dataset, reference: xr.Dataset, frame:
     cell = int(sky.attrs["cell"])
     one = sky[["coefficient", "sky_level", "column_noise"]].isel(time=frame).load()
     tables = stream[["cells", "cell_used", "cell_variance"]].isel(time=frame).load()
-    surface = sky_ladder(sky).surfaces[int(one["sky_level"])]
+    ladder = sky_ladder(sky)
+    surface = ladder.surfaces[int(one["sky_level"])]
     coefficients = one["coefficient"].values[: surface.size].astype(float)
     smooth = surface.on_cells(coefficients.reshape(surface.coefficient_shape))
-    columns = ~is_strap(sky["column"].values)
-    if not columns.any():
-        columns[:] = True
-    offset = _means(np.where(columns, one["column_noise"].values, 0.0), cell) / np.maximum(
-        _means(columns.astype(float), cell), 1e-9
-    )
+    offset = _means(np.where(ladder.sky_columns, one["column_noise"].values, 0.0), cell)
+    offset /= np.maximum(_means(ladder.sky_columns.astype(float), cell), 1e-9)
     still = _means(_means(np.nan_to_num(reference["reference_sky"].values), cell, axis=0), cell)
     used = tables["cell_used"].values.astype(float)
     noise = np.sqrt(tables["cell_variance"].values / np.maximum(used, 1))
