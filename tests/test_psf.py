@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 from star_field import as_reference, as_stars
 
 from tasoc_kit.errors import SourceError, StepInputError
-from tasoc_kit.numerics.effective_psf import psf_at, sample
+from tasoc_kit.numerics.effective_psf import draw_stamp, psf_at, sample
 from tasoc_kit.numerics.prf import TERMS, add_expansion, pixel_response
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.photometry.psfs.psf_scene import psf_of
@@ -130,6 +130,10 @@ def test_the_published_prfs_serve_as_they_are(field, shared_data):
         # Samples side by side differ by a per cent where splines are smooth; no light is lost by it.
         assert np.abs(error).sum() < 0.015 * one.sum()
         assert abs(error[9:-9, 9:-9].sum()) < 1e-3 * one.sum()
+        # Splines that reach beyond the last sample bring no light there.
+        drawn = np.empty((41, 41))
+        draw_stamp(table, -20, -20, 0.2, -0.1, drawn)
+        assert drawn.sum() == pytest.approx(1.0, abs=0.004)
     with pytest.raises(StepInputError, match="Read the PRFs of this CCD"):
         fit_psf(field[2], field[3], official)
 

@@ -47,6 +47,8 @@ SPLINES = 2 * _LAST + 1
 """Splines along each axis."""
 KNOTS = SCALE * np.sinh(np.arange(-_LAST, _LAST + 1) / DENSITY)
 """Offsets, in pixels, at which the splines have their peaks."""
+EMPTY = 4.0
+"""Pixels without light on each side of a PSF that ends within the reach of the splines."""
 STEP = 0.2
 """Pixels over which differences are taken: as far as stars move in a sector."""
 MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1))
@@ -90,13 +92,28 @@ def from_samples(values: np.ndarray, d_row: np.ndarray, d_column: np.ndarray) ->
     d_row, d_column
         Offsets (pixel − star) of the grid, pixels; two to each spline or more.
     """
-    down, across = (_matrix(offset) for offset in (d_row, d_column))
-    inside = [np.abs(KNOTS) <= np.abs(offset).max() for offset in (d_row, d_column)]
-    half = np.linalg.lstsq(down[:, inside[0]], values, rcond=None)[0]
-    found = np.linalg.lstsq(across[:, inside[1]], half.T, rcond=None)[0].T
+    (down, rows, above), (across, columns, beside) = (
+        _with_empty(np.asarray(offset, float)) for offset in (d_row, d_column)
+    )
+    outside = np.pad(values, ((above, above), (beside, beside)))
+    half = np.linalg.lstsq(down[:, rows], outside, rcond=None)[0]
+    found = np.linalg.lstsq(across[:, columns], half.T, rcond=None)[0].T
     out = np.zeros((SPLINES, SPLINES))
-    out[np.ix_(*inside)] = found
+    out[np.ix_(rows, columns)] = found
     return out
+
+
+def _with_empty(offset: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """
+    Return the splines of one axis at some offsets and beyond, which of them serve, and the offsets beyond.
+
+    The outermost splines reach beyond the samples; that nothing is there has to be told to them.
+    """
+    step = float(np.median(np.diff(offset)))
+    count = int(np.ceil(EMPTY / step))
+    beyond = step * np.arange(1, count + 1)
+    every = np.concatenate([offset[0] - beyond[::-1], offset, offset[-1] + beyond])
+    return _matrix(every), np.abs(KNOTS) <= np.abs(offset).max(), count
 
 
 def _matrix(offset: np.ndarray) -> np.ndarray:

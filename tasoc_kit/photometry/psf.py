@@ -29,7 +29,7 @@ NODES = 5
 
 
 @step(
-    version=2,
+    version=3,
     product="psf",
     needs={
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),
