@@ -72,6 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(3.0)
         if mode == "busy":
             return self._answer(503, b"busy", "text/plain")
+        if mode == "nowhere":
+            return self._answer(404, b"no such page", "text/plain")
         if mode == "html":
             return self._answer(200, HTML, "text/html")
         if mode == "html as xml":

@@ -6,6 +6,7 @@ import fcntl
 import functools
 import hashlib
 import http.server
+import io
 import re
 import shutil
 import threading
@@ -261,6 +262,14 @@ def test_a_mistake_is_one_message(words, message, archive, monkeypatch, capsys):
     assert code == 2
     assert message in told
     assert "Traceback" not in told
+
+
+def test_a_question_that_nobody_can_answer_is_one_message(archive, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    words = ("fetch", "--sector", "1", "--source", archive, "--to", str(tmp_path / "data"))
+    code, _, told = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "nobody is here to answer; expected a terminal. Give --yes" in told) == (2, True)
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_a_network_the_archive_is_named_and_what_helps(archive, monkeypatch, capsys):

@@ -123,6 +123,14 @@ def test_a_bad_answer_is_asked_for_again_and_never_kept(server, mode, problem):
     )
 
 
+def test_a_server_without_such_a_page_is_told_at_once(server):
+    server.mode = "nowhere"
+    with pytest.raises(
+        SourceError, match=r"HTTP 404 Not Found; expected a TAP server there.*TASOC_TAP_SERVER"
+    ):
+        fetch_targets("tic", PLACE, wait=Wait(tries=3, pause=100.0))
+
+
 def test_a_server_that_is_down_or_refuses_is_said_so_and_what_came_is_kept(server, monkeypatch):
     server.mode = "refused"
     with pytest.raises(SourceError, match="the query was refused .*unknown table"):
@@ -136,7 +144,8 @@ def test_a_server_that_is_down_or_refuses_is_said_so_and_what_came_is_kept(serve
     assert len(fetch_targets("tic", PLACE, wait=FAST)) == count - kept
     monkeypatch.setenv("TASOC_TAP_SERVER", "http://127.0.0.1:9")
     settings.cache_clear()
-    with pytest.raises(SourceError, match=r"127.0.0.1:9: no answer .*2 times.*TASOC_TAP_SERVER"):
+    refused = r"127.0.0.1:9: no answer \(ConnectionError: .*Connection refused\), 2 times.*TASOC_TAP_SERVER"
+    with pytest.raises(SourceError, match=refused):
         fetch_targets("tic", around(10, 10, 0.1), wait=Wait(tries=2, pause=0.01))
 
 

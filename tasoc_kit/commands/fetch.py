@@ -111,9 +111,7 @@ def _folder(to: Path | None) -> Path:
 
 def _fetch(wanted: Selection, source: str, to: Path | None, at_once: int, *, verify: bool, ask: bool) -> int:
     """Fetch what is missing of a selection; return the exit code."""
-    from rich.prompt import Confirm
-
-    from tasoc_kit.commands.look import as_size, console
+    from tasoc_kit.commands.look import as_size, confirm, console
     from tasoc_kit.sources.archive import list_archive
     from tasoc_kit.sources.download import check_room, missing_files
 
@@ -129,7 +127,7 @@ def _fetch(wanted: Selection, source: str, to: Path | None, at_once: int, *, ver
     )
     if not missing:
         return 0
-    if ask and not Confirm.ask(f"Fetch {as_size(left)}?", console=console, default=False):
+    if ask and not confirm(f"Fetch {as_size(left)}?", default=False):
         console.print("Nothing was fetched.")
         return 0
     return _bring(missing, folder, at_once)

@@ -8,9 +8,8 @@ from typing import Any
 
 from rich.markup import escape
 from rich.progress import Progress
-from rich.prompt import Confirm
 
-from tasoc_kit.commands.look import as_size, console, show_frame, table
+from tasoc_kit.commands.look import as_size, confirm, console, show_frame, table
 from tasoc_kit.commands.run import find_pipeline
 
 __all__ = [
@@ -66,7 +65,7 @@ def prune_store(*, dry_run: bool, ask: bool) -> None:
     told = f"{len(rows)} folders, {as_size(float(going['bytes'].sum()))}"
     if dry_run or not rows:
         console.print(f"{told}. Nothing was removed.")
-    elif not ask or Confirm.ask(f"Remove {told}?", console=console, default=False):
+    elif not ask or confirm(f"Remove {told}?", default=False):
         prune(dry_run=False)
         console.print(f"Removed {told}.")
 

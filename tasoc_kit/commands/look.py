@@ -11,7 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["STYLES", "as_size", "as_time", "console", "errors", "show_error", "show_frame", "table"]
+from tasoc_kit.errors import TasocKitError
+
+__all__ = [
+    "STYLES",
+    "as_size",
+    "as_time",
+    "confirm",
+    "console",
+    "errors",
+    "show_error",
+    "show_frame",
+    "table",
+]
 
 _FILE_WIDTH = 160
 
@@ -73,6 +85,18 @@ def table(
 def show_frame(title: str, frame: pd.DataFrame, right: Sequence[str] = ()) -> None:
     """Show a DataFrame as a table."""
     table(title, [str(name) for name in frame.columns], frame.astype(str).to_numpy().tolist(), right)
+
+
+def confirm(question: str, *, default: bool) -> bool:
+    """Ask the person at the keyboard; without one, say how to do without."""
+    from rich.prompt import Confirm
+
+    try:
+        return Confirm.ask(question, console=console, default=default)
+    except EOFError:
+        raise TasocKitError(
+            f"{question!r}: nobody is here to answer; expected a terminal. Give --yes to agree beforehand."
+        ) from None
 
 
 def show_error(message: str) -> None:

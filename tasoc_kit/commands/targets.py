@@ -60,9 +60,7 @@ def fetch(
 
     tasoc targets fetch --ra 84.291 --dec -80.469 --radius 0.5 --gaia
     """
-    from rich.prompt import Confirm
-
-    from tasoc_kit.commands.look import as_size, console
+    from tasoc_kit.commands.look import as_size, confirm, console
     from tasoc_kit.config import settings
     from tasoc_kit.sources.star_partitions import ORDER
     from tasoc_kit.sources.targets import missing_pixels
@@ -80,7 +78,7 @@ def fetch(
         f"about {stars:,.0f} stars, {as_size(stars * STAR_BYTES)} on disk "
         "(away from the Milky Way less, in it up to ten times more)."
     )
-    if yes or Confirm.ask("Fetch them?", console=console, default=True):
+    if yes or confirm("Fetch them?", default=True):
         _fetch(name, place, faintest)
 
 

@@ -147,9 +147,10 @@ def _stamp(cube: xr.Dataset, target: _Target, size: int | tuple[int, int]) -> St
     for name, place, extent in zip(("row", "column"), (target.row, target.column), sizes, strict=True):
         labels = cube[name].values
         if not np.isfinite(place) or not labels[0] - 0.5 <= place <= labels[-1] + 0.5:
+            where = f"on row {target.row:.1f}, column {target.column:.1f}"
+            where = where if np.isfinite(target.row + target.column) else "far off these frames"
             raise SourceError(
-                f"export cutout: the target falls on row {target.row:.1f}, column {target.column:.1f}; "
-                f"expected {name}s {labels[0]}–{labels[-1]}. "
+                f"export cutout: the target falls {where}; expected {name}s {labels[0]}–{labels[-1]}. "
                 "Ask 'tasoc where' which sector, camera and CCD saw it."
             )
         low = round(place) - (extent - 1) // 2

@@ -210,12 +210,16 @@ def _send(query: str, wait: Wait) -> bytes:
     try:
         answer = requests.post(f"{settings().tap_server}/sync", data=asked, timeout=wait.seconds)
     except requests.RequestException as error:
-        raise _Unusable(f"no answer ({type(error).__name__}: {str(error)[:120]})") from None
+        # The reason is the last of what requests wraps around it.
+        reason = str(error).rpartition(": ")[2].strip("'\") ")
+        raise _Unusable(f"no answer ({type(error).__name__}: {reason[:120]})") from None
     if answer.status_code >= 500 or answer.status_code in (408, 429):
         raise _Unusable(f"HTTP {answer.status_code} {answer.reason}")
     kind = answer.headers.get("Content-Type", "")
     if "html" in kind or answer.content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise _Unusable(f"a web page in place of a table (HTTP {answer.status_code}, {kind})")
+    if answer.status_code >= 400 and b"<VOTABLE" not in answer.content[:1000].upper():
+        raise _refused(f"HTTP {answer.status_code} {answer.reason}; expected a TAP server there")
     return answer.content
 
 
