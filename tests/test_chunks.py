@@ -38,3 +38,24 @@ def test_a_dataset_is_computed_with_its_coordinates_and_attributes_and_each_task
     assert not any(variable.chunks for variable in computed.variables.values())
     xr.testing.assert_identical(computed, lazy.compute())
     assert set(computed.coords) == {"b", "tic"}
+
+
+def test_a_block_is_that_part_of_all_variables_and_nothing_else_is_computed():
+    seen = []
+
+    def make(block):
+        seen.append(int(block[0, 0]) // 30)
+        return block
+
+    values = np.arange(120.0).reshape(12, 10)
+    time_first = da.map_blocks(make, da.from_array(values, chunks=(3, 4)), dtype=float, meta=values[:0, :0])
+    star_first = da.from_array(values.T.copy(), chunks=(10, 3))
+    lazy = xr.Dataset(
+        {"a": (("time", "star"), time_first, {"units": "pix"}), "b": (("star", "time"), star_first)}
+    )
+    blocks = chunks.Blocks(lazy)
+    assert seen == []
+    for number in (2, 0):
+        part = slice(3 * number, 3 * number + 3)
+        xr.testing.assert_identical(blocks.compute({"time": number}), lazy.isel(time=part).compute())
+    assert set(seen) == {2, 0}

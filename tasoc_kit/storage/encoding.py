@@ -123,6 +123,7 @@ class Encoder:
         self._block = lengths[0] if lengths else 0
         self._blocked = [name for name, v in self.dataset.variables.items() if self._runs_along_time(v)]
         self._check_block_dimension()
+        self._lazy = chunks.Blocks(xr.Dataset({name: self.dataset.variables[name] for name in self._blocked}))
         self._metadata: dict[str, Any] = {}
 
     @property
@@ -134,11 +135,13 @@ class Encoder:
         return bool(self._block and variable.chunks) and bool({"time", "block"} & set(variable.dims))
 
     def _check_block_dimension(self) -> None:
-        along = any("block" in self.dataset.variables[name].dims for name in self._blocked)
-        if along and self.dataset.sizes["block"] != self.blocks:
+        lazy = (self.dataset.variables[name] for name in self._blocked)
+        cut = {variable.chunksizes["block"] for variable in lazy if "block" in variable.dims}
+        if cut - {(1,) * self.blocks}:
             raise StoreError(
                 f"write_product: dimension block has {self.dataset.sizes['block']} entries; expected one "
-                f"for each of the {self.blocks} blocks of cadences. Make both from the same chunks."
+                f"for each of the {self.blocks} blocks of cadences, each a chunk. Make both from the same "
+                "chunks."
             )
 
     def _chunk(self, name: Hashable, axis: int) -> int:
@@ -196,8 +199,7 @@ class Encoder:
 
     def compute(self, number: int) -> xr.Dataset:
         """Return one block of cadences in memory; all variables at once, so shared tasks run once."""
-        lazy = xr.Dataset({name: self.dataset.variables[name] for name in self._blocked})
-        return chunks.compute(lazy.isel(self._region(lazy, number)))
+        return self._lazy.compute({"time": number, "block": number})
 
     def block(self, number: int, computed: xr.Dataset) -> dict[str, memoryview]:
         """Return the chunks of one computed block, by key. ``head`` must have been called."""
