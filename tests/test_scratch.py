@@ -63,6 +63,12 @@ def test_a_folder_goes_with_its_block(temporary: Path) -> None:
     assert left(temporary) == []
 
 
+def test_a_disk_without_room_is_told(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(temporary / "absent"))
+    with pytest.raises(NotebookError, match=r"^temporary files: .*absent.*set TMPDIR"), scratch_folder():
+        pass
+
+
 def test_what_a_killed_process_left_goes_and_what_lives_or_is_young_stays(temporary: Path) -> None:
     dead = killed_holder(temporary)
     (temporary / "tasoc-run-of-nobody").symlink_to(temporary.parent)

@@ -244,6 +244,14 @@ def test_a_folder_that_takes_no_files_is_named(ref, sector, tmp_path):
         write_tasoc_files(ref, tmp_path, tics=brightest(sector, 1))
 
 
+def test_what_goes_wrong_in_one_process_ends_the_others_and_leaves_no_part(sector, ref, tmp_path):
+    (tmp_path / "c1800").write_text("a file where the folder should be")
+    everybody = sector.light_curves["tic"].values[:100].tolist()
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_tasoc_files(ref, tmp_path, tics=everybody, workers=2)
+    assert [path.name for path in tmp_path.rglob("*")] == ["c1800"]
+
+
 def test_tasoc_leaves_out_the_cadences_that_we_leave_out():
     ours = np.array(
         [0, KitQuality.SIGMA_CLIP, KitQuality.NO_DATA, KitQuality.HIGH_SKY, KitQuality.BACKGROUND_SHENANIGANS]

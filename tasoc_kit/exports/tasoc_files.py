@@ -203,8 +203,11 @@ def _run(
     ]
     with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
         running = [processes.submit(_write_some, ref, folder, piece, version, sky) for piece in pieces]
-        for future in as_completed(running):
-            yield future.result()
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        finally:
+            processes.shutdown(cancel_futures=True)
 
 
 def _write_some(

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tasoc_kit.errors import NotebookError
+
 __all__ = ["scratch_folder"]
 
 _PREFIX = "tasoc-run-"
@@ -24,9 +26,24 @@ _YOUNG_SECONDS = 60.0
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield an empty folder; it and what is in it are removed when the block ends, or the process does."""
-    _sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+    """
+    Yield an empty folder; it and what is in it are removed when the block ends, or the process does.
+
+    Raises
+    ------
+    NotebookError
+        If there is no room for it.
+    """
+    try:
+        place = tempfile.gettempdir()
+        _sweep(Path(place))
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise NotebookError(
+            f"temporary files: {error}; expected a folder that takes them. Free space, or set TMPDIR to "
+            "another one, and run again."
+        ) from None
+    with made as name:
         lock = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
