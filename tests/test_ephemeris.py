@@ -1,6 +1,8 @@
-"""Tables of the spacecraft's positions: Horizons and plain CSV, both origins, both units; what is refused."""
+"""The spacecraft's positions: Horizons, plain CSV and SPICE, all origins and units; what is refused."""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pytest
@@ -82,3 +84,49 @@ def test_what_is_no_such_table_is_refused(tmp_path, text, problem):
     path.write_text(text)
     with pytest.raises(SourceError, match=rf"table\.csv: .*({problem}).*Fetch target -95 from Horizons"):
         read_ephemeris(path)
+
+
+def write_kernel(path, times, places, body, centre):
+    """Write places (BTJD, km) as a kernel of SPICE, between which it interpolates by polynomials."""
+    spice = pytest.importorskip("spiceypy")
+    seconds = (times + 2457000.0 - 2451545.0) * 86400.0
+    states = np.hstack([places, np.gradient(places, seconds, axis=0)])
+    handle = spice.spkopn(str(path), "test", 0)
+    span = seconds[0], seconds[-1]
+    spice.spkw09(handle, body, centre, "J2000", *span, "test", 9, len(seconds), states, seconds)
+    spice.spkcls(handle)
+
+
+@pytest.mark.parametrize("centre", [399, 0])
+def test_a_kernel_of_spice_tells_what_the_table_of_horizons_does(shared_data, tmp_path, centre):
+    table = read_ephemeris(shared_data("tess_ffi/20180720_tess_ephem.csv"))
+    table = table.isel(time=slice(*np.searchsorted(table["time"], [1354, 1368])))
+    times, places = table["time"].values, places_of(table)
+    write_kernel(tmp_path / "tess.bsp", times, places - (centre > 0) * earth_and_sun(times)[0], -95, centre)
+    found = read_ephemeris(tmp_path / "tess.bsp")
+    assert found.attrs["origin"] == ("earth" if centre else "barycentre")
+    assert found["time"].values[[0, -1]] == pytest.approx(times[[0, -1]], abs=1e-8)
+    between = np.interp(times[1:-1], found["time"], np.arange(found.sizes["time"]))
+    nearest = np.rint(between).astype(int)
+    same = np.abs(found["time"].values[nearest] - times[1:-1]) < 1e-6
+    assert same.sum() > 300
+    away = places_of(found)[nearest][same] - places[1:-1][same]
+    # A microday of doubt about the time is two kilometres at the speed of the Earth.
+    assert np.abs(away).max() < 4
+
+
+def test_a_kernel_of_another_body_or_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "other.bsp"
+    write_kernel(path, np.linspace(1354, 1355, 49), np.full((49, 3), 1e5), -96, 399)
+    with pytest.raises(SourceError, match=r"other\.bsp.*TESS"):
+        read_ephemeris(path)
+    path.write_bytes(b"DAF/SPK and nothing else")
+    with pytest.raises(SourceError, match=r"other\.bsp.*SPICE does not read"):
+        read_ephemeris(path)
+
+
+def test_without_spice_a_kernel_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "tess.bsp").write_bytes(b"DAF/SPK ")
+    monkeypatch.setitem(sys.modules, "spiceypy", None)
+    with pytest.raises(SourceError, match=r"tasoc-kit\[spice\], or take vectors"):
+        read_ephemeris(tmp_path / "tess.bsp")

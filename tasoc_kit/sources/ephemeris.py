@@ -1,9 +1,10 @@
-"""Where the spacecraft was: a table of positions, as JPL Horizons gives it or as a plain CSV.
+"""Where the spacecraft was: a table of Horizons or a plain CSV of its positions, or a SPICE kernel.
 
 Horizons: target −95 (TESS), table type vectors, CSV format, reference frame ICRF, any of its
 units, centred on the Solar System barycentre (``@0``) or on the Earth (``@399``). Plain: a
 column ``time`` (BTJD) or ``jd`` (both TDB) and ``x_km, y_km, z_km`` or ``x_au, y_au, z_au`` from the
-barycentre; a line ``# origin: earth`` says that they are from the Earth.
+barycentre; a line ``# origin: earth`` says that they are from the Earth. A binary SPICE kernel (SPK) is
+read where the extra ``spice`` is installed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tasoc_kit.numerics.barycentre import AU, earth_and_sun
 from tasoc_kit.numerics.clock import BTJD_ZERO
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.byte_source import file_name, read_all
+from tasoc_kit.sources.spice import is_kernel, read_kernel
 
 __all__ = ["read_ephemeris"]
 
@@ -55,8 +57,12 @@ def read_ephemeris(path: str | os.PathLike[str], kernel: str | None = None) -> x
         If the file is no such table, or is in another frame.
     """
     name = os.fspath(path)
-    text = read_all(name).decode("utf-8", errors="replace")
-    table, scale, origin = _horizons(name, text) if "$$SOE" in text else _plain(name, text)
+    data = read_all(name)
+    if is_kernel(data):
+        (table, origin), scale = read_kernel(name, data), 1.0
+    else:
+        text = data.decode("utf-8", errors="replace")
+        table, scale, origin = _horizons(name, text) if "$$SOE" in text else _plain(name, text)
     table = table[np.isfinite(table).all(axis=1)]
     table = table[np.unique(table[:, 0], return_index=True)[1]] if len(table) else table
     if len(table) < _FEWEST:
