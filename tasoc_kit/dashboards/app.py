@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -114,7 +113,7 @@ def serve(
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     url = f"http://{address}:{server.port}/"
     server.start()
-    threading.Thread(target=prepare, daemon=True).start()
+    loop.add_callback(prepare)  # not in a thread: pages are made by the same library
     _log.info("serving %s", url)
     if ready is not None:
         ready(url)
