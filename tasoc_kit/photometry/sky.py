@@ -193,7 +193,7 @@ def _collect(
     def series(name: str) -> tuple[str, np.ndarray]:
         return "time", np.asarray([getattr(f, name) for f in frames], np.float32)
 
-    return xr.Dataset(
+    made = xr.Dataset(
         {
             "coefficient": (("time", "coefficient"), coefficient),
             "sky_level": ("time", np.asarray([f.level for f in frames], np.int8)),
@@ -215,4 +215,12 @@ def _collect(
         },
         coords={name: stream[name].variable for name in ("time", "cadenceno", "row", "column")},
         attrs={"cell": int(stream.attrs["cell"]), "block": int(stream.attrs.get("block", 64))},
+    )
+    # In blocks, so that who works through the sector never holds all of it.
+    return made.assign(
+        {
+            name: v.chunk(time=made.attrs["block"])
+            for name, v in made.variables.items()
+            if v.ndim > 1 and "time" in v.dims
+        }
     )
