@@ -36,7 +36,7 @@ WIDE_SHARE = 0.25
 
 
 @step(
-    version=6,
+    version=7,
     product="sky",
     needs={
         "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),

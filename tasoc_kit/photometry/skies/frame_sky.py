@@ -25,6 +25,8 @@ __all__ = ["CellTables", "FrameFitter", "FrameSky", "SeenCells"]
 
 USED_SHARE = 0.3
 """A cell with a smaller share of its pixels left is no measurement."""
+QUARTER = 4
+"""A quarter of the cells tells the medians of a frame as well as all of them."""
 COLUMN_LEVEL = 2
 """Level of the surface under which the columns are first measured."""
 STEEP = 6.0
@@ -125,8 +127,7 @@ class FrameFitter:
             return self._nothing()
         weight = np.where(known, used / full, 0.0)
         noise = np.sqrt(tables.cell_variance / np.maximum(used, 1))
-        # A quarter of the cells tells these medians as well.
-        variance, white = (float(np.median(x[known][::4])) for x in (tables.cell_variance, noise))
+        variance, white = (float(np.median(x[known][::QUARTER])) for x in (tables.cell_variance, noise))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         first = self.ladder.fit(cells, weight, self.first)
         tables = tables._replace(column_used=self._whole(tables, used))
@@ -165,7 +166,8 @@ class FrameFitter:
         lost = (used > 0) & (used < enough) & (self.most_used >= enough)
         if not lost.any():
             return lost
-        return lost & (tables.cell_variance > STEEP * np.median(tables.cell_variance[used >= enough]))
+        usual = np.median(tables.cell_variance[used >= enough][::QUARTER])
+        return lost & (tables.cell_variance > STEEP * usual)
 
     def _is_of_cells(self, level: int) -> bool:
         """Return True for the surface that follows every cell: what it leaves is a matter of single cells."""
@@ -274,7 +276,8 @@ class FrameFitter:
         if kept.sum() < FEWEST_CELLS:
             return 0.0
         white, distance = _white_level(left, kept), np.abs(left[kept])
-        residual = float(np.quantile(distance, INNER)) / INNER_SIGMA / white
+        inner = int(INNER * (distance.size - 1))
+        residual = float(np.partition(distance, inner)[inner]) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
         if freedom > FREEDOM:
@@ -285,7 +288,7 @@ class FrameFitter:
         """Take weight from a few cells far off the surface (an asteroid, a variable star)."""
         kept = weight > 0
         distance = np.abs(left[kept])
-        far = distance > OUTLIER * max(1.0, MAD_TO_SIGMA * float(np.median(distance)))
+        far = distance > OUTLIER * max(1.0, MAD_TO_SIGMA * float(np.median(distance[::QUARTER])))
         if not far.any() or far.sum() > OUTLIER_SHARE * far.size:
             return False
         weight[kept] = np.where(far, 0.0, weight[kept])
