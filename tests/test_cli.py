@@ -191,18 +191,6 @@ def test_the_source_is_the_demonstration_unless_a_place_is_named() -> None:
     assert Options("photometry", cube="frames/", sectors=[14]).source == "frames/"
 
 
-def test_an_interrupted_run_says_that_it_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "app", interrupt)
-    code, _, told = tasoc("run", monkeypatch=monkeypatch, capsys=capsys)
-    assert code == 130
-    assert "goes on from there" in told
-
-
 def test_a_field_without_stars_ends_in_a_clear_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
