@@ -13,6 +13,8 @@ import xarray as xr
 from numba import njit
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
+from tasoc_kit.numerics.statistics import median_of_some
+
 __all__ = ["CellNoise", "cell_excess_at", "stand_offs", "usual_cell"]
 
 MOST = 100.0
@@ -69,7 +71,7 @@ def usual_cell(variance: np.ndarray) -> float:
     """Return the noise of a usual cell, from what :func:`stand_offs` gives; 0 where too few are known."""
     known = variance[np.isfinite(variance)]
     some = known[:: 4 if known.size >= MANY_CELLS else 1]
-    return float(np.sqrt(np.median(some) / CHI_MEDIAN)) if known.size >= FEWEST_CELLS else 0.0
+    return float(np.sqrt(median_of_some(some) / CHI_MEDIAN)) if known.size >= FEWEST_CELLS else 0.0
 
 
 class CellNoise:

@@ -17,7 +17,7 @@ import xarray as xr
 from numba import njit
 
 from tasoc_kit.numerics.splines import Ladder
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_some, order_statistic
 from tasoc_kit.photometry.skies.cell_noise import stand_offs, usual_cell
 from tasoc_kit.photometry.skies.straps import Straps
 
@@ -127,7 +127,7 @@ class FrameFitter:
             return self._nothing()
         weight = np.where(known, used / full, 0.0)
         noise = np.sqrt(tables.cell_variance / np.maximum(used, 1))
-        variance, white = (float(np.median(x[known][::QUARTER])) for x in (tables.cell_variance, noise))
+        variance, white = (median_of_some(x[known][::QUARTER]) for x in (tables.cell_variance, noise))
         gain = 1 + self.straps.scale[frame] * self.straps.gain
         first = self.ladder.fit(cells, weight, self.first)
         tables = tables._replace(column_used=self._whole(tables, used))
@@ -147,7 +147,7 @@ class FrameFitter:
             coefficients,
             column.astype(np.float32),
             column_err,
-            float(np.median(smooth[::2, ::2])),
+            median_of_some(smooth[::2, ::2].ravel()),
             residual,
             white * float(np.sqrt(freedom)),
             white * freedom,
@@ -166,7 +166,7 @@ class FrameFitter:
         lost = (used > 0) & (used < enough) & (self.most_used >= enough)
         if not lost.any():
             return lost
-        usual = np.median(tables.cell_variance[used >= enough][::QUARTER])
+        usual = median_of_some(tables.cell_variance[used >= enough][::QUARTER])
         return lost & (tables.cell_variance > STEEP * usual)
 
     def _is_of_cells(self, level: int) -> bool:
@@ -217,10 +217,10 @@ class FrameFitter:
         offset, amount = _column_offsets(tables.column_cells, tables.column_used, smooth, gain, known)
         error = np.sqrt(variance / np.maximum(amount, 1))
         sample = offset[self.sky_column & (amount > 0)]
-        typical = float(np.median(error))
+        typical = median_of_some(error)
         real = 0.0
         if sample.size > 2:
-            scatter = MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample))))
+            scatter = MAD_TO_SIGMA * median_of_some(np.abs(sample - median_of_some(sample)))
             real = max(0.0, scatter**2 - typical**2)
         share = np.where(self.sky_column, real / (real + error**2), 1.0) if real else (~self.sky_column) * 1.0
         if amount.max(initial=0) < 2 * self.cell:
@@ -277,7 +277,7 @@ class FrameFitter:
             return 0.0
         white, distance = _white_level(left, kept), np.abs(left[kept])
         inner = int(INNER * (distance.size - 1))
-        residual = float(np.partition(distance, inner)[inner]) / INNER_SIGMA / white
+        residual = order_statistic(distance, inner) / INNER_SIGMA / white
         # Where the coefficients are nearly as many as the cells, the residuals themselves are compared.
         freedom = 1 - self.ladder.surfaces[level].size / kept.sum()
         if freedom > FREEDOM:
@@ -288,7 +288,7 @@ class FrameFitter:
         """Take weight from a few cells far off the surface (an asteroid, a variable star)."""
         kept = weight > 0
         distance = np.abs(left[kept])
-        far = distance > OUTLIER * max(1.0, MAD_TO_SIGMA * float(np.median(distance[::QUARTER])))
+        far = distance > OUTLIER * max(1.0, MAD_TO_SIGMA * median_of_some(distance[::QUARTER]))
         if not far.any() or far.sum() > OUTLIER_SHARE * far.size:
             return False
         weight[kept] = np.where(far, 0.0, weight[kept])
@@ -322,4 +322,4 @@ def _white_level(left, kept):
                 count += 1
     if count < FEWEST_DIFFERENCES:
         return 1.0
-    return max(1.0, MAD_TO_SIGMA * np.median(differences[:count]) * np.sqrt(4 / 5))
+    return max(1.0, MAD_TO_SIGMA * median_of_some(differences[:count]) * np.sqrt(4 / 5))
