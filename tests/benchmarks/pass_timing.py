@@ -34,7 +34,8 @@ from tasoc_kit.store import open_product, write_product
 
 __all__ = ["background_costs", "drop_cache", "image_reading", "sky_cost", "stream_step", "whole_pass"]
 
-WARM_UP = 2
+WARM_UP = 64
+"""Frames of the pass before the clock: with fewer than a block not all that was compiled is loaded."""
 BOX = 64
 
 
