@@ -93,8 +93,13 @@ def read_bands(cube: xr.Dataset, frames: np.ndarray) -> Iterator[tuple[slice, np
 
 
 @njit(nogil=True, cache=True)
-def _median(values, count):
-    """Return the median of the first values; NaN if there are none."""
+def _median_over(line, offsets, values):
+    """Return the median by which a line of a table lies over some offsets; NaN where none is known."""
+    count = 0
+    for k in range(line.size):
+        if np.isfinite(line[k] - offsets[k]):
+            values[count] = line[k] - offsets[k]
+            count += 1
     return np.median(values[:count]) if count > 0 else np.float32(np.nan)
 
 
@@ -105,20 +110,10 @@ def _polish(table, levels, pixels):
     pixels[:] = 0.0
     for turn in range(2):
         for k in range(table.shape[0]):
-            n = 0
-            for p in range(table.shape[1]):
-                if np.isfinite(table[k, p] - pixels[p]):
-                    values[n] = table[k, p] - pixels[p]
-                    n += 1
-            levels[k] = _median(values, n)
+            levels[k] = _median_over(table[k], pixels, values)
         if turn == 0:
             for p in range(table.shape[1]):
-                n = 0
-                for k in range(table.shape[0]):
-                    if np.isfinite(table[k, p] - levels[k]):
-                        values[n] = table[k, p] - levels[k]
-                        n += 1
-                pixels[p] = _median(values, n)
+                pixels[p] = _median_over(table[:, p], levels, values)
 
 
 @njit(nogil=True, cache=True)
