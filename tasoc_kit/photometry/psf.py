@@ -29,7 +29,7 @@ NODES = 5
 
 
 @step(
-    version=3,
+    version=4,
     product="psf",
     needs={
         "reference": ("reference", "reference_sky", "saturated", "noise_floor", "noise_slope"),

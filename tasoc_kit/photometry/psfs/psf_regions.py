@@ -33,15 +33,15 @@ from tasoc_kit.photometry.psfs.psf_scene import Scene, make_scene
 __all__ = ["Places", "find_shift", "fit_regions"]
 
 BRIGHTEST, FAINTEST = 7.5, 13.5
-FEWEST, USUAL, MOST = 12, 120, 200
+FEWEST, USUAL, MOST = 12, 40, 200
 """Stars of a region: without so many it is not fitted; regions are made for so many; no more are used."""
-MOST_REGIONS, MOST_NODES = 6, 5
+MOST_REGIONS, MOST_NODES = 7, 5
 OWN_ERROR, OTHERS_ERROR = 0.003, 0.03
 """Shares of the light of a star, and of its neighbours, that the model may be wrong by."""
 FOLLOWED = 0.3
 """electron/s in a pixel down to which the light of a star tells its PSF."""
 FAR, BLAMED = 3.0, (1.0, 0.3, 0.1, 0.05)
-"""Sigma, and in each round share of a star's own light, that a pixel may have too much and still count."""
+"""Sigma, and in each round share of a star's own light, that a pixel may be off by and still count."""
 CLIP, CLIP_ROUNDS = 3.0, 5
 
 
@@ -248,7 +248,8 @@ def _patches(residual, variance, model, stars, tables, gap, radius, blamed):
                     variance[i, j] + (OWN_ERROR * light) ** 2 + (OTHERS_ERROR * (model[i, j] - light)) ** 2
                 )
                 excess[s, r, c] = residual[i, j] / flux[s] + known[r, c]
-                # What a PSF cannot be blamed for is another star.
-                if residual[i, j] < FAR * np.sqrt(noise) + blamed * light:
+                # What a PSF cannot be blamed for is another star. Too little light is left out like too much:
+                # a PSF that is broader than thought would lose its skirt, and be drawn narrower still.
+                if abs(residual[i, j]) < FAR * np.sqrt(noise) + blamed * light:
                     weight[s, r, c] = flux[s] ** 2 / noise
     return excess, weight, thought
