@@ -52,6 +52,7 @@ def render() -> str:
         vocabulary.TessQuality,
         vocabulary.KitQuality,
         vocabulary.ApertureFlag,
+        vocabulary.EdgeSide,
         vocabulary.Status,
     )
     return (

@@ -18,6 +18,7 @@ __all__ = [
     "SPACECRAFT",
     "VARIABLES",
     "ApertureFlag",
+    "EdgeSide",
     "Fate",
     "KitQuality",
     "Method",
@@ -151,6 +152,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("contamination", _S, "float32", "", "share of the light in the aperture from other stars"),
     ("skipped_by", _S, "int32", "", "index of the star whose aperture holds this one; −1 where none does"),
     ("edge_flux", _S, "float32", "electron / s", "flux of the aperture on the outermost pixels it may use"),
+    ("edge_sides", _S, "int8", "", "bits of the sides on which the aperture reaches the end of the data"),
     ("stamp_height", _S, "int16", "pix", "rows of the stamp the aperture was grown on; 0 where none was"),
     ("stamp_width", _S, "int16", "pix", "columns of the stamp the aperture was grown on; 0 where none was"),
     ("stamp_resizes", _S, "int16", "", "times the stamp was enlarged because the aperture met its border"),
@@ -195,6 +197,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("variability", _S, "float32", "", "scatter about a cubic polynomial over the median error"),
     ("rms_hour", _S, "float32", "", "robust scatter of hourly means of the flux over its median"),
     ("ptp", _S, "float32", "", "median change of the flux over its median from cadence to cadence"),
+    ("message", _S, "str", "", "why the star was skipped, failed or is doubtful, in words; or empty"),
     ("stamp_flux", ("time", "stamp_pixel"), "float32", "electron / s", "raw pixels about the halo stars"),
     ("stamp_star", ("stamp_pixel",), "int32", "", "index along ``star`` of the star a stamp pixel is of"),
     ("stamp_row", ("stamp_pixel",), "int16", "pix", "row of a stamp pixel"),
@@ -298,14 +301,20 @@ class KitQuality(IntFlag):
 
 
 class Status(IntEnum):
-    """What became of a star; TASOC's codes."""
+    """
+    What became of a star; TASOC's codes.
 
-    UNKNOWN = 0
+    Its 0, 4 and 6 (unknown, aborted, started) are of work that is not done: a product is whole, or not there.
+    """
+
     OK = 1
+    """It has a light curve that nothing is said against."""
     ERROR = 2
+    """It was to have one, and none could be made: it is off the frame, or has no finite flux."""
     WARNING = 3
-    ABORT = 4
+    """It has one that is doubtful."""
     SKIPPED = 5
+    """None was made: a brighter star has its light, or nobody asked for it."""
 
 
 class Method(IntEnum):
@@ -329,6 +338,15 @@ class Fate(IntEnum):
     REPEATED = 4
     """An earlier row is the same star."""
     EXCLUDED = 5
+
+
+class EdgeSide(IntFlag):
+    """Where the data end that an aperture reaches."""
+
+    FIRST_ROW = 1
+    LAST_ROW = 2
+    FIRST_COLUMN = 4
+    LAST_COLUMN = 8
 
 
 class ApertureFlag(IntFlag):

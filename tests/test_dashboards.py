@@ -366,6 +366,17 @@ def test_a_tap_on_the_image_of_a_ccd_chooses_the_nearest_star_and_none_beside(st
     assert view.star == 4
 
 
+def test_the_pages_say_why_a_star_was_skipped(stored):
+    from tasoc_kit.dashboards.ccd import CcdView
+
+    view = CcdView(stored, tic=data.FIRST_TIC + 11)
+    assert view.chosen.object.endswith(" · 0 pixels · too faint for an aperture</p>")
+    view.star = 1
+    assert view.chosen.object.endswith(" · 9 pixels</p>")
+    curves = LightCurves(stored, tic=data.FIRST_TIC + 11)
+    assert curves.title()[1].endswith(" · too faint for an aperture")
+
+
 def test_a_page_leads_to_the_products_it_was_made_from_and_to_the_star(stored):
     links = SameCcd("ccd", stored)
     links.show(data.FIRST_TIC)

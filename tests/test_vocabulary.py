@@ -94,5 +94,5 @@ def test_label_fills_units_and_meaning_of_known_names_and_leaves_the_original_al
 
 def test_status_keeps_the_codes_of_tasoc():
     codes = {status.name: int(status) for status in vocabulary.Status}
-    assert codes == {"UNKNOWN": 0, "OK": 1, "ERROR": 2, "WARNING": 3, "ABORT": 4, "SKIPPED": 5}
+    assert codes == {"OK": 1, "ERROR": 2, "WARNING": 3, "SKIPPED": 5}
     assert not issubclass(vocabulary.Status, IntFlag)

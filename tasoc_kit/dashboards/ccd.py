@@ -75,6 +75,7 @@ class CcdView(pn.viewable.Viewer):
             )
         self.light_curves, self.reference = light_curves, reference
         self.stars = make_table(light_curves, apertures)
+        self.message = products.messages_of(apertures)
         measured = products.diagnostics_of(light_curves)
         if measured is not None:
             self.stars = add_diagnostics(self.stars, measured)
@@ -149,7 +150,8 @@ class CcdView(pn.viewable.Viewer):
         row = self.stars.loc[self.star]
         name = f"TIC {int(row['tic'])}" if row["tic"] else f"Star {self.star}"
         place = f"row {row['row']:.1f}, column {row['column']:.1f}"
-        words = f"Tmag {row['tmag']:.2f} · {place} · {row['pixels']:.0f} pixels"
+        known = [f"Tmag {row['tmag']:.2f}", place, f"{row['pixels']:.0f} pixels", self.message(self.star)]
+        words = " · ".join(filter(None, known))
         self.chosen.object = f"<h2>{name}</h2><p class='soft'>{words}</p>"
         self.series.show(self.star, "flux", True)
         self.links.show(int(row["tic"]))

@@ -36,7 +36,6 @@ from tasoc_kit.dashboards.verdicts import WHOLE_CCD, Verdict
 from tasoc_kit.exports.family import family_of
 from tasoc_kit.plots.light_curve import one_star
 from tasoc_kit.products import open_ancestor
-from tasoc_kit.vocabulary import ApertureFlag, flag_names
 
 __all__ = ["LightCurves", "page"]
 
@@ -70,6 +69,7 @@ class LightCurves(pn.viewable.Viewer):
         self.reference = open_ancestor(light_curves, "reference")
         self.apertures = open_ancestor(light_curves, "apertures")
         said = self._reviews()
+        self.message = products.messages_of(light_curves if self.apertures is None else self.apertures)
         self.stars = add_reviews(make_star_list(light_curves), said)
         self.shown = self.stars
         self._make_controls(said[said["star"] == WHOLE_CCD])
@@ -290,10 +290,7 @@ class LightCurves(pn.viewable.Viewer):
             known.append(f"contamination {100 * row['contamination']:.1f} %")
         if np.isfinite(row["ptp"]):
             known.append(f"noise {row['ptp']:,.0f} ppm per exposure")
-        bits = self.light_curves.get("aperture_flags")
-        names = flag_names(0 if bits is None else int(bits[self.star]), ApertureFlag)
-        if names:
-            known.append("aperture: " + ", ".join(name.replace("_", " ").lower() for name in names))
+        known += [self.message(self.star)] if self.message(self.star) else []
         return f"TIC {row['tic']}" if row["tic"] else f"Star {self.star}", " · ".join(known)
 
     def _file(self, kind: str) -> io.BytesIO:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database, store
+from tasoc_kit.photometry.messages import MADE_OF, star_messages
 from tasoc_kit.plots.noise import measure_noise
 from tasoc_kit.provenance import lineage
 
@@ -20,6 +22,7 @@ __all__ = [
     "diagnostics_of",
     "is_measured",
     "measured_noise",
+    "messages_of",
     "name_of",
     "run_of",
     "units_with",
@@ -71,6 +74,12 @@ def diagnostics_of(light_curves: xr.Dataset) -> xr.Dataset | None:
             if identity in lineage(found) and found.sizes["star"] == light_curves.sizes["star"]:
                 return found.load()
     return None
+
+
+def messages_of(apertures: xr.Dataset) -> Callable[[int], str]:
+    """Return the function that gives the message of a star; what it says is read once, here."""
+    table = apertures[[name for name in MADE_OF if name in apertures.variables]].load()
+    return lambda star: str(star_messages(table.isel(star=[star]), table)[0])
 
 
 def run_of(unit: str, identity: str) -> dict[str, Any] | None:

@@ -45,7 +45,7 @@ def make_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> pd.DataFrame:
             "column": known("star_column", np.nan).astype(float),
             "pixels": known("row_size", 0).astype(float),
             "contamination": 100 * known("contamination", np.nan).astype(float),
-            "status": known("status", Status.UNKNOWN).astype(int),
+            "status": known("status", Status.OK).astype(int),
             "method": known("method", Method.NONE).astype(int),
             "flags": known("aperture_flags", 0).astype(int),
             "noise": np.nan,

@@ -27,7 +27,7 @@ from tasoc_kit.photometry.masks.methods import choose_methods, read_overrides
 from tasoc_kit.photometry.masks.ragged import Masks, add_minimum_masks, star_of_pixel
 from tasoc_kit.photometry.masks.scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import ApertureFlag, Status
+from tasoc_kit.vocabulary import ApertureFlag, EdgeSide, Status
 
 __all__ = ["aperture_matrix", "make_apertures"]
 
@@ -112,10 +112,19 @@ def _grow_and_claim(
     return Masks.in_catalogue_order(parts, owners, count), claims.skipped_by
 
 
-def _is_outermost(pixels: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return the pixels on the outermost rows or columns that hold data."""
-    row, column = pixels
-    return (row == box[0]) | (row == box[1] - 1) | (column == box[2]) | (column == box[3] - 1)
+def _edge_sides(masks: Masks, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the bits of the sides on which each mask reaches the outermost pixels that hold data."""
+    star, (row, column) = star_of_pixel(masks.row_size), masks.pixels
+    reached = {
+        EdgeSide.FIRST_ROW: row == box[0],
+        EdgeSide.LAST_ROW: row == box[1] - 1,
+        EdgeSide.FIRST_COLUMN: column == box[2],
+        EdgeSide.LAST_COLUMN: column == box[3] - 1,
+    }
+    sides = np.zeros(masks.row_size.size, dtype=np.int8)
+    for side, pixels in reached.items():
+        sides[star[pixels]] |= int(side)
+    return sides
 
 
 def _flags(
@@ -123,6 +132,7 @@ def _flags(
     places: _Places,
     skipped_by: np.ndarray,
     share: np.ndarray,
+    sides: np.ndarray,
     scene: Scene,
     straps: np.ndarray,
 ) -> np.ndarray:
@@ -134,7 +144,7 @@ def _flags(
 
     bits = {
         ApertureFlag.MINIMUM: masks.minimal,
-        ApertureFlag.EDGE: any_pixel(_is_outermost(pixels, scene.box)) | (masks.edge_flux > 0),
+        ApertureFlag.EDGE: (sides > 0) | (masks.edge_flux > 0),
         ApertureFlag.SATURATED: masks.bleeds | any_pixel(scene.saturated[pixels]),
         ApertureFlag.HOLES_FILLED: masks.filled,
         ApertureFlag.OUTSIDE: ~places.on_frame,
@@ -160,7 +170,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=5,
+    version=6,
     product="apertures",
     needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
     gives=(
@@ -172,6 +182,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
         "contamination",
         "skipped_by",
         "edge_flux",
+        "edge_sides",
         "stamp_height",
         "stamp_width",
         "stamp_resizes",
@@ -224,8 +235,8 @@ def make_apertures(
     -------
     Ragged apertures: ``pixel_row`` and ``pixel_column`` (aperture_pixel), labels of the full frame, in
     raster order star after star; ``row_size``, ``status``, ``aperture_flags``, ``contamination``,
-    ``skipped_by``, ``edge_flux`` and ``method`` (star), in the order of the catalogue; ``stamp_height``,
-    ``stamp_width`` and ``stamp_resizes`` (star), 0 where no stamp was made.
+    ``skipped_by``, ``edge_flux``, ``edge_sides`` and ``method`` (star), in the order of the catalogue;
+    ``stamp_height``, ``stamp_width`` and ``stamp_resizes`` (star), 0 where no stamp was made.
 
     Raises
     ------
@@ -272,7 +283,8 @@ def _as_dataset(
     pixels = masks.pixels
     columns = reference["column"].values[pixels[1]]
     straps = is_strap(reference["column"].values)[pixels[1]]
-    flags = _flags(masks, places, skipped_by, share, scene, straps)
+    sides = _edge_sides(masks, scene.box)
+    flags = _flags(masks, places, skipped_by, share, sides, scene, straps)
     return xr.Dataset(
         {
             "row_size": ("star", masks.row_size.astype(np.int32)),
@@ -283,6 +295,7 @@ def _as_dataset(
             "contamination": ("star", share.astype(np.float32)),
             "skipped_by": ("star", skipped_by.astype(np.int32)),
             "edge_flux": ("star", masks.edge_flux.astype(np.float32)),
+            "edge_sides": ("star", sides),
             "stamp_height": ("star", masks.stamp[:, 0]),
             "stamp_width": ("star", masks.stamp[:, 1]),
             "stamp_resizes": ("star", masks.stamp[:, 2]),

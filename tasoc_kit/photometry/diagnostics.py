@@ -15,6 +15,7 @@ import xarray as xr
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_rows
+from tasoc_kit.photometry.messages import star_messages
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Status
 
@@ -25,6 +26,7 @@ STAR_COLUMNS = (
     "contamination",
     "row_size",
     "edge_flux",
+    "edge_sides",
     "stamp_height",
     "stamp_width",
     "stamp_resizes",
@@ -32,7 +34,9 @@ STAR_COLUMNS = (
     "method",
     "aperture_flags",
     "skipped_by",
+    "priority",
 )
+PSF_COLUMNS = ("neighbour", "psf_correlation")
 PLACES = ("tic", "tmag", "star_row", "star_column")
 IDENTITY = ("tic", "star_row", "star_column")
 VALUES_AT_ONCE = 4_000_000
@@ -139,14 +143,14 @@ def _star_table(light_curves: xr.Dataset, apertures: xr.Dataset) -> dict[str, np
 
 
 @step(
-    version=2,
+    version=3,
     product="diagnostics",
     needs={
         "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "time", *IDENTITY),
         "apertures": (*IDENTITY, "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
         "quality": ("quality",),
     },
-    gives=(*MEASURES, "status", "aperture_flags", "contamination", "row_size", "edge_flux"),
+    gives=(*MEASURES, "status", "aperture_flags", "contamination", "row_size", "edge_flux", "message"),
     libraries=("numpy",),
 )
 def make_diagnostics(
@@ -169,6 +173,7 @@ def make_diagnostics(
     (star): ``mean_flux``, ``variance``, ``variability``, ``rms_hour`` and ``ptp``, on cadences with none
     of the default bits of either column, NaN where fewer than eight are left; place, contamination,
     pixels, flux on the edge, method, flags and status. A star whose flux is never finite has status ERROR.
+    ``message`` says why a star was skipped, failed or is doubtful.
 
     Raises
     ------
@@ -192,8 +197,11 @@ def make_diagnostics(
         measures[:, some] = _measure(*known, time)
     lost = np.isnan(measures[0]) & np.isin(table["status"], (Status.OK, Status.WARNING))
     table["status"] = np.where(lost, np.int8(Status.ERROR), table["status"]).astype(np.int8)
-    return xr.Dataset(
-        {name: ("star", values.astype(np.float32)) for name, values in zip(MEASURES, measures, strict=True)}
+    columns = zip(MEASURES, measures.astype(np.float32), strict=True)
+    made = xr.Dataset(
+        {name: ("star", values) for name, values in columns}
         | {name: ("star", table[name]) for name in STAR_COLUMNS if name in table},
         coords={name: ("star", table[name]) for name in PLACES if name in table},
     )
+    of_psf = {name: light_curves[name].variable for name in PSF_COLUMNS if name in light_curves}
+    return made.assign(message=("star", star_messages(made.assign(of_psf), apertures)))
