@@ -59,6 +59,8 @@ class Blocks:
     def __init__(self, dataset: xr.Dataset) -> None:
         self.variables = dict(dataset.variables)
         self.graph = ensure_dict(HighLevelGraph.merge(*(v.data.dask for v in self.variables.values())))
+        # Asked for here, as Dask looks for a cluster by an import, which two threads may not begin at once.
+        self._get = (get_scheduler() if self.variables else None) or threaded.get
 
     def compute(self, numbers: Mapping[Hashable, int]) -> xr.Dataset:
         """
@@ -72,7 +74,7 @@ class Blocks:
         keys = {name: self._keys(variable, numbers) for name, variable in self.variables.items()}
         wanted = [key for grid in keys.values() for key in grid.flat]
         graph, _ = cull(self.graph, wanted)
-        made = dict(zip(wanted, (get_scheduler() or threaded.get)(graph, wanted), strict=True))
+        made = dict(zip(wanted, self._get(graph, wanted), strict=True))
         return xr.Dataset(
             {
                 name: (self.variables[name].dims, _joined(grid, made), self.variables[name].attrs)
