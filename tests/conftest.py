@@ -163,6 +163,14 @@ def places() -> Iterator[queue.Queue[Any]]:
 
 
 @pytest.fixture
+def worker(places: queue.Queue[Any]) -> Iterator[Any]:
+    """The one process that runs notebooks, for this test alone."""
+    place = places.get()
+    yield place
+    places.put(place)
+
+
+@pytest.fixture
 def forbid_compute() -> Iterator[None]:
     """Make any Dask computation an error: what runs under it is lazy."""
 
@@ -265,19 +273,28 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def s3_environment(s3_server: str) -> dict[str, str]:
+    """The variables by which every ``s3://`` URL leads to the server of this session."""
+    return {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 @pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket, reached by any ``s3://`` URL while the test runs."""
     import s3fs
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for variable, value in s3_environment.items():
+        monkeypatch.setenv(variable, value)
     s3fs.S3FileSystem.clear_instance_cache()
     name = f"test-{uuid.uuid4().hex[:12]}"
     s3fs.S3FileSystem().mkdir(name)
-    yield Bucket(url=f"s3://{name}", endpoint=s3_server)
+    yield Bucket(url=f"s3://{name}", endpoint=s3_environment["AWS_ENDPOINT_URL"])
     s3fs.S3FileSystem.clear_instance_cache()
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -35,13 +33,6 @@ class NoPlace:
 
     def close(self) -> None:
         pass
-
-
-@pytest.fixture
-def worker(places: queue.Queue[Place]) -> Iterator[Place]:
-    place = places.get()
-    yield place
-    places.put(place)
 
 
 @pytest.fixture

@@ -150,21 +150,11 @@ def test_runs_that_were_killed_end_with_the_products_of_one_that_was_not(
 
 
 def test_a_notebook_opened_by_hand_makes_the_inputs_that_are_missing(
-    places: queue.Queue[Place], session_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    worker: Place, session_cache: Path, tmp_path: Path
 ) -> None:
-    place = places.get()
     environment = {"TASOC_STORE": settings().store, "TASOC_CACHE": str(session_cache), "TASOC_DATABASE": ""}
-    try:
-        made = run_notebook(
-            FOLDER / "11_pointing.ipynb",
-            {},
-            place=place,
-            folder=Folder(str(tmp_path)),
-            log="pointing",
-            environment=environment,
-        )
-    finally:
-        places.put(place)
+    path, folder = FOLDER / "11_pointing.ipynb", Folder(str(tmp_path))
+    made = run_notebook(path, {}, place=worker, folder=folder, log="pointing", environment=environment)
     assert made.product == "pointing"
     assert set(store.list_products()["product"]) == {"quality", "pointing"}
 

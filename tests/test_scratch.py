@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,8 @@ from tiny_pipeline import write_notebook
 
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.notebook import run_notebook
-from tasoc_kit.pipeline.request import Request
+from tasoc_kit.pipeline.request import Place, Request
 from tasoc_kit.pipeline.scratch import scratch_folder
-from tasoc_kit.pipeline.worker import Worker
 from tasoc_kit.storage.folders import Folder
 
 LONG_AGO = 1e9
@@ -31,12 +29,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
-
-
-@pytest.fixture
-def worker(temporary: Path) -> Iterator[Worker]:
-    with Worker() as running:
-        yield running
 
 
 def left(folder: Path) -> list[str]:
@@ -91,7 +83,7 @@ def test_what_a_killed_process_left_goes_and_what_lives_or_is_young_stays(tempor
     ],
 )
 def test_nothing_is_left_of_a_notebook_that_failed(
-    temporary: Path, worker: Worker, tmp_path: Path, cell: str, ends: str
+    temporary: Path, worker: Place, tmp_path: Path, cell: str, ends: str
 ) -> None:
     path = write_notebook(tmp_path / "10_a.ipynb", "n: int = 1", cell)
     with pytest.raises(NotebookError, match=ends):
@@ -100,7 +92,7 @@ def test_nothing_is_left_of_a_notebook_that_failed(
 
 
 def test_a_disk_that_takes_no_executed_notebook_is_told(
-    temporary: Path, worker: Worker, tmp_path: Path
+    temporary: Path, worker: Place, tmp_path: Path
 ) -> None:
     path = write_notebook(tmp_path / "10_a.ipynb", "n: int = 1", "n")
     outcome = worker.run(Request(str(path), {"n": 1}, str(tmp_path / "absent" / "out.ipynb")))

@@ -6,20 +6,21 @@ import json
 import queue
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
 from faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from stored_dataset import ID, small_dataset
-from tiny_pipeline import make_unit, write_pipeline
+from tiny_pipeline import make_unit
 
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
 from tasoc_kit.pipeline.executors import run_plans
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Run, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Pipeline, Run, make_plan
 from tasoc_kit.pipeline.request import Place
 from tasoc_kit.storage.folders import SCRATCH, Folder
 
@@ -28,39 +29,53 @@ KINDS = ["busy", "reset", "broken", "short", "silent"]
 IMPATIENT = {"config_kwargs": {"read_timeout": 1.0, "connect_timeout": 5.0, "retries": {"max_attempts": 1}}}
 
 
+@pytest.fixture(scope="module")
+def server(s3_server: str) -> Iterator[FaultyProxy]:
+    """A proxy before the S3 server; it does no harm until a test says so."""
+    with faulty_proxy(s3_server) as running:
+        yield running
+
+
 @pytest.fixture
-def proxy(s3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """A proxy before the S3 server; this process and the kernels it starts have their store behind it."""
+def proxy(
+    server: FaultyProxy, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyProxy]:
+    """The proxy, before the empty store of this test."""
     import s3fs
 
-    with faulty_proxy(s3.endpoint) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
-        monkeypatch.setenv("FSSPEC_S3", json.dumps(IMPATIENT))
-        monkeypatch.setitem(fsspec.config.conf, "s3", IMPATIENT)
-        monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
-        monkeypatch.setenv("TASOC_STORE", f"{s3.url}/store")
-        monkeypatch.setenv("TASOC_DATABASE", f"sqlite:///{tmp_path}/tasoc.sqlite")
-        monkeypatch.setenv("TASOC_PATIENCE", "20")
-        settings.cache_clear()
-        s3fs.S3FileSystem.clear_instance_cache()
-        yield running
-        s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    write_pipeline(tmp_path / "notebooks")
-    monkeypatch.setenv("TASOC_NOTEBOOKS", str(tmp_path / "notebooks"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    for name, value in environment_behind(server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(fsspec.config.conf, "s3", IMPATIENT)
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    monkeypatch.setenv("TASOC_STORE", f"{s3.url}/store")
+    monkeypatch.setenv("TASOC_DATABASE", f"sqlite:///{tmp_path}/tasoc.sqlite")
+    monkeypatch.setenv("TASOC_PATIENCE", "20")
     settings.cache_clear()
-    return make_plan(load_pipelines()["tiny"], make_unit(tmp_path))
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.faults, server.suffered = [], []
+    yield server
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="module")
+def places(server: FaultyProxy, s3_environment: dict[str, str]) -> Iterator[queue.Queue[Place]]:
+    """A process for notebooks that knows S3 by the proxy alone; the store comes with each request."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (s3_environment | environment_behind(server)).items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with start_places() as running:
+            yield running
+
+
+def environment_behind(server: FaultyProxy) -> dict[str, str]:
+    """Return the variables that lead to the proxy, with little patience for it."""
+    return {"AWS_ENDPOINT_URL": server.url, "FSSPEC_S3": json.dumps(IMPATIENT)}
 
 
 @pytest.fixture
-def places(proxy: FaultyProxy, plan: list[Run]) -> Iterator[queue.Queue[Place]]:
-    """A process for notebooks that was started when the proxy stood before the store."""
-    with start_places() as running:
-        yield running
+def plan(pipeline: Pipeline, tmp_path: Path) -> list[Run]:
+    return make_plan(pipeline, make_unit(tmp_path))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,29 +138,25 @@ def test_a_run_outlasts_faults_of_every_kind(proxy, plan, places):
     assert Folder(settings().store).names(SCRATCH) == []
 
 
-@pytest.mark.parametrize(
-    ("fault", "states", "named"),
-    [
-        (Fault("full", "store/doubled", "PUT"), ["failed", "not run"], "doubled/s0001-1-2/{0}/data.zarr"),
-        (Fault("short", "flux/c/0", "GET"), ["made", "failed"], "doubled/s0001-1-2/{0}/data.zarr/flux/c/0"),
-        (Fault("busy", "store/summed", "PUT"), ["made", "failed"], "summed/s0001-1-2/{1}/data.zarr"),
-    ],
-)
-def test_a_run_that_cannot_go_on_names_the_object_and_the_next_one_resumes(
-    proxy, plan, places, monkeypatch, fault, states, named
-):
+def test_a_run_that_cannot_go_on_names_the_object_and_the_next_one_resumes(proxy, plan, places, monkeypatch):
     monkeypatch.setenv("TASOC_PATIENCE", "0.5")
     settings.cache_clear()
-    proxy.faults.append(fault)
-    results = run_plans([plan], places=places)
-    assert [result.status for result in results] == states
-    (failed,) = (result.message for result in results if result.status == "failed")
-    assert named.format(*(one.id for one in plan)) in failed
-    assert "could not be" in failed
-    assert "Traceback" not in failed
-    proxy.faults.clear()
-    assert len(store.list_products()) == states.count("made")
+    doubled, summed = (f"{one.stage.name}/s0001-1-2/{one.id}/data.zarr" for one in plan)
+    for fault, states, named in (
+        (Fault("full", "store/doubled", "PUT"), ["failed", "not run"], doubled),
+        (Fault("short", "flux/c/0", "GET"), ["made", "failed"], f"{doubled}/flux/c/0"),
+        (Fault("busy", "store/summed", "PUT"), ["kept", "failed"], summed),
+    ):
+        proxy.faults = [fault]
+        results = run_plans([plan], places=places)
+        assert [result.status for result in results] == states
+        (failed,) = (result.message for result in results if result.status == "failed")
+        assert named in failed
+        assert "could not be" in failed
+        assert "Traceback" not in failed
+        proxy.faults = []
+        assert len(store.list_products()) == states.count("made") + states.count("kept")
     again = run_plans([plan], places=places)
-    assert [result.status for result in again] == ["kept" if state == "made" else "made" for state in states]
+    assert [result.status for result in again] == ["kept", "made"]
     assert float(store.open_product("summed", id=plan[1].id)["flux"]) == 12.0
     assert Folder(settings().store).names(SCRATCH) == []
