@@ -45,7 +45,7 @@ demo: env ## turn a simulated sector into reviewed light curves; CUBE=folder tak
 	@echo "      the executed notebooks, figures and all, are in $${TASOC_STORE:-store}/runs."
 
 test: env ## run the tests, two files at once; ARGS goes to pytest, as -n 0 for one after the other
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: env ## check style, and that notebooks hold no output
 	@$(BIN)/ruff check .

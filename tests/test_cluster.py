@@ -49,11 +49,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[DaskProcesses]:
-    """Three workers of two threads each."""
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, log: Path, s3_environment: dict[str, str]
+) -> Iterator[DaskProcesses]:
+    """Three workers of two threads each, which find the S3 server of this session."""
     path = os.pathsep.join([TESTS, str(Path(TESTS).parent)])
     folder = tmp_path_factory.mktemp("dask")
-    with dask_processes(folder, 3, threads=2, PYTHONPATH=path, **{LOG: str(log)}) as running:
+    with dask_processes(folder, 3, 2, PYTHONPATH=path, **{LOG: str(log)}, **s3_environment) as running:
         yield running
 
 
@@ -263,7 +265,7 @@ def test_the_job_script_for_slurm_starts_one_worker_with_its_threads(tmp_path: P
 
 
 def test_photometry_on_s3_by_two_workers_is_that_of_this_machine(
-    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: DaskProcesses, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ccds = (2, 3)
     for ccd in ccds:
@@ -280,10 +282,7 @@ def test_photometry_on_s3_by_two_workers_is_that_of_this_machine(
     monkeypatch.setenv("TASOC_STORE", f"{s3.url}/store")
     monkeypatch.setenv("TASOC_DATABASE", f"sqlite:///{tmp_path}/tasoc.sqlite")
     settings.cache_clear()
-    with (
-        dask_processes(tmp_path / "dask", 2, PYTHONPATH=str(Path(TESTS).parent)) as cluster,
-        start_places("dask", scheduler=cluster.address) as running,
-    ):
+    with start_places("dask", 2, cluster.address) as running:
         results = run_plans(plans["s3"], places=running)
     assert {(result.status, result.message) for result in results} == {("made", "")}
     last = plans["s3"][0][-1]
