@@ -24,7 +24,7 @@ from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError, StoreError, without_secrets
 from tasoc_kit.storage.encoding import Encoder
-from tasoc_kit.storage.folders import PART, SCRATCH, Folder
+from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.storage.remote import RemoteProduct
@@ -40,6 +40,7 @@ from tasoc_kit.storage.units import (
     unit_matches,
     unit_name,
 )
+from tasoc_kit.storage.whole_file import PART
 
 __all__ = [
     "ProductRef",

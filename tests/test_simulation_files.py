@@ -19,6 +19,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from tasoc_kit.errors import SourceError
 from tasoc_kit.simulation import Sector, open_truth, read_sector, write_sector
+from tasoc_kit.storage.whole_file import PART
 
 OURS = {"ORIGIN", "CREATOR", "CHECKSUM"}
 SMALL = {"rows": 128, "columns": 128, "frames": 6, "first": 118, "seed": 21}
@@ -218,7 +219,7 @@ def test_a_killed_run_leaves_nothing_to_see_and_the_next_one_goes_on_from_it(tmp
     assert not goal.exists()
     write_sector(goal, **LONG)
     assert len(list(goal.glob("*.fits"))) == 300
-    assert hidden(tmp_path) == list(goal.glob("*.partial")) == []
+    assert hidden(tmp_path) == list(goal.glob(f"*{PART}")) == []
     kept = [(goal / path.name).stat().st_mtime_ns == then for path, then in made.items()]
     assert all(kept)
 

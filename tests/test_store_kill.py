@@ -19,7 +19,7 @@ from stored_dataset import (
     write_and_tell,
 )
 
-from tasoc_kit.storage.folders import PART
+from tasoc_kit.storage.whole_file import PART
 from tasoc_kit.store import is_complete, open_product, write_product
 
 KILLS = 24

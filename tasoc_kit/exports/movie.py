@@ -22,7 +22,7 @@ from bokeh import palettes
 from PIL import Image, ImageDraw, ImageFont
 
 from tasoc_kit.errors import SourceError
-from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
+from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.numerics.clock import utc_from_btjd
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.plots.stretch import Stretch, make_stretch
@@ -96,7 +96,7 @@ def write_movie(
         raise SourceError("export movie: there are no frames; expected at least one. Name other frames.")
     shade = _stretch(screens, times, stretch, limits)
     paint, name = _Painter(shade, _palette(colours)), _name(cubes)
-    with whole_file(target) as part:
+    with exported_file(target) as part:
         first = paint(arrange(_pictures(screens, times[0])), _caption(name, screens, times[0]))
         writer = ffmpeg.write_frames(
             str(part), first.shape[1::-1], fps=fps, macro_block_size=2, codec="libx264",

@@ -17,9 +17,9 @@ import xarray as xr
 from pyarrow import parquet
 
 from tasoc_kit.errors import StoreError
+from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.tasoc_files import LEVEL, wanted_stars
-from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.storage.units import ProductRef
 from tasoc_kit.vocabulary import VARIABLES, Method
 
@@ -70,7 +70,7 @@ def write_table(
     stars = wanted_stars(family, tics, numbered=False)
     if not stars:
         raise StoreError(f"export: none of the stars of {ref.unit} has a light curve. Choose others.")
-    with whole_file(target) as part:
+    with exported_file(target) as part:
         tables = _tables(family, stars, progress)
         if target.suffix == ".parquet":
             _write_parquet(part, tables, _facts(family))

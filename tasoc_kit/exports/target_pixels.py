@@ -9,6 +9,7 @@ taken from FLUX and stands in FLUX_BKG; else FLUX is as the frames have it and F
 from __future__ import annotations
 
 import datetime
+import gzip
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from astropy.io import fits
 
 from tasoc_kit import __version__
 from tasoc_kit.errors import SourceError
+from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.exports.stamp import Card, Plane, Stamp, aperture_bits, fill, image_cards
 from tasoc_kit.exports.tasoc_cards import time_cards
-from tasoc_kit.exports.whole_file import refuse_to_lose, whole_file
 from tasoc_kit.numerics.geometry import sky_to_pixel
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.skies.sky_images import sky_window
@@ -94,8 +95,9 @@ def write_target_pixels(
     target = _find(cube, tic, position, known)
     stamp = _stamp(cube, target, size)
     hdus = _hdus(cube, stamp, target, known)
-    with whole_file(target_file) as part:
-        hdus.writeto(part, checksum=True, overwrite=True)
+    opened = gzip.open if target_file.suffix == ".gz" else open
+    with exported_file(target_file) as part, opened(part, "wb") as file:
+        hdus.writeto(file, checksum=True)
     return target_file
 
 

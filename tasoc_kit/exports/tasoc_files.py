@@ -23,11 +23,11 @@ import xarray as xr
 from astropy.io import fits
 
 from tasoc_kit.errors import SourceError, StoreError
+from tasoc_kit.exports.exported_file import exported_file
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.stamp import aperture_bits, fill, image_cards, stamp_around
 from tasoc_kit.exports.tasoc_cards import COLUMNS, object_cards, primary_cards, time_cards
 from tasoc_kit.exports.used_pixels import UsedPixels
-from tasoc_kit.exports.whole_file import whole_file
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.products import open_ancestor
@@ -216,7 +216,7 @@ def _write_some(
     family = open_family(ref)
     series = family.read(stars)
     for path, content in render(family, series, stars, version, sky):
-        with whole_file(folder / path) as part:
+        with exported_file(folder / path) as part:
             part.write_bytes(content)
     return int(stars.size)
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tasoc_kit.storage.whole_file import whole_file
+
 __all__ = ["VARIABLE", "progress", "read_progress", "write_progress"]
 
 VARIABLE = "TASOC_PROGRESS"
@@ -45,9 +47,8 @@ def read_progress(path: Path) -> tuple[str, int, int] | None:
 
 def write_progress(path: Path, label: str, done: int, total: int) -> None:
     """Write a progress file, whole."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps([label, done, total]))
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps([label, done, total]))
 
 
 def _to_file(path: Path, label: str) -> Callable[[int, int], None]:

@@ -6,18 +6,12 @@ text, so a full frame with its uncertainty costs little more than the copy of it
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
-
 import numba
 import numpy as np
 
 from tasoc_kit.simulation.ffi_cards import Card, card
 
-__all__ = ["encode", "header_block", "whole_file"]
+__all__ = ["encode", "header_block"]
 
 _BLOCK = 2880
 _CHECKSUM_PLACE = "0" * 16
@@ -104,12 +98,3 @@ def header_block(cards: list[Card], data_sum: int) -> bytes:
     total = int(np.frombuffer(blank.encode("ascii"), ">u4").sum(dtype=np.uint64)) + data_sum
     signed = card("CHECKSUM", _checksum_text(total), "HDU checksum")
     return "".join([*text, signed, end]).ljust(length).encode("ascii")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write that appears under its name only when it is whole."""
-    partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        yield file
-    os.replace(partial, path)

@@ -31,6 +31,7 @@ from tasoc_kit.simulation.pointing import Pose
 from tasoc_kit.simulation.schedule import COARSE_POINT
 from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import VERSION, SectorSettings
+from tasoc_kit.storage.whole_file import PART, whole_file
 
 __all__ = ["file_names", "open_truth", "read_sector", "write_sector"]
 
@@ -75,6 +76,8 @@ def write_sector(
             if _holds(goal, text):
                 return open_truth(goal)
             work.mkdir(exist_ok=True)
+            for left in work.glob(f"*{PART}"):
+                left.unlink()
             _write_frames(sector, work, threads or place_settings().threads, progress)
             _write_truth(sector, work)
             (work / SETTINGS_FILE).write_text(text)
@@ -189,7 +192,7 @@ def _write_frame(sector: Sector, index: int, facts: FrameFacts, path: Path, buff
     if getattr(buffers, "words", None) is None or buffers.words.size != words:
         buffers.words = np.zeros(words, np.uint32)
     frame = sector.render(index)
-    with ffi_file.whole_file(path) as file:
+    with whole_file(path) as part, part.open("wb") as file:
         file.write(ffi_file.header_block(primary_cards(sector.settings, facts), 0))
         for kind, image in zip(("cal", "uncert"), frame.stored, strict=True):
             total = ffi_file.encode(image, buffers.words)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.clock import DAY, btjd_from_utc, cadence_number
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.ffi_header import COLUMNS, header_row, name_parts, time_of_name
+from tasoc_kit.storage.whole_file import whole_file
 
 __all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_cadence", "select_unit"]
 
@@ -85,11 +85,9 @@ def _read_cache(path: Path) -> pd.DataFrame | None:
 
 def _write_cache(table: pd.DataFrame, path: Path) -> None:
     """Keep the index where it can be kept; a folder that cannot be written costs only time."""
-    scratch = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), scratch)
-        os.replace(scratch, path)
+        with whole_file(path) as part:
+            parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), part)
     except OSError as error:
         warnings.warn(f"index: not kept in {path.parent} ({error}); set TASOC_CACHE.", stacklevel=3)
 

@@ -8,7 +8,6 @@ is not there. Shared caches are read after one's own and never written.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError, without_secrets
 from tasoc_kit.sources.footprint import Healpix
 from tasoc_kit.sources.star_server import CATALOGUES, StarCatalogue
+from tasoc_kit.storage.whole_file import whole_file
 
 __all__ = ["ORDER", "Partition", "find_partition", "list_partitions", "read_partitions", "write_partition"]
 
@@ -137,13 +137,10 @@ def write_partition(catalogue: StarCatalogue, pixel: int, faintest: float, stars
     made = dict(zip(_WHAT, values, strict=True))
     table = pyarrow.Table.from_pandas(stars, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: json.dumps(made).encode()})
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(table, beside, compression="zstd")
-        os.replace(beside, path)
+        with whole_file(path) as part:
+            parquet.write_table(table, part, compression="zstd")
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise SourceError.for_file(
             path, f"cannot be written ({error})", "Set TASOC_CACHE to a folder with room."
         ) from None

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,20 +19,17 @@ import fsspec
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
 from tasoc_kit.storage.retries import ShortBody, failures, retried
+from tasoc_kit.storage.whole_file import whole_file
 
-__all__ = ["PART", "SCRATCH", "Folder"]
+__all__ = ["SCRATCH", "Folder"]
 
 SCRATCH = ".writing"
 """Where locks, journals and files that are not yet whole lie; nothing in it is a product."""
-
-PART = ".part"
-"""How the name of a local file ends that is not yet whole."""
 
 Result = TypeVar("Result")
 
 _AT_ONCE = 16
 """Requests to a server at the same time."""
-_serial = count()
 
 
 class Folder:
@@ -103,19 +99,11 @@ class Folder:
         self._done("written", key, lambda: self.fs.pipe_file(self.path(key), bytes(data)))
 
     def _put_local(self, key: str, data: bytes | memoryview, scratch: Path) -> None:
-        self._done("written", key, lambda: self._rename_into_place(key, data, scratch))
+        def attempt() -> None:
+            with whole_file(Path(self.path(key)), beside=scratch) as part:
+                part.write_bytes(data)
 
-    def _rename_into_place(self, key: str, data: bytes | memoryview, scratch: Path) -> None:
-        target = Path(self.path(key))
-        part = scratch / f"{os.getpid()}-{next(_serial)}{PART}"
-        scratch.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(target)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        self._done("written", key, attempt)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file that must not exist yet; return False where it does."""

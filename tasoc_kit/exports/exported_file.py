@@ -1,15 +1,15 @@
-"""A file that is there whole or not at all."""
+"""A file that a person asked for: never lost by mistake, and there whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from tasoc_kit.errors import StoreError
+from tasoc_kit.storage.whole_file import whole_file
 
-__all__ = ["refuse_to_lose", "whole_file"]
+__all__ = ["exported_file", "refuse_to_lose"]
 
 
 def refuse_to_lose(path: Path, overwrite: bool) -> None:
@@ -22,7 +22,7 @@ def refuse_to_lose(path: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def exported_file(path: Path) -> Iterator[Path]:
     """
     Yield the place of a file to write, which takes its name when the block ends well.
 
@@ -31,16 +31,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     StoreError
         If the disk does not take it; what was there before is not touched.
     """
-    part = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
+        with whole_file(path) as part:
+            yield part
     except OSError as error:
         raise StoreError(
             f"export: {path} cannot be written ({error.strerror or error}); expected a folder that takes it. "
             "Files that are there are whole; make space or choose another place, and run the same again."
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
