@@ -30,6 +30,7 @@ __all__ = [
     "record_product",
     "remove_product",
     "reviews",
+    "run_seconds",
     "save_review",
     "set_tag",
     "start_run",
@@ -191,6 +192,13 @@ def list_runs(
     gone = here & ~found["pid"].map(lambda pid: Path(f"/proc/{pid}").exists()).astype(bool)
     found.loc[gone, "status"] = "killed"
     return found if status is None else found[found["status"] == status].reset_index(drop=True)
+
+
+def run_seconds(ids: Iterable[str], *, url: str | None = None) -> dict[str, float]:
+    """Return the seconds of the last run that made each of these products, by notebook."""
+    statement = sa.select(Run.notebook, Run.started, Run.finished).order_by(Run.run)
+    made = rows(statement.where(Run.id.in_(list(ids)), Run.status == "done"), url)
+    return {run["notebook"]: (run["finished"] - run["started"]).total_seconds() for run in made}
 
 
 def save_review(

@@ -46,6 +46,7 @@ VERBS = [
     ("provenance", "tag"),
     ("provenance", "diff"),
     ("export", "light-curves"),
+    ("export", "diagnostics"),
     ("export", "cutout"),
     ("export", "movie"),
     ("database", "upgrade"),

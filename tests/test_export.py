@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -11,8 +12,9 @@ from astropy.io import fits
 from sector import make_sector
 
 import tasoc_kit as tk
-from tasoc_kit import cli, store
+from tasoc_kit import cli, database, store
 from tasoc_kit.config import settings
+from tasoc_kit.vocabulary import Status
 
 
 @pytest.fixture
@@ -51,6 +53,33 @@ def test_light_curves_are_written_kept_and_never_lost(tasoc, sector, tmp_path):
     assert set(pd.read_parquet(tmp_path / "one.parquet")["tic"]) == {first}
     code, told = tasoc("light-curves", "--tic", first, "--to", tmp_path / "one.parquet")
     assert (code, "--overwrite" in told) == (2, True)
+
+
+def test_diagnostics_are_a_row_for_each_star_and_the_seconds_of_the_run(tasoc, sector, tmp_path):
+    made = tk.make_diagnostics(sector.light_curves, sector.apertures, sector.quality)
+    code, told = tasoc("diagnostics", "--to", tmp_path / "stars.csv")
+    assert (code, "the store has no diagnostics" in told) == (2, True)
+    store.write_product(made)
+    unit, identity = "s0001-1-2", made.attrs["provenance_id"]
+    for notebook, product in (("18_light_curves", sector.light_curves), ("21_diagnostics", made)):
+        run = database.start_run("photometry", notebook, unit, id=product.attrs["provenance_id"])
+        database.finish_run(run, "done")
+    failed = database.start_run("photometry", "17_sky", unit, id=sector.sky.attrs["provenance_id"])
+    database.finish_run(failed, "failed")
+    code, told = tasoc("diagnostics", "--sector", "1", "--to", tmp_path / "stars.csv")
+    assert (code, told.partition(":")[0]) == (0, f"{made.sizes['star']} stars written")
+    lines = (tmp_path / "stars.csv").read_text().splitlines()
+    facts = dict(line.removeprefix("# ").split(": ", 1) for line in lines if line.startswith("#"))
+    assert facts["provenance_id"] == identity
+    seconds = json.loads(facts["seconds"])
+    assert list(seconds) == ["18_light_curves", "21_diagnostics"]
+    assert all(0 <= value < 60 for value in seconds.values())
+    table = pd.read_csv(tmp_path / "stars.csv", comment="#", keep_default_na=False, na_values={"ptp": [""]})
+    assert table["message"].tolist() == made["message"].values.tolist()
+    assert table["status"].tolist() == [Status(int(code)).name for code in made["status"].values]
+    np.testing.assert_allclose(table["ptp"], made["ptp"], rtol=1e-6)
+    assert tasoc("diagnostics", "--to", tmp_path / "stars.parquet")[0] == 0
+    assert pd.read_parquet(tmp_path / "stars.parquet")["message"].tolist() == table["message"].tolist()
 
 
 def test_a_cutout_uses_what_the_store_knows_of_its_frames(tasoc, sector, tmp_path):

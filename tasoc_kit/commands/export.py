@@ -1,4 +1,4 @@
-"""``tasoc export``: light curves, cutouts and movies as files of the field."""
+"""``tasoc export``: light curves, diagnostics, cutouts and movies as files of the field."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Sector = Annotated[int | None, typer.Option(help="Sector.")]
 Camera = Annotated[int | None, typer.Option(min=1, max=4, help="Camera.")]
 Ccd = Annotated[int | None, typer.Option(min=1, max=4, help="CCD.")]
 Tic = Annotated[list[int] | None, typer.Option(help="TIC number; may be repeated. All stars by default.")]
+Tag = Annotated[str | None, typer.Option(help="Tag of the products; by default current, else newest.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 Frames = Annotated[str, typer.Option(help="Catalog entry, folder, file or URL of the frames.")]
 
@@ -28,9 +29,7 @@ def light_curves(
     camera: Camera = None,
     ccd: Ccd = None,
     tic: Tic = None,
-    tag: Annotated[
-        str | None, typer.Option(help="Tag of the products; by default current, else newest.")
-    ] = None,
+    tag: Tag = None,
     version: Annotated[
         int, typer.Option(min=0, max=99, help="Version of the processing, in file names.")
     ] = 1,
@@ -60,6 +59,29 @@ def light_curves(
     export_light_curves(
         to, unit, tic, tag=tag, version=version, cube=cube, workers=workers, overwrite=overwrite
     )
+
+
+@app.command()
+def diagnostics(
+    to: Annotated[Path, typer.Option(help="Table to write: .csv, .csv.gz or .parquet.")],
+    sector: Sector = None,
+    camera: Camera = None,
+    ccd: Ccd = None,
+    tag: Tag = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """
+    Write what is known of every star of a CCD as a table: noise, status, and why it has it.
+
+    The head of the table says how long each notebook ran.
+
+    [bold]Examples[/]
+
+    tasoc export diagnostics --sector 14 --camera 1 --ccd 2 --to stars.csv
+    """
+    from tasoc_kit.commands.exporting import export_diagnostics
+
+    export_diagnostics(to, {"sector": sector, "camera": camera, "ccd": ccd}, tag=tag, overwrite=overwrite)
 
 
 @app.command()

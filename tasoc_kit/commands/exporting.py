@@ -17,7 +17,7 @@ from tasoc_kit.commands.look import as_size, as_time, console
 from tasoc_kit.commands.options import read_numbers
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.star import find_star
-from tasoc_kit.exports.tables import write_table
+from tasoc_kit.exports.tables import write_diagnostics, write_table
 from tasoc_kit.exports.tasoc_files import write_tasoc_files
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import science
@@ -25,7 +25,7 @@ from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
-__all__ = ["export_cutout", "export_light_curves", "export_movie"]
+__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie"]
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -55,11 +55,8 @@ def export_light_curves(
     """Write the light curves of every unit that fits, of all stars or of some."""
     found = _with_stars(unit, tics, tag)
     started, table = time.monotonic(), to.name.endswith(TABLES)
-    if table and len(found) > 1:
-        raise StoreError(
-            f"export: {len(found)} units fit ({[ref.unit for ref, _ in found][:6]}); expected one for "
-            "one table. Give --sector, --camera and --ccd, or a folder for FITS files."
-        )
+    if table:
+        _only([ref for ref, _ in found], ", or a folder for FITS files")
     made = kept = left_out = 0
     for ref, chosen in found:
         with _bar(ref.unit) as progress:
@@ -83,17 +80,39 @@ def export_light_curves(
     console.print(f"{told}: {to}, in {as_time(time.monotonic() - started)}")
 
 
+def export_diagnostics(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:
+    """Write the diagnostics of the one unit that fits."""
+    ref = _only(_matching("diagnostics", unit, tag))
+    console.print(f"{write_diagnostics(ref, to, overwrite=overwrite)} stars written: {to}")
+
+
+def _matching(product: str, unit: Mapping[str, int | None], tag: str | None) -> list[ProductRef]:
+    """Return the products of this name whose unit fits."""
+    refs = [ref for ref in current_products(product, tag=tag) if unit_matches(ref.unit, unit)]
+    if not refs:
+        asked = ", ".join(f"{name} {value}" for name, value in unit.items() if value is not None)
+        raise StoreError(
+            f"export: the store has no {product.replace('_', ' ')}{f' of {asked}' if asked else ''}; "
+            f"expected some. Make them: tasoc run photometry, or look: tasoc products {product}."
+        )
+    return refs
+
+
+def _only(refs: Sequence[ProductRef], otherwise: str = "") -> ProductRef:
+    """Return the one product that a table is made of."""
+    if len(refs) > 1:
+        raise StoreError(
+            f"export: {len(refs)} units fit ({[ref.unit for ref in refs][:6]}); expected one for one table. "
+            f"Give --sector, --camera and --ccd{otherwise}."
+        )
+    return refs[0]
+
+
 def _with_stars(
     unit: Mapping[str, int | None], tics: Sequence[int] | None, tag: str | None
 ) -> list[tuple[ProductRef, list[int] | None]]:
     """Return the units that fit, each with its stars among those asked for."""
-    refs = [ref for ref in current_products("light_curves", tag=tag) if unit_matches(ref.unit, unit)]
-    if not refs:
-        asked = ", ".join(f"{name} {value}" for name, value in unit.items() if value is not None)
-        raise StoreError(
-            f"export: the store has no light curves{f' of {asked}' if asked else ''}; expected some. "
-            "Make them: tasoc run photometry, or look: tasoc products light_curves."
-        )
+    refs = _matching("light_curves", unit, tag)
     if not tics:
         return [(ref, None) for ref in refs]
     holding: dict[ProductRef, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Light curves as one table, CSV or parquet: a row for each cadence of each star."""
+"""Tables, CSV or parquet: a row for each cadence of each light curve, or for each star's diagnostics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import pyarrow as pa
 import xarray as xr
 from pyarrow import parquet
 
+from tasoc_kit import database
 from tasoc_kit.errors import StoreError
 from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.tasoc_files import LEVEL, wanted_stars
+from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import ProductRef
-from tasoc_kit.vocabulary import VARIABLES, Method
+from tasoc_kit.store import open_ref
+from tasoc_kit.vocabulary import VARIABLES, Method, Status
 
-__all__ = ["write_table"]
+__all__ = ["write_diagnostics", "write_table"]
 
 AT_ONCE = 256
 """Stars in memory, and in a group of rows of a parquet file."""
@@ -59,6 +62,50 @@ def write_table(
     StoreError
         If the ending is another, the file is there, or a star is not on this CCD.
     """
+    target = _check_target(path, overwrite)
+    family = open_family(ref)
+    stars = wanted_stars(family, tics, numbered=False)
+    if not stars:
+        raise StoreError(f"export: none of the stars of {ref.unit} has a light curve. Choose others.")
+    told = {"time": "BTJD = BJD - 2457000, TDB, days, of the star", "flux": "electron / s"}
+    _write(target, _tables(family, stars, progress), _facts(family.light_curves) | told)
+    return len(stars)
+
+
+def write_diagnostics(ref: ProductRef, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+    """
+    Write diagnostics as a table, a row for each star, and return the number of stars.
+
+    ``status`` and ``method`` are words. How long each notebook ran stands at the head as ``seconds``, as
+    far as the database knows; all stars of a CCD are measured at once, so none has a time of its own.
+
+    Parameters
+    ----------
+    ref
+        The ``diagnostics`` product.
+    path
+        A ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+    overwrite
+        Replace a file that is there.
+
+    Raises
+    ------
+    StoreError
+        If the ending is another, or the file is there.
+    """
+    target = _check_target(path, overwrite)
+    diagnostics = open_ref(ref).load()
+    names = [*diagnostics.coords, *diagnostics.data_vars]
+    table = pd.DataFrame({str(name): diagnostics[name].values for name in names})
+    table["status"] = [Status(int(code)).name for code in table["status"]]
+    if "method" in table:
+        table["method"] = [Method(int(code)).name.lower() for code in table["method"]]
+    seconds = database.run_seconds(lineage(diagnostics))
+    _write(target, iter([table]), _facts(diagnostics) | ({"seconds": json.dumps(seconds)} if seconds else {}))
+    return len(table)
+
+
+def _check_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
     target = Path(path)
     if not target.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise StoreError(
@@ -66,17 +113,15 @@ def write_table(
             "Choose one of these."
         )
     refuse_to_lose(target, overwrite)
-    family = open_family(ref)
-    stars = wanted_stars(family, tics, numbered=False)
-    if not stars:
-        raise StoreError(f"export: none of the stars of {ref.unit} has a light curve. Choose others.")
+    return target
+
+
+def _write(target: Path, tables: Iterator[pd.DataFrame], facts: dict[str, str]) -> None:
     with exported_file(target) as part:
-        tables = _tables(family, stars, progress)
         if target.suffix == ".parquet":
-            _write_parquet(part, tables, _facts(family))
+            _write_parquet(part, tables, facts)
         else:
-            _write_csv(part, tables, _facts(family), packed=target.suffix == ".gz")
-    return len(stars)
+            _write_csv(part, tables, facts, packed=target.suffix == ".gz")
 
 
 def _tables(
@@ -106,11 +151,9 @@ def _rows(series: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns | {"method": np.repeat(methods, length)})
 
 
-def _facts(family: Family) -> dict[str, str]:
-    """Return what a reader of the table must know."""
-    attrs = family.light_curves.attrs
-    place = {name: str(attrs[name]) for name in ("sector", "camera", "ccd", "provenance_id")}
-    return place | {"time": "BTJD = BJD - 2457000, TDB, days, of the star", "flux": "electron / s"}
+def _facts(product: xr.Dataset) -> dict[str, str]:
+    """Return which product the numbers of a table are."""
+    return {name: str(product.attrs[name]) for name in ("sector", "camera", "ccd", "provenance_id")}
 
 
 def _write_csv(path: Path, tables: Iterator[pd.DataFrame], facts: dict[str, str], packed: bool) -> None:
