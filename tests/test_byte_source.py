@@ -14,8 +14,9 @@ from ffi_files import SHAPE, compress, frame_pixels, write_sector_of
 from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import filesystem, list_files, open_bytes
 from tasoc_kit.sources.cube import open_cube
-from tasoc_kit.sources.ffi import open_ffi, open_frames
+from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.ffi_index import read_index, scan
+from tasoc_kit.sources.frame_reader import open_frames
 
 DATA = bytes(range(256)) * 40
 

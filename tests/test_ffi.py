@@ -21,7 +21,8 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.stored_rows import copy_rows
 from tasoc_kit.plots.light_curve import pixel_series
 from tasoc_kit.provenance import lineage
-from tasoc_kit.sources.ffi import open_ffi, open_frames, read_frames, science
+from tasoc_kit.sources.ffi import open_ffi, science
+from tasoc_kit.sources.frame_reader import open_frames, read_frames
 from tasoc_kit.vocabulary import VARIABLES, KitQuality
 
 PADDING = (0, 40, 80, 200)

@@ -18,7 +18,8 @@ from tasoc_kit.photometry.quality import good_cadences, make_quality
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.cube import open_cube
-from tasoc_kit.sources.ffi import open_frames, science
+from tasoc_kit.sources.ffi import science
+from tasoc_kit.sources.frame_reader import open_frames
 from tasoc_kit.vocabulary import SPACECRAFT, ApertureFlag, KitQuality
 
 

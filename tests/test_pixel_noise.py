@@ -6,7 +6,8 @@ import pytest
 from tasoc_kit.numerics.detector import nominal_noise, output_of_columns
 from tasoc_kit.photometry.plan.pixel_noise import fit_noise, noise_of_columns
 from tasoc_kit.simulation.write import write_sector
-from tasoc_kit.sources.ffi import open_ffi, open_frames, science
+from tasoc_kit.sources.ffi import open_ffi, science
+from tasoc_kit.sources.frame_reader import open_frames
 
 
 def noise_over_uncertainty(cube, floor, slope, frame=0):

@@ -5,7 +5,7 @@ import pytest
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.skies.sky_images import background_cube, sky_image, sky_window, subtracted_cube
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 
 
 def test_the_cube_of_skies_holds_the_sky_of_every_frame(sector):

@@ -71,7 +71,7 @@ def test_smoothing_reads_no_pixel_and_changes_the_sky_as_it_should(sector, monke
         raise AssertionError("a pixel was asked for")
 
     monkeypatch.setattr("tasoc_kit.photometry.stream.open_frames", no_reader)
-    monkeypatch.setattr("tasoc_kit.sources.ffi.FrameReader.read", no_reader)
+    monkeypatch.setattr("tasoc_kit.sources.frame_reader.FrameReader.read", no_reader)
     tables = sector.stream, sector.reference, sector.quality
     smooth = fit_sky(*tables, smooth=1.5)
     middle = np.flatnonzero(sector.quality["quality"].values == 0)[20]

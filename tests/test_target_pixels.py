@@ -15,7 +15,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.geometry import pixel_to_sky, sky_to_pixel
 from tasoc_kit.sources.cube import open_cube
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 from tasoc_kit.sources.target_pixels import open_target_pixels, open_target_pixels_by_sector
 from tasoc_kit.vocabulary import VARIABLES, KitQuality
 

@@ -22,7 +22,7 @@ from tasoc_kit.plots.frame import colour_image, pixel_image, science_pixels, tit
 from tasoc_kit.plots.light_curve import one_star, pixel_series, quality_spans, series
 from tasoc_kit.plots.stretch import STRETCHES, Stretch, make_stretch
 from tasoc_kit.plots.theme import COLOUR_MAPS, SELECTED, place_options, plain_numbers, series_options
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 from tasoc_kit.vocabulary import KitQuality, TessQuality, flag_names
 
 __all__ = ["FrameViewer"]

@@ -26,7 +26,7 @@ from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.numerics.clock import utc_from_btjd
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.plots.stretch import Stretch, make_stretch
-from tasoc_kit.sources.ffi import FrameReader, open_frames
+from tasoc_kit.sources.frame_reader import FrameReader, open_frames
 
 __all__ = ["arrange", "write_movie"]
 

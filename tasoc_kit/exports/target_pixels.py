@@ -28,7 +28,7 @@ from tasoc_kit.exports.tasoc_cards import time_cards
 from tasoc_kit.numerics.geometry import sky_to_pixel
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.skies.sky_images import sky_window
-from tasoc_kit.sources.ffi import read_frames
+from tasoc_kit.sources.frame_reader import read_frames
 
 __all__ = ["write_target_pixels"]
 

@@ -21,7 +21,7 @@ from tasoc_kit.photometry.plan.plan_frames import PlanFrames, choose_frames
 from tasoc_kit.photometry.plan.plan_skies import PlanSkies, fit_plan_skies, read_bands
 from tasoc_kit.photometry.quality import good_cadences
 from tasoc_kit.photometry.skies.absolute_sky import absolute_sky
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 from tasoc_kit.step import Parameter, step
 
 __all__ = ["make_reference"]

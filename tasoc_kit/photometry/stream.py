@@ -33,7 +33,7 @@ from tasoc_kit.numerics.runs import Runs, find_runs
 from tasoc_kit.numerics.stamps import Stamps, find_stamps, make_stamps
 from tasoc_kit.photometry.psfs.psf_scene import scene_of
 from tasoc_kit.photometry.quality import good_cadences
-from tasoc_kit.sources.ffi import FrameReader, open_frames
+from tasoc_kit.sources.frame_reader import FrameReader, open_frames
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Method
 

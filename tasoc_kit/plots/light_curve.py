@@ -15,7 +15,7 @@ from bokeh.models import HoverTool, NumeralTickFormatter
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
-from tasoc_kit.sources.ffi import read_frames
+from tasoc_kit.sources.frame_reader import read_frames
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality, flag_names
 
 __all__ = [

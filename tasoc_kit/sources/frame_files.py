@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tasoc_kit.errors import SourceError
 from tasoc_kit.sources.byte_source import is_local, local_path, open_bytes
 from tasoc_kit.sources.ffi_header import header_row
 
-__all__ = ["FrameFiles", "Windows", "unread"]
+__all__ = ["FrameFiles", "Windows", "files_of", "in_order", "unread"]
 
 _STORED = np.dtype(">f4")
 _ITEM = _STORED.itemsize
@@ -159,3 +159,31 @@ def _is_plain(url: str) -> bool:
 
 def _too_short(url: str, missing: int) -> SourceError:
     return SourceError.for_file(url, f"ends {missing} bytes early", "Index it anew.")
+
+
+def files_of(frame: Mapping[str, Any], bad: np.ndarray, kind: str) -> FrameFiles:
+    """
+    Return where the pixels of a table of frames are.
+
+    Parameters
+    ----------
+    frame
+        Variables of a cube, as (dimension, values): ``file``, and offset, rows and columns of the kind.
+    bad
+        (frame) True where there is nothing to be read.
+    kind
+        ``file`` for the image, ``err`` for its uncertainty.
+    """
+    return FrameFiles(
+        urls=frame["file"][1],
+        offsets=frame[f"{kind}_offset"][1],
+        rows=frame[f"{kind}_rows"][1],
+        columns=frame[f"{kind}_columns"][1],
+        kind=kind,
+        usable=~bad,
+    )
+
+
+def in_order(labels: np.ndarray) -> bool:
+    """Tell whether labels follow one another without gaps."""
+    return bool(np.all(np.diff(labels) == 1))

@@ -29,7 +29,7 @@ from tasoc_kit.photometry import stream as streaming
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.photometry.stream import stream_frames
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 from tasoc_kit.store import open_product, write_product
 
 __all__ = ["background_costs", "drop_cache", "image_reading", "sky_cost", "stream_step", "whole_pass"]

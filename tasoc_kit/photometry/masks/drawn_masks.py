@@ -10,7 +10,7 @@ import xarray as xr
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry.skies.sky_images import sky_window
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 
 __all__ = ["make_stamp", "sum_mask"]
 

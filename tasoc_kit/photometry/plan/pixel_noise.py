@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.detector import nominal_noise, output_of_columns
-from tasoc_kit.sources.ffi import FrameReader
+from tasoc_kit.sources.frame_reader import FrameReader
 
 __all__ = ["fit_noise", "noise_of_columns"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasoc_kit.sources.ffi import FrameReader
+from tasoc_kit.sources.frame_reader import FrameReader
 
 __all__ = ["PlanFrames", "choose_frames", "sky_levels"]
 

@@ -20,7 +20,7 @@ from scipy.ndimage import binary_dilation
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder, Surface
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 
 __all__ = ["PlanSkies", "fit_plan_skies", "read_bands"]
 

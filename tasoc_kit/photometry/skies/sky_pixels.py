@@ -15,7 +15,7 @@ import xarray as xr
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.cells import mark_used
 from tasoc_kit.photometry.stream import sky_template
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 
 __all__ = ["sky_pixels"]
 
