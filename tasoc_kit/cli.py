@@ -20,9 +20,12 @@ import typer
 
 from tasoc_kit import __version__
 from tasoc_kit.commands.archive import app as archives
+from tasoc_kit.commands.catalog import app as catalogs
+from tasoc_kit.commands.database import app as tables
 from tasoc_kit.commands.export import app as exports
 from tasoc_kit.commands.fetch import fetch
 from tasoc_kit.commands.options import OPTIONS, read_numbers
+from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
 from tasoc_kit.errors import TasocKitError
 
@@ -32,9 +35,6 @@ _STOPPED = 130
 """Exit code of typer after Ctrl-C."""
 
 app = typer.Typer(help="TESS Full-Frame Images to reviewed light curves.", **OPTIONS)
-catalogs = typer.Typer(help="The data that opens by name.", **OPTIONS)
-records = typer.Typer(help="What made a product; tags; why two products differ.", **OPTIONS)
-tables = typer.Typer(help="The database of runs, tags and reviews.", **OPTIONS)
 app.add_typer(catalogs, name="catalog")
 app.add_typer(records, name="provenance")
 app.add_typer(tables, name="database")
@@ -296,156 +296,6 @@ def doctor() -> None:
     from tasoc_kit.commands.listing import show_doctor
 
     raise typer.Exit(show_doctor())
-
-
-@catalogs.command("list")
-def catalog_list() -> None:
-    """
-    List the entries of the catalogs.
-
-    [bold]Example[/]
-
-    tasoc catalog list
-    """
-    from tasoc_kit import catalog
-    from tasoc_kit.commands.look import show_frame
-
-    show_frame("catalog entries", catalog.entries())
-
-
-@catalogs.command("describe")
-def catalog_describe(entry: Annotated[str, typer.Argument(help="Name of the entry.")]) -> None:
-    """
-    Show the parameters of an entry.
-
-    [bold]Example[/]
-
-    tasoc catalog describe ffi.tess
-    """
-    from tasoc_kit import catalog
-    from tasoc_kit.commands.look import show_frame
-
-    show_frame(entry, catalog.describe(entry))
-
-
-@catalogs.command("check")
-def catalog_check() -> None:
-    """
-    Say of every entry whether it can be used.
-
-    [bold]Example[/]
-
-    tasoc catalog check
-    """
-    from tasoc_kit import catalog
-    from tasoc_kit.commands.look import show_frame
-
-    checked = catalog.check()
-    show_frame("catalog entries", checked)
-    raise typer.Exit(int((checked["state"] == "broken").any()))
-
-
-@catalogs.command("index")
-def catalog_index(
-    source: Annotated[str, typer.Argument(help="Folder, glob or file of FFIs; path or URL.")],
-    output: Annotated[Path | None, typer.Argument(help="Parquet file to write.")] = None,
-    sector: Annotated[int | None, typer.Option()] = None,
-    camera: Annotated[int | None, typer.Option()] = None,
-    ccd: Annotated[int | None, typer.Option()] = None,
-) -> None:
-    """
-    Scan the headers of FFIs into an index.
-
-    [bold]Example[/]
-
-    tasoc catalog index frames/ s0014.parquet
-    """
-    from tasoc_kit.commands.listing import index_frames
-
-    index_frames(source, output, sector=sector, camera=camera, ccd=ccd)
-
-
-@records.command("show")
-def provenance_show(
-    id: Annotated[str, typer.Argument(help="Id of a product, or its first digits.")],  # noqa: A002
-) -> None:
-    """
-    Show what made a product, and what made its inputs.
-
-    [bold]Example[/]
-
-    tasoc provenance show 2cc5d4f48b57
-    """
-    from tasoc_kit.commands.listing import show_provenance
-
-    show_provenance(id)
-
-
-@records.command("tag")
-def provenance_tag(
-    tag: Annotated[str, typer.Argument(help="A word, as current or paper-1.")],
-    id: Annotated[str, typer.Argument(help="Id of a product, or its first digits.")],  # noqa: A002
-) -> None:
-    """
-    Point a tag at a product; [bold]current[/] is what opens where no id is given.
-
-    [bold]Example[/]
-
-    tasoc provenance tag paper-1 2cc5d4f48b57
-    """
-    from tasoc_kit.commands.look import console
-    from tasoc_kit.products import tag_product
-
-    ref = tag_product(tag, id)
-    console.print(f"{tag} → {ref.name} {ref.unit} {ref.id}")
-
-
-@records.command("diff")
-def provenance_diff(
-    first: Annotated[str, typer.Argument(help="Id of a product.")],
-    second: Annotated[str, typer.Argument(help="Id of another one.")],
-) -> None:
-    """
-    Say why two products differ: settings, versions, libraries, input.
-
-    [bold]Example[/]
-
-    tasoc provenance diff 2cc5d4f48b57 6a4dd1ac9c94
-    """
-    from tasoc_kit.commands.look import show_frame
-    from tasoc_kit.products import compare
-
-    show_frame(f"{first} and {second}", compare(first, second))
-
-
-@tables.command("upgrade")
-def database_upgrade() -> None:
-    """
-    Bring the tables to the version of this package; nothing is lost.
-
-    [bold]Example[/]
-
-    tasoc database upgrade
-    """
-    from tasoc_kit import database
-    from tasoc_kit.commands.look import console
-
-    console.print(f"database: version {database.upgrade()}")
-
-
-@tables.command("rebuild")
-def database_rebuild() -> None:
-    """
-    Make products and provenance anew from the store.
-
-    [bold]Example[/]
-
-    tasoc database rebuild
-    """
-    from tasoc_kit.commands.look import console
-    from tasoc_kit.products import rebuild
-
-    console.print(f"database: {rebuild()} products")
 
 
 @contextmanager
