@@ -14,6 +14,7 @@ _PUBLIC = {
     "where": "sources.pointings",
     "read_stars": "sources.star_catalog",
     "read_targets": "sources.target_list",
+    "read_overrides": "sources.overrides",
     "read_ephemeris": "sources.ephemeris",
     "make_quality": "photometry.quality",
     "star_time": "photometry.conditions.spacecraft",

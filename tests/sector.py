@@ -24,6 +24,7 @@ from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import SectorSettings
 from tasoc_kit.simulation.write import write_sector
 from tasoc_kit.sources.ffi import open_ffi, science
+from tasoc_kit.sources.overrides import read_overrides
 from tasoc_kit.sources.star_catalog import read_stars
 
 SETTINGS = {"rows": 256, "columns": 256, "frames": 48, "seed": 11}
@@ -53,7 +54,7 @@ def make_every_method(made: SimpleNamespace, faint: int = 2) -> SimpleNamespace:
     chosen = np.flatnonzero((size > 0) & (made.light_curves["tmag"].values > 12.5))[:faint]
     every = SimpleNamespace(**vars(made), faint=[int(star) for star in chosen])
     overrides = [*(f"{number}:halo" for number in tic[:2]), *(f"{tic[star]}:psf" for star in chosen)]
-    every.apertures = make_apertures(made.reference, made.stars, overrides=overrides)
+    every.apertures = make_apertures(made.reference, made.stars, read_overrides(overrides))
     every.psf = fit_psf(made.reference, every.apertures)
     every.stream = stream_frames(
         made.cube, made.reference, every.apertures, made.quality, every.psf

@@ -302,7 +302,7 @@ def test_missing_variables_and_bad_settings_are_refused_by_name(crowded):
 
 
 def test_what_changes_the_numbers_changes_the_id():
-    given = ({}, {"threshold": 1.0}, {"mode": "tile"}, {"contamination": "prf"}, {"overrides": ["5:psf"]})
+    given = ({}, {"threshold": 1.0}, {"mode": "tile"}, {"contamination": "prf"})
     assert len({make_apertures.record(["a"], some).id for some in given}) == len(given)
 
 

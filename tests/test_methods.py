@@ -1,13 +1,12 @@
 """Which photometry serves a star."""
 
 import numpy as np
-import pytest
 import xarray as xr
 from star_field import add_star, as_reference, as_stars
 
-from tasoc_kit.errors import StepParameterError
 from tasoc_kit.photometry.apertures import make_apertures
-from tasoc_kit.photometry.masks.methods import choose_methods, read_overrides
+from tasoc_kit.photometry.masks.methods import choose_methods
+from tasoc_kit.sources.overrides import read_overrides
 from tasoc_kit.vocabulary import VARIABLES, ApertureFlag, Method
 
 NONE, APERTURE, PSF, HALO = Method.NONE, Method.APERTURE, Method.PSF, Method.HALO
@@ -61,20 +60,7 @@ def test_what_the_user_says_comes_before_the_rules():
     made = as_apertures([1.0, 12.0, 13.0, 14.0], row_size=np.array([9, 9, 0, 0]))
     made["aperture_flags"] = ("star", np.array([0, 0, 0, int(ApertureFlag.OUTSIDE)]))
     overrides = ["1:aperture", " 2 : HALO", "3:psf", "4:psf", "99:psf"]
-    assert methods(made, overrides=overrides) == [APERTURE, HALO, PSF, NONE]
-
-
-@pytest.mark.parametrize("entry", ["7", "7:", "seven:psf", ":psf", "7:best", "-7:psf"])
-def test_an_override_that_says_nothing_is_refused_with_what_was_expected(entry):
-    with pytest.raises(
-        StepParameterError, match="expected .TIC:method. with one of none, aperture, psf, halo"
-    ):
-        read_overrides([entry])
-
-
-def test_a_star_cannot_have_two_methods():
-    with pytest.raises(StepParameterError, match="star 7 was given another method"):
-        read_overrides(["7:psf", "7:psf", "7:halo"])
+    assert methods(made, overrides=read_overrides(overrides)) == [APERTURE, HALO, PSF, NONE]
 
 
 def test_apertures_say_which_photometry_serves_each_star():
@@ -85,6 +71,4 @@ def test_apertures_say_which_photometry_serves_each_star():
     made = make_apertures(reference, stars)
     assert made["method"].values.tolist() == [HALO, APERTURE, NONE]
     assert made["method"].dtype == VARIABLES["method"].dtype
-    assert make_apertures(reference, stars, overrides=["2:psf"])["method"].values[1] == PSF
-    with pytest.raises(StepParameterError, match="overrides"):
-        make_apertures(reference, stars, overrides=["2:pfs"])
+    assert make_apertures(reference, stars, read_overrides(["2:psf"]))["method"].values[1] == PSF

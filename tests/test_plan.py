@@ -121,3 +121,23 @@ def test_a_side_table_enters_the_ids_by_its_content(sector: Any, tmp_path: Path)
         make_plan(photometry, unit, {"quality": {"ephemeris": str(tmp_path / "nowhere.csv")}})
     with pytest.raises(NotebookError, match="quality: ephemeris=3"):
         make_plan(photometry, unit, {"quality": {"ephemeris": 3}})
+
+
+def test_overrides_are_the_same_input_as_a_list_and_as_any_file(sector: Any, tmp_path: Path) -> None:
+    photometry, unit = load_pipelines()["photometry"], Unit(str(sector.folder), sector.cube)
+    (tmp_path / "mine.txt").write_text("8 halo  # the bright one\nTIC 7:psf\n")
+    (tmp_path / "other.csv").write_text("TIC,method\n7,psf\n8,aperture\n")
+    settings = ([], [f"apertures.overrides={tmp_path}/mine.txt"], ["apertures.overrides=['7:psf', '8:halo']"],
+                [f"apertures.overrides={tmp_path}/other.csv"])  # fmt: skip
+    plans = [
+        make_plan(photometry, unit, read_settings(photometry, list(one)), last="psf") for one in settings
+    ]
+    none, file, given, other = ([run.id for run in plan[4:]] for plan in plans)
+    assert file == given
+    assert not set(none) & set(file) | set(none) & set(other) | set(file) & set(other)
+    assert [run.id for run in plans[0][:4]] == [run.id for run in plans[1][:4]]
+    (tmp_path / "mine.txt").write_text("8 halo\n7:pfs\n")
+    with pytest.raises(SourceError, match=r"mine\.txt, line 2: '7:pfs'"):
+        make_plan(photometry, unit, {"apertures": {"overrides": str(tmp_path / "mine.txt")}})
+    with pytest.raises(NotebookError, match="apertures: overrides=3"):
+        make_plan(photometry, unit, {"apertures": {"overrides": 3}})

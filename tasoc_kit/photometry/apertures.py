@@ -23,7 +23,7 @@ from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.photometry.masks import k2p2, tiles
 from tasoc_kit.photometry.masks.claims import Claims
 from tasoc_kit.photometry.masks.contamination import catalogue_share, prf_share
-from tasoc_kit.photometry.masks.methods import choose_methods, read_overrides
+from tasoc_kit.photometry.masks.methods import choose_methods
 from tasoc_kit.photometry.masks.ragged import Masks, add_minimum_masks, star_of_pixel
 from tasoc_kit.photometry.masks.scene import Scene, make_scene
 from tasoc_kit.step import Parameter, step
@@ -172,7 +172,11 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 @step(
     version=6,
     product="apertures",
-    needs={"reference": ("reference", "saturated"), "stars": ("tmag", "star_row", "star_column")},
+    needs={
+        "reference": ("reference", "saturated"),
+        "stars": ("tmag", "star_row", "star_column"),
+        "overrides": ("override_tic", "override_method"),
+    },
     gives=(
         "row_size",
         "pixel_row",
@@ -193,6 +197,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 def make_apertures(
     reference: xr.Dataset,
     stars: xr.Dataset,
+    overrides: xr.Dataset | None = None,
     *,
     mode: Annotated[
         Literal["k2p2", "tile"], Parameter("threshold of each star's stamp, or of a map of the frame")
@@ -209,9 +214,6 @@ def make_apertures(
     crowded: Annotated[
         float, Parameter("contamination beyond which the PSF serves a star better", ge=0)
     ] = 0.5,
-    overrides: Annotated[
-        list[str] | None, Parameter('"TIC:method" of stars whose method is chosen by hand')
-    ] = None,
 ) -> xr.Dataset:
     """
     Choose the pixels of every star's aperture on the reference image.
@@ -228,7 +230,9 @@ def make_apertures(
     stars
         Catalogue with ``tmag``, ``star_row`` and ``star_column``; also of stars too faint for an
         aperture, for they divide and contaminate.
-    mode, threshold, minimum_pixels, faintest, contamination, crowded, overrides
+    overrides
+        Stars whose method was chosen by hand, as ``read_overrides`` returns them.
+    mode, threshold, minimum_pixels, faintest, contamination, crowded
         See ``tasoc parameters photometry``.
 
     Returns
@@ -242,14 +246,11 @@ def make_apertures(
     ------
     StepInputError
         If no star lies on the frame, the frame has gaps, or it does not say which PRF is its own.
-    StepParameterError
-        If an override is none.
 
     References
     ----------
     Lund+ 2015, ApJ 806 30; Handberg+ 2021, AJ 162 170, section 4.
     """
-    read_overrides(overrides or [])
     _check_grid(reference)
     places = _place_stars(stars, reference, faintest)
     _check_stars(places, stars, reference)
@@ -266,7 +267,7 @@ def make_apertures(
     else:
         share = catalogue_share(places.tmag, masks.row_size, scene.light[masks.pixels])
     made = _as_dataset(masks, skipped_by, share, scene, places, reference, stars)
-    method = choose_methods(made, crowded=crowded, overrides=overrides or [])
+    method = choose_methods(made, crowded=crowded, overrides=overrides)
     return made.assign(method=("star", method)).assign_attrs(mode=mode)
 
 

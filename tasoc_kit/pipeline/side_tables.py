@@ -16,6 +16,7 @@ SIDE_TABLES = {
     "ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris",
     "excludes": "tasoc_kit.sources.manual_excludes:read_manual_excludes",
     "official": "tasoc_kit.sources.prf_files:read_prfs",
+    "overrides": "tasoc_kit.sources.overrides:read_overrides",
     "target_flags": "tasoc_kit.sources.target_flags:read_target_flags",
     "targets": "tasoc_kit.sources.target_list:read_targets",
 }

@@ -9,29 +9,24 @@ the product.
 
 from __future__ import annotations
 
-import io
 import os
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
 import xarray as xr
-from pyarrow import parquet
 
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
 from tasoc_kit.provenance import with_content_id
-from tasoc_kit.sources.byte_source import read_all
 from tasoc_kit.sources.pointings import sky_of_text
+from tasoc_kit.sources.row_list import TIC, read_rows
 from tasoc_kit.sources.star_catalog import NAMES
 
 __all__ = ["read_targets"]
 
 _NAMES = {name: NAMES[name] for name in ("tic", "ra", "dec", "tmag")} | {"priority": ("priority",)}
-_TIC = re.compile(r"\s*(?:TIC[\s-]*)?(\d+)(?:\.0*)?\s*$", re.IGNORECASE)
 
 
 def read_targets(source: str | os.PathLike[str] | Iterable[int | str]) -> xr.Dataset:
@@ -59,53 +54,25 @@ def read_targets(source: str | os.PathLike[str] | Iterable[int | str]) -> xr.Dat
     >>> read_targets([261136679, "84.2912 -80.4691"])["target_tic"].values
     array([261136679,         0])
     """
-    if not isinstance(source, str | os.PathLike):
-        return _as_dataset(_from_lines([str(target) for target in source]))
-    name = os.fspath(source)
-    content = read_all(name)
-    if name.endswith((".parquet", ".pq")):
-        return _as_dataset(_from_table(_read_parquet(name, content), name))
-    lines = [line.partition("#")[0].strip() for line in content.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if line]
-    if not lines:
-        raise SourceError.for_file(name, "an empty list of targets", "Write one target in a line.")
-    known = {alias for aliases in _NAMES.values() for alias in aliases}
-    if known.isdisjoint(word.strip(' "').lower() for word in lines[0].split(",")):
-        return _as_dataset(_from_lines(lines))
-    table = pd.read_csv(io.BytesIO(content), comment="#", dtype=str, skipinitialspace=True)
-    return _as_dataset(_from_table(table, name))
-
-
-def _read_parquet(name: str, content: bytes) -> pd.DataFrame:
-    try:
-        return parquet.read_table(pyarrow.BufferReader(content)).to_pandas()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise SourceError.for_file(name, f"no parquet file ({error})", "Write the list again.") from None
+    rows = read_rows(source, _NAMES, "targets")
+    if "line" in rows:
+        return _as_dataset(_from_lines(rows["line"].tolist()))
+    if "tic" not in rows and not {"ra", "dec"} <= set(rows):
+        raise SourceError.for_file(
+            source,
+            f"a list of targets without tic, or ra and dec; it has {sorted(map(str, rows))[:12]}",
+            "Name the columns tic, ra, dec, tmag, priority.",
+        )
+    return _as_dataset(rows.reset_index(drop=True))
 
 
 def _from_lines(lines: list[str]) -> pd.DataFrame:
     rows = []
     for line in lines:
-        tic = _TIC.match(line)
+        tic = TIC.match(line)
         place = None if tic else sky_of_text(line)
         rows.append((tic.group(1) if tic else "", *(place or (np.nan, np.nan))))
     return pd.DataFrame(rows, columns=["tic", "ra", "dec"])
-
-
-def _from_table(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the columns that a list of targets may have, by our names."""
-    present = {str(column).strip().lower(): column for column in table.columns}
-    found = {
-        ours: next((present[alias] for alias in aliases if alias in present), None)
-        for ours, aliases in _NAMES.items()
-    }
-    if found["tic"] is None and (found["ra"] is None or found["dec"] is None):
-        raise SourceError.for_file(
-            name,
-            f"a list of targets without tic, or ra and dec; it has {sorted(present)[:12]}",
-            "Name the columns tic, ra, dec, tmag, priority.",
-        )
-    return pd.DataFrame({ours: table[theirs] for ours, theirs in found.items() if theirs is not None})
 
 
 def _angles(column: pd.Series, full_turn: float) -> np.ndarray:
@@ -119,7 +86,7 @@ def _angles(column: pd.Series, full_turn: float) -> np.ndarray:
 
 def _numbers(column: pd.Series) -> np.ndarray:
     """Return TIC numbers of numbers or of texts as ``TIC 123``; 0 for others."""
-    texts = column.astype(str).str.extract(_TIC)[0]
+    texts = column.astype(str).str.extract(TIC)[0]
     return pd.to_numeric(texts, errors="coerce").fillna(0).to_numpy(np.int64)
 
 

@@ -8,17 +8,14 @@ PSF, which divides light that pixels do not. What the user says comes before any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.errors import StepParameterError
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.photometry.masks.k2p2 import most_resizes
 from tasoc_kit.vocabulary import ApertureFlag, Method
 
-__all__ = ["choose_methods", "read_overrides"]
+__all__ = ["choose_methods"]
 
 HALO_AT_ONCE, HALO_IF_CUT = 2.0, 6.0
 """TESS magnitudes: stars so bright have halo photometry, or have it where their aperture is cut."""
@@ -26,33 +23,11 @@ CROWDED_FROM = 10.0
 """TESS magnitude of the brightest star that a crowd sends to the PSF: wings of brighter ones outdo it."""
 CUT = 0.01
 """Share of the expected flux on the border of an aperture beyond which it is cut."""
-_NAMES = {method.name.lower(): method for method in Method}
 
 
-def read_overrides(overrides: Sequence[str]) -> dict[int, Method]:
-    """
-    Return the method of every TIC number in a list of ``"TIC:method"``.
-
-    Raises
-    ------
-    StepParameterError
-        If an entry is not a number, a colon and one of none, aperture, psf, halo, or a star comes twice.
-    """
-    chosen: dict[int, Method] = {}
-    for entry in overrides:
-        number, _, name = (part.strip() for part in entry.partition(":"))
-        if not number.isdecimal() or name.lower() not in _NAMES:
-            raise StepParameterError.for_value(
-                "make_apertures", "overrides", entry, f'expected "TIC:method" with one of {", ".join(_NAMES)}'
-            )
-        if chosen.setdefault(int(number), _NAMES[name.lower()]) != _NAMES[name.lower()]:
-            raise StepParameterError.for_value(
-                "make_apertures", "overrides", entry, f"star {number} was given another method before"
-            )
-    return chosen
-
-
-def choose_methods(apertures: xr.Dataset, *, crowded: float, overrides: Sequence[str] = ()) -> np.ndarray:
+def choose_methods(
+    apertures: xr.Dataset, *, crowded: float, overrides: xr.Dataset | None = None
+) -> np.ndarray:
     """
     Return the method of every star, int8 (star).
 
@@ -64,7 +39,8 @@ def choose_methods(apertures: xr.Dataset, *, crowded: float, overrides: Sequence
     crowded
         Contamination beyond which the PSF serves a faint star better.
     overrides
-        ``"TIC:method"``; only a star on the frame can be given a method.
+        As :func:`~tasoc_kit.sources.overrides.read_overrides` returns them; only a star on the frame can be
+        given a method.
     """
     tmag = apertures["tmag"].values.astype(float)
     on_frame = (apertures["aperture_flags"].values & int(ApertureFlag.OUTSIDE)) == 0
@@ -79,9 +55,8 @@ def choose_methods(apertures: xr.Dataset, *, crowded: float, overrides: Sequence
     method = np.select(
         [halo, psf, has_mask], [int(Method.HALO), int(Method.PSF), int(Method.APERTURE)], int(Method.NONE)
     )
-    chosen = read_overrides(overrides)
-    if chosen:
-        tic = apertures["tic"].values
-        for number, wanted in chosen.items():
-            method[on_frame & (tic == number)] = wanted
+    if overrides is not None:
+        chosen = dict(zip(overrides["override_tic"].values, overrides["override_method"].values, strict=True))
+        for star in np.flatnonzero(on_frame & np.isin(apertures["tic"].values, list(chosen))):
+            method[star] = chosen[apertures["tic"].values[star]]
     return method.astype(np.int8)
