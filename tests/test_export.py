@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from astropy.io import fits
 from sector import make_sector
+from stored_dataset import contents
+from tiny_pipeline import make_doubled, make_summed, make_unit
 
 import tasoc_kit as tk
 from tasoc_kit import cli, database, store
 from tasoc_kit.config import settings
+from tasoc_kit.pipeline.executors import run_plans
+from tasoc_kit.pipeline.plan import Run, make_plan
 from tasoc_kit.vocabulary import Status
 
 
@@ -118,6 +128,58 @@ def test_what_is_not_there_is_one_line_that_says_what_to_do(tasoc, sector, tmp_p
     assert (code, "expected" in told) == (2, True)
     code, told = tasoc("movie", "--cube", sector.folder, "--camera", "a", "--to", tmp_path / "m.mp4")
     assert (code, "expected numbers" in told) == (2, True)
+
+
+def test_a_run_neither_waits_for_an_export_of_its_ccd_nor_is_changed_by_it(
+    tasoc, sector, pipeline, places, tmp_path
+):
+    """An export that was stopped amid its files holds whatever it will ever hold."""
+    kept, files = Path(settings().store), tmp_path / "files"
+    before = products(kept)
+    words = ["export", "light-curves", "--sector", "1", "--workers", "1", "--to", str(files)]
+    export = subprocess.Popen([sys.executable, "-m", "tasoc_kit.cli", *words], stdout=subprocess.DEVNULL)
+    try:
+        while not (begun := list(files.rglob("*.fits.gz"))):
+            assert export.poll() is None
+            time.sleep(0.001)
+        export.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, export.pid, os.WSTOPPED | os.WNOWAIT)
+        plan = make_plan(pipeline, make_unit(tmp_path))
+        assert plan[0].unit.name == store.product_unit(sector.light_curves)
+        results = run_plans([plan], places=places, timeout=60)
+        assert [result.status for result in results] == ["made", "made"]
+        store.write_product(sector.light_curves.assign_attrs(provenance_id="f" * 12))
+        begun = list(files.rglob("*.fits.gz"))
+        assert export.poll() is None
+    finally:
+        export.send_signal(signal.SIGCONT)
+    assert export.wait(timeout=120) == 0
+    measured = int((sector.light_curves["row_size"].values > 0).sum())
+    assert 0 < len(begun) < len(list(files.rglob("*.fits.gz"))) == measured
+    after = products(kept)
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {
+        "doubled", "summed", "light_curves"
+    }  # fmt: skip
+    alone = tmp_path / "alone"
+    for run, made in zip(plan, made_by_hand(plan), strict=True):
+        store.write_product(made, store=str(alone))
+        assert contents(alone / run.stage.name) == contents(kept / run.stage.name)
+
+
+def products(place: Path) -> dict[str, bytes]:
+    """Return the bytes of all products of a store, without logs and database."""
+    return {
+        name: data
+        for name, data in contents(place).items()
+        if "/s0001-1-2/" in f"/{name}" and not name.startswith(("runs/", "."))
+    }
+
+
+def made_by_hand(plan: list[Run]) -> list[xr.Dataset]:
+    """Return what the tiny pipeline makes, from its steps."""
+    doubled = make_doubled(plan[0].unit.cube)
+    return [doubled, make_summed(doubled)]
 
 
 @pytest.fixture

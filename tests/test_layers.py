@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import json
 from pathlib import Path
 
 import pytest
 
+import tasoc_kit
+
 PACKAGE = Path(__file__).resolve().parents[1] / "tasoc_kit"
+NOTEBOOKS = sorted(PACKAGE.with_name("notebooks").glob("*.ipynb"))
 LAYERS = (
     {"errors", "vocabulary", "config"},
     {"provenance"},
@@ -87,6 +91,21 @@ def test_steps_and_numerics_never_touch_the_store():
     pure = [path for path in ROOMED if room(dotted(path)) in WITHOUT_THE_STORE]
     stored = {path: {room(name) for name in own_imports(path)} & LAYERS[3] for path in pure}
     assert {path: rooms for path, rooms in stored.items() if rooms} == {}
+
+
+def test_nothing_that_a_run_is_made_of_knows_of_exports():
+    """Files for people are made from the store when somebody asks: no run waits for one."""
+    running = [p for p in ROOMED if layer(dotted(p)) <= layer("pipeline") and room(dotted(p)) != "exports"]
+    assert "pipeline.executors" in map(dotted, running)
+    knowing = {path: {n for n in own_imports(path) if room(n) == "exports"} for path in running}
+    assert {path: names for path, names in knowing.items() if names} == {}
+    exported = {name for name, module in tasoc_kit._PUBLIC.items() if room(module) == "exports"}
+    assert exported == {"star"}
+    for path in NOTEBOOKS:
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        nodes = [node for cell in cells for node in ast.walk(ast.parse("".join(cell["source"])))]
+        asked = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        assert asked & (exported | {"exports"}) == set(), path.name
 
 
 def test_numerics_know_nothing_of_xarray_and_dask():
