@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import pkgutil
 import socket
+import tomllib
 from pathlib import Path
 
 import holoviews as hv
 import numpy as np
 import pytest
 from astropy.io import fits
+from packaging.requirements import Requirement
 from sector import in_memory, make_every_method, make_products, make_sector
 
 import tasoc_kit
@@ -178,7 +181,11 @@ def test_defect_11_the_map_of_the_sky_leaves_out_what_clipping_removed(sector):
     assert not used[patch].any()
 
 
-def test_defect_12_every_module_imports_on_the_current_stack():
+def test_defect_12_no_library_is_held_back_and_every_module_imports_on_the_current_stack(repository: Path):
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    clauses = {clause.operator for text in wanted for clause in Requirement(text).specifier}
+    assert clauses == {">="}
     assert int(np.__version__.split(".")[0]) >= 2
     names = [m.name for m in pkgutil.walk_packages(tasoc_kit.__path__, "tasoc_kit.")]
     assert len(names) > 100
