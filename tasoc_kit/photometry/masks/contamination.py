@@ -98,8 +98,7 @@ def prf_share(
     scene = np.zeros((reference.sizes["row"], reference.sizes["column"]))
     add_stars(scene, *drawn)
     first = np.cumsum(row_size) - row_size
-    own, total = np.zeros((2, known.size))
-    _light_inside(scene, *drawn, first[known], row_size[known], rows, columns, own, total)
+    own, total = _light_inside(scene, drawn, first[known], row_size[known], rows, columns)
     share = np.full(row_size.size, np.nan)
     lit = total > 0
     share[known[lit]] = np.maximum(1 - own[lit] / total[lit], 0)
@@ -109,19 +108,15 @@ def prf_share(
 @numba.njit(cache=True, nogil=True)
 def _light_inside(
     scene: np.ndarray,
-    flux: np.ndarray,
-    row: np.ndarray,
-    column: np.ndarray,
-    parts: np.ndarray,
-    radius: np.ndarray,
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     first: np.ndarray,
     size: np.ndarray,
     rows: np.ndarray,
     columns: np.ndarray,
-    own: np.ndarray,
-    total: np.ndarray,
-) -> None:
-    """Add up each star's own light and that of the scene over its aperture; a stamp is drawn per star."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each star's own light in its aperture and that of the scene; a stamp is drawn per star."""
+    flux, row, column, parts, radius = drawn
+    own, total = np.zeros(size.size), np.zeros(size.size)
     for star in range(size.size):
         if size[star] == 0:
             continue
@@ -135,3 +130,4 @@ def _light_inside(
             total[star] += scene[rows[p], columns[p]]
             if 0 <= i < stamp.shape[0] and 0 <= j < stamp.shape[1]:
                 own[star] += stamp[i, j]
+    return own, total

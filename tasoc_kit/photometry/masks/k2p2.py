@@ -194,15 +194,13 @@ def _is_inside(place: np.ndarray, stamp: np.ndarray) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
+def _cut(image: np.ndarray, stamp: np.ndarray) -> np.ndarray:
+    return image[stamp[0] : stamp[1], stamp[2] : stamp[3]]
+
+
+@numba.njit(cache=True, nogil=True)
 def _spread(
-    image: np.ndarray,
-    basins: np.ndarray,
-    markers: np.ndarray,
-    peaks: np.ndarray,
-    stamp: np.ndarray,
-    threshold: float,
-    row: int,
-    column: int,
+    scene: Scene, flooded: np.ndarray, stamp: np.ndarray, threshold: float, row: int, column: int
 ) -> tuple[np.ndarray, int]:
     """
     Return the core pixels of the star's basin that hang together with its pixel, and how many they are.
@@ -210,6 +208,7 @@ def _spread(
     None are returned where no marker of the basin is among the pixels, and −1 of them where light is met
     whose peak lies outside the stamp: it falls to somebody inside, which only a flood of the stamp tells.
     """
+    image, basins, markers = _cut(scene.image, stamp), _cut(flooded, stamp), _cut(scene.markers, stamp)
     mask, basin = np.zeros(image.shape, dtype=np.bool_), basins[row, column]
     if basin == 0 or not _is_core(image, threshold, row, column):
         return mask, 0
@@ -231,7 +230,7 @@ def _spread(
                 stack[waiting, 0], stack[waiting, 1] = k, m
                 waiting += 1
                 count += 1
-            elif not _is_inside(peaks[here], stamp):
+            elif not _is_inside(scene.peaks[here], stamp):
                 return mask, -1
     if not marked:
         mask[:] = False
@@ -240,21 +239,22 @@ def _spread(
 
 @numba.njit(cache=True, nogil=True)
 def _flood_stamp(
-    image: np.ndarray, markers: np.ndarray, threshold: float, row: int, column: int
+    scene: Scene, stamp: np.ndarray, threshold: float, row: int, column: int
 ) -> tuple[np.ndarray, int]:
     """Return the basin of a pixel, and its size, when the stamp is flooded with its own markers alone."""
+    image = _cut(scene.image, stamp)
     core = np.zeros(image.shape, dtype=np.bool_)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             core[i, j] = _is_core(image, threshold, i, j)
-    basins = markers.copy()
+    basins = _cut(scene.markers, stamp).copy()
     flood(image, core, basins)
     mask = (basins == basins[row, column]) & (basins > 0)
     return mask, mask.sum()
 
 
 @numba.njit(cache=True, nogil=True)
-def _enlarge(stamp: np.ndarray, box: np.ndarray, mask: np.ndarray) -> bool:
+def _enlarge(stamp: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray) -> bool:
     """Move the sides that the mask touches outward, as far as there is data; tell whether any moved."""
     touched = (mask[0].any(), mask[-1].any(), mask[:, 0].any(), mask[:, -1].any())
     moved = False
@@ -266,7 +266,7 @@ def _enlarge(stamp: np.ndarray, box: np.ndarray, mask: np.ndarray) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _clip(stamp: np.ndarray, box: np.ndarray) -> None:
+def _clip(stamp: np.ndarray, box: tuple[int, int, int, int]) -> None:
     """Keep the stamp inside the pixels that hold data."""
     for side in (0, 2):
         stamp[side] = max(stamp[side], box[side])
@@ -286,34 +286,23 @@ def _border_flux(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _follow_bleeds(
-    image: np.ndarray,
-    light: np.ndarray,
-    box: np.ndarray,
-    stamp: np.ndarray,
-    mask: np.ndarray,
-    threshold: float,
-) -> np.ndarray:
+def _follow_bleeds(scene: Scene, stamp: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
     """Return the mask with its bleed columns past the stamp, which then spans all rows with data."""
-    columns = image[box[0] : box[1], stamp[2] : stamp[3]].copy()
+    top = stamp[0] - scene.box[0]
+    stamp[0], stamp[1] = scene.box[0], scene.box[1]
+    columns = _cut(scene.image, stamp).copy()
     whole = np.zeros(columns.shape, dtype=np.bool_)
     for i in range(mask.shape[0]):
         for j in range(mask.shape[1]):
-            whole[stamp[0] - box[0] + i, j] = mask[i, j]
-    catalogue = light[box[0] : box[1], stamp[2] : stamp[3]].copy()
-    add_bleed_columns(columns, columns > threshold, catalogue, whole)
-    stamp[0], stamp[1] = box[0], box[1]
+            whole[top + i, j] = mask[i, j]
+    add_bleed_columns(columns, columns > threshold, _cut(scene.light, stamp).copy(), whole)
     return whole
 
 
 @numba.njit(cache=True, nogil=True)
 def _grow_one(
-    image: np.ndarray,
+    scene: Scene,
     basins: np.ndarray,
-    markers: np.ndarray,
-    peaks: np.ndarray,
-    light: np.ndarray,
-    box: np.ndarray,
     place: np.ndarray,
     tries: int,
     factor: float,
@@ -327,6 +316,7 @@ def _grow_one(
     first row and column; ``marks`` receives edge flux, bleeds, filled, height and width of the stamp,
     and how often it was enlarged.
     """
+    box = scene.box
     row, column, high, wide = place[0], place[1], place[2], place[3]
     stamp = np.array([row - high // 2, row + high // 2 + 1, column - wide // 2, column + wide // 2 + 1])
     mask = np.zeros((0, 0), dtype=np.bool_)
@@ -334,24 +324,13 @@ def _grow_one(
         return mask, stamp[0], stamp[2]
     for attempt in range(tries + 1):
         _clip(stamp, box)
-        rows, columns = slice(stamp[0], stamp[1]), slice(stamp[2], stamp[3])
-        pixels, catalogue = image[rows, columns], light[rows, columns]
+        pixels, catalogue = _cut(scene.image, stamp), _cut(scene.light, stamp)
         marks[3], marks[4], marks[5] = pixels.shape[0], pixels.shape[1], attempt
         threshold = mask_threshold(pixels, factor)
-        mask, count = _spread(
-            pixels,
-            basins[rows, columns],
-            markers[rows, columns],
-            peaks,
-            stamp,
-            threshold,
-            row - stamp[0],
-            column - stamp[2],
-        )
+        i, j = row - stamp[0], column - stamp[2]
+        mask, count = _spread(scene, basins, stamp, threshold, i, j)
         if count < 0:
-            mask, count = _flood_stamp(
-                pixels, markers[rows, columns], threshold, row - stamp[0], column - stamp[2]
-            )
+            mask, count = _flood_stamp(scene, stamp, threshold, i, j)
         if count < minimum:
             mask[:] = False
             return mask, stamp[0], stamp[2]
@@ -363,7 +342,7 @@ def _grow_one(
         if attempt == tries or not _enlarge(stamp, box, mask):
             break
     if bleeds:
-        mask = _follow_bleeds(image, light, box, stamp, mask, threshold)
+        mask = _follow_bleeds(scene, stamp, mask, threshold)
     return mask, stamp[0], stamp[2]
 
 
@@ -386,16 +365,7 @@ def _append(pixels: np.ndarray, used: int, mask: np.ndarray, top: int, left: int
 
 @numba.njit(cache=True, nogil=True)
 def _grow_many(
-    image: np.ndarray,
-    basins: np.ndarray,
-    markers: np.ndarray,
-    peaks: np.ndarray,
-    light: np.ndarray,
-    box: np.ndarray,
-    places: np.ndarray,
-    tries: np.ndarray,
-    factor: float,
-    minimum: int,
+    scene: Scene, basins: np.ndarray, places: np.ndarray, tries: np.ndarray, factor: float, minimum: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grow the masks of many stars; return sizes, (row, column) of all pixels, and the six marks."""
     sizes = np.zeros(places.shape[0], dtype=np.int32)
@@ -403,9 +373,7 @@ def _grow_many(
     pixels = np.empty((64 * places.shape[0] + 64, 2), dtype=np.int16)
     used = 0
     for star in range(places.shape[0]):
-        mask, top, left = _grow_one(
-            image, basins, markers, peaks, light, box, places[star], tries[star], factor, minimum, marks[star]
-        )
+        mask, top, left = _grow_one(scene, basins, places[star], tries[star], factor, minimum, marks[star])
         pixels = _append(pixels, used, mask, top, left)
         sizes[star] = mask.sum()
         used += sizes[star]
@@ -441,23 +409,11 @@ def grower(
     """
     places = np.column_stack([pixel, *stamp_size(tmag)]).astype(np.int64)
     tries = most_resizes(tmag)
-    box = np.array(scene.box)
     basins = scene.markers.copy()
     flood(scene.image, scene.image > 0, basins)
 
     def grow_part(stars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return _grow_many(
-            scene.image,
-            basins,
-            scene.markers,
-            scene.peaks,
-            scene.light,
-            box,
-            places[stars],
-            tries[stars],
-            threshold,
-            minimum_pixels,
-        )
+        return _grow_many(scene, basins, places[stars], tries[stars], threshold, minimum_pixels)
 
     def grow(stars: np.ndarray) -> Masks:
         parts = np.array_split(stars, 4 * threads)

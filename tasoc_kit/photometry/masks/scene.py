@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,8 @@ _REACH = 2.0 * np.sqrt(2.0)
 _REACH_SATURATED = 5.0 * np.sqrt(2.0)
 
 
-@dataclass(frozen=True)
-class Scene:
-    """The images that masks are grown on; all (row, column), C-ordered."""
+class Scene(NamedTuple):
+    """The images that masks are grown on; all (row, column), C-ordered. Compiled functions take it whole."""
 
     image: np.ndarray
     """Star light in electron/s, float32; NaN where there is none."""
