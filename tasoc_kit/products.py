@@ -17,13 +17,14 @@ from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit, product_unit
-from tasoc_kit.store import open_ref, own, record, refs, stores
+from tasoc_kit.store import find_product, open_ref, own, record, refs, stores
 
 __all__ = [
     "compare",
     "damaged_files",
     "find_id",
     "open_ancestor",
+    "open_sibling",
     "prune",
     "rebuild",
     "show",
@@ -147,6 +148,25 @@ def open_ancestor(dataset: xr.Dataset, product: str, *, store: str | None = None
             if ref.id in ancestors:
                 return open_ref(ref)
     return None
+
+
+def open_sibling(dataset: xr.Dataset, product: str, *, store: str | None = None) -> xr.Dataset | None:
+    """
+    Return the product of this name and unit that shares most ancestors with a Dataset, or None.
+
+    Of those that share as many it is the one that ``find_product`` returns, else the newest.
+    """
+    ancestors, unit = lineage(dataset).keys(), parse_unit(product_unit(dataset))
+    usual = find_product(product, **unit, store=store)
+    if usual is None:
+        return None
+    found = [(folder, ref) for folder in stores(store) for ref in refs(folder, product, wanted=unit)]
+
+    def kinship(one: tuple[Folder, ProductRef]) -> tuple[int, bool, float]:
+        folder, ref = one
+        return len(ancestors & _records(folder, ref).keys()), ref.id == usual.id, ref.created
+
+    return open_ref(max(found, key=kinship)[1])
 
 
 def tag_product(tag: str, beginning: str, *, store: str | None = None) -> ProductRef:

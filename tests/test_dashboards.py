@@ -38,7 +38,8 @@ from tasoc_kit.plots import measure_noise
 from tasoc_kit.plots.light_curve import one_star, pixel_series
 from tasoc_kit.plots.theme import STAR
 from tasoc_kit.products import open_ancestor
-from tasoc_kit.vocabulary import ApertureFlag
+from tasoc_kit.provenance import Record, lineage, stamp
+from tasoc_kit.vocabulary import ApertureFlag, Method
 
 
 @pytest.fixture(scope="module")
@@ -475,3 +476,16 @@ def test_the_noise_of_every_method_is_told(by_two_methods):
     noise = methods.noise(3)
     assert list(noise) == ["aperture", "PSF"]
     assert noise["PSF"] == pytest.approx(noise["aperture"], rel=1e-5)  # twice of both flux and scatter
+
+
+def test_light_curves_of_an_older_run_keep_the_other_methods_of_that_run(sector, by_two_methods):
+    own = family_of(by_two_methods).beside[Method.PSF].attrs["provenance_id"]
+    again = sector["apertures"].assign_attrs(mode="round")
+    record = Record("make_apertures", 2, {}, [sector["reference"].attrs["provenance_id"]])
+    again = stamp(again, record, [sector["reference"]])
+    newer = data.make_light_curves(again)
+    for product in (again, newer, data.make_psf_light_curves(newer, again)):
+        store.write_product(product)
+    assert store.find_product("psf_light_curves").id != own
+    assert family_of(by_two_methods).beside[Method.PSF].attrs["provenance_id"] == own
+    assert lineage(family_of(newer).beside[Method.PSF]).keys() >= {again.attrs["provenance_id"]}

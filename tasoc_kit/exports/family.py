@@ -10,10 +10,10 @@ import xarray as xr
 
 from tasoc_kit.chunks import compute
 from tasoc_kit.photometry.conditions.spacecraft import star_time
-from tasoc_kit.products import open_ancestor
+from tasoc_kit.products import open_ancestor, open_sibling
 from tasoc_kit.provenance import lineage
-from tasoc_kit.storage.units import ProductRef, parse_unit
-from tasoc_kit.store import find_product, open_ref, product_unit
+from tasoc_kit.storage.units import ProductRef
+from tasoc_kit.store import open_ref
 from tasoc_kit.vocabulary import SPACECRAFT, Method, Status
 
 __all__ = ["Family", "family_of", "open_family"]
@@ -150,17 +150,19 @@ def open_family(ref: ProductRef, *, store: str | None = None) -> Family:
 
 
 def family_of(light_curves: xr.Dataset, *, store: str | None = None) -> Family:
-    """Return light curves with those products of the store that belong to them."""
+    """
+    Return light curves with those products of the store that belong to them.
+
+    Of several runs of another method, the one that shares most with these light curves belongs to them.
+    """
     names = ("apertures", "reference", "pointing", "stars", "sky", "quality")
     parents = {name: open_ancestor(light_curves, name, store=store) for name in names}
     known = {name: parent for name, parent in parents.items() if parent is not None}
     beside: dict[Method, xr.Dataset] = {}
     for method, name in BESIDE.items():
-        other = find_product(name, **parse_unit(product_unit(light_curves)), store=store)
-        if other is not None:
-            opened = open_ref(other)
-            if _same_reference(opened, known):
-                beside[method] = opened
+        other = open_sibling(light_curves, name, store=store)
+        if other is not None and _same_reference(other, known):
+            beside[method] = other
     psf = open_ancestor(beside[Method.PSF], "psf", store=store) if Method.PSF in beside else None
     return Family(light_curves, known, beside, psf)
 
