@@ -203,8 +203,50 @@ def test_a_page_without_its_product_says_what_to_run(visit, tmp_path, address, m
     assert visit.errors == []
 
 
+WIDTHS = (1920, 1280, 1000, 768, 360)
+RUNS_OFF = """() => {
+  const found = []
+  const look = (place) => {
+    for (const part of place.children) {
+      const { left, right, width } = part.getBoundingClientRect()
+      if (part.matches("[role=region], [role=grid]")) continue  // these scroll by themselves
+      const seen = part.matches(".MuiPaper-root, .bk-Figure, .bk-Legend, h1, h2, p, dl, select, button")
+      if (seen && width > 0 && left < innerWidth && right > innerWidth + 1)
+        found.push(`${part.tagName} ${part.className} to ${Math.round(right)}`)
+      look(part)
+      if (part.shadowRoot) look(part.shadowRoot)
+    }
+  }
+  look(document.body)
+  const wide = document.documentElement.scrollWidth
+  return wide > innerWidth ? [...found, `the page to ${wide}`] : found
+}"""
+"""Names what reaches beyond the right edge of the window."""
+
+
+def fits(page: Any) -> None:
+    """Make the window narrow, with the sidebar and without: nothing runs off."""
+    from playwright.sync_api import TimeoutError
+
+    sidebar = page.locator("header button").first
+    for shown in (True, False):
+        page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        if not shown:
+            if not page.locator(".sidebar").count():
+                return
+            sidebar.click()
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            with contextlib.suppress(TimeoutError):
+                page.wait_for_function(f"() => ({RUNS_OFF})().length === 0", timeout=PATIENCE)
+            assert page.evaluate(RUNS_OFF) == [], f"{width} pixels, {'with' if shown else 'without'} sidebar"
+
+
 def complete(visit: Visit, url: str, canvases: int) -> None:
-    """Open a page, wait for its figures, and look for faults, in access too."""
+    """Open a page, wait for its figures, and look for faults: in access, and in windows of any width."""
     from axe_playwright_python.sync_playwright import Axe
 
     visit.go(url, "h1")
@@ -219,6 +261,7 @@ def complete(visit: Visit, url: str, canvases: int) -> None:
     found = {violation["id"] for violation in Axe().run(visit.page).response["violations"]}
     assert visit.page.locator("h1").count() == 1
     assert found <= set(UPSTREAM)
+    fits(visit.page)
     assert visit.outside == []
     assert visit.errors == []
 
@@ -398,15 +441,17 @@ def test_a_light_curve_can_be_downloaded(visit, dashboard):
     assert "provenance_id" in text
 
 
-def test_the_photometry_of_a_star_is_chosen_and_stays_in_the_address(visit, dashboard):
+def test_the_photometry_of_a_star_is_chosen_by_key_and_stays_in_the_address(visit, dashboard):
     page = visit.page
     visit.go(f"{dashboard[0]}/light_curves?method=PSF", "tbody tr")
     page.get_by_role("heading", name="Light curve · PSF photometry").wait_for(timeout=PATIENCE)
     page.get_by_text("ppm, PSF").first.wait_for(timeout=PATIENCE)
-    page.get_by_label("Photometry").click()
-    page.get_by_role("menuitem", name="aperture").click()
+    page.get_by_label("Quantity").focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowUp")
     page.get_by_role("heading", name="Light curve · aperture").wait_for(timeout=PATIENCE)
-    page.wait_for_url(lambda url: "method=aperture" in url, timeout=PATIENCE)
+    said = f"unit=s0001-1-2.*tic={data.FIRST_TIC}.*method=aperture|method=aperture.*tic={data.FIRST_TIC}"
+    page.wait_for_url(re.compile(said), timeout=PATIENCE)
     assert visit.errors == []
 
 

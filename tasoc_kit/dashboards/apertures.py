@@ -104,8 +104,7 @@ class ApertureEditor(pn.viewable.Viewer):
         self.heading.object = theme.heading_markup(*self.title())
         tic = int(self.apertures["tic"][self.star])
         self.links.show(tic)
-        if pn.state.location:
-            pn.state.location.update_query(tic=tic)
+        theme.in_address(tic=tic)
         if pn.state.curdoc is not None and self._served:
             pn.state.execute(self.read)
 
@@ -261,8 +260,7 @@ class ApertureEditor(pn.viewable.Viewer):
             * hv.DynamicMap(pn.bind(lambda mask: self._lines(mask, SELECTED, 3), self.param.mask))
         )
         # One plot for all stars: a plot that takes another's place stumbles over its tools.
-        side = 250 if theme.is_phone() else 380
-        size = place_options(1, 1, width=side, height=side)
+        size = place_options(1, 1, width=380, height=380)
         return layers.opts(data_aspect=1, framewise=True, **size)
 
     def _lines(self, mask: np.ndarray, colour: str, width: float) -> hv.Segments:
@@ -361,8 +359,8 @@ class ApertureEditor(pn.viewable.Viewer):
             self.links.pane,
             theme.markup(f"<p class='soft'>{hint}</p>"),
             theme.figure(self.image()),
-            pn.Row(*buttons),
-            **({} if theme.is_phone() else {"width": 510, "sizing_mode": "fixed"}),
+            theme.beside(*buttons),
+            max_width=510,
         )
         right = theme.panel_card(
             theme.caption("Light curve of the drawn mask"),
@@ -374,7 +372,7 @@ class ApertureEditor(pn.viewable.Viewer):
             self.facts,
             download,
         )
-        return [theme.beside(left, right)]
+        return [theme.beside(left, right, first=420)]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=320), pn.Column(*self.main()))

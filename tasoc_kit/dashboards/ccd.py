@@ -85,7 +85,7 @@ class CcdView(pn.viewable.Viewer):
         self.by = "method" if self.stars["method"].nunique() > 1 else "status"
         self._group_changed()
         self.links = SameCcd("ccd", light_curves)
-        self.series = SeriesFigure(light_curves, 2 if theme.is_phone() else 3)
+        self.series = SeriesFigure(light_curves)
         self.chosen = theme.markup("")
         self._taps: list[hv.streams.SingleTap] = []
         wait = theme.markup("<p class='soft'>Measuring the noise of every star …</p>")
@@ -127,7 +127,7 @@ class CcdView(pn.viewable.Viewer):
 
         def show(pair: list[str]) -> None:
             cards = [theme.panel_card(theme.caption(_CAPTIONS[name]), self._pane(name)) for name in pair]
-            self.below.append(theme.beside(*cards))
+            self.below.append(theme.beside(*cards, each=380))
 
         def show_flags() -> None:
             drawn = flags(self.light_curves).opts(title="")
@@ -155,8 +155,7 @@ class CcdView(pn.viewable.Viewer):
         self.chosen.object = f"<h2>{name}</h2><p class='soft'>{words}</p>"
         self.series.show(self.star, "flux", True)
         self.links.show(int(row["tic"]))
-        if pn.state.location:
-            pn.state.location.update_query(tic=int(row["tic"]))
+        theme.in_address(tic=int(row["tic"]))
 
     # Figures
 
@@ -222,13 +221,7 @@ class CcdView(pn.viewable.Viewer):
 
     def sidebar(self) -> list[Any]:
         """Return what the colours mean, and how many stars have which flag."""
-        by = pmui.Select.from_param(
-            self.param.by,
-            label="Colour of the stars",
-            size="small",
-            description="",
-            sizing_mode="stretch_width",
-        )
+        by = theme.choice("Colour of the stars", self.param.by)
         counts = count_flags(self.stars)
         lit = int((self.stars["pixels"] > 0).sum())
         facts = {
@@ -246,8 +239,6 @@ class CcdView(pn.viewable.Viewer):
 
     def main(self) -> list[Any]:
         """Return image, chosen star, quantities against magnitude and flags."""
-        phone = theme.is_phone()
-        size = {"width": 195, "height": 320} if phone else {"width": 490, "height": 600}
         some = f"The {MARKED:,} brightest are marked. " if len(self.stars) > MARKED else ""
         if self._one_in > 1:
             some += f"The figures show one star in {self._one_in}. "
@@ -255,14 +246,14 @@ class CcdView(pn.viewable.Viewer):
         left = theme.panel_card(
             theme.caption("Stars on the reference"),
             self.legend,
-            theme.figure(self.picture(**size)),
-            **({} if phone else {"width": 700, "sizing_mode": "fixed"}),
+            theme.figure(self.picture(width=490, height=600)),
+            max_width=700,
         )
         curve = theme.panel_card(self.chosen, self.series.pane)
         right = pn.Column(curve, self.noise, sizing_mode="stretch_width", margin=0)
         return [
             theme.panel_card(head, self.links.pane),
-            theme.beside(left, right),
+            theme.beside(left, right, first=560),
             self.below,
             theme.panel_card(
                 theme.caption("Where these numbers come from"),

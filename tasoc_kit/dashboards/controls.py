@@ -1,4 +1,4 @@
-"""What the widget library lacks: a table of stars, keys for the whole page, a memory for light or dark."""
+"""What the widget library lacks: a table of stars, keys for the whole page, a frame for every page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from panel.custom import JSComponent
 
 from tasoc_kit.dashboards.star_list import COLUMNS
 
-__all__ = ["ColourScheme", "Shortcuts", "StarTable"]
+__all__ = ["PageFrame", "Shortcuts", "StarTable"]
 
 _HERE = Path(__file__).parent
 _MEANINGS = {
@@ -77,13 +77,20 @@ class Shortcuts(JSComponent):
         self._actions[message["key"]]()
 
 
-class ColourScheme(JSComponent):
-    """Light or dark, as the reader's system is set or as chosen on any page before."""
+class PageFrame(JSComponent):
+    """
+    What the browser does for every page.
+
+    It is light or dark as the reader's system is set, or as chosen on any page before; images of pixels
+    and legends fit into the room there is; a narrow window opens without its sidebar; the way back leads to
+    the page before.
+    """
 
     dark = param.Boolean(default=False)
+    sidebar = param.Boolean(default=True, doc="Whether the sidebar is open.")
     cookie = param.String(default="tasoc_dark", doc="Under which the browser remembers the choice.")
 
-    _esm = _HERE / "colour_scheme.js"
+    _esm = _HERE / "page_frame.js"
 
     def __init__(self, **params: Any) -> None:
         super().__init__(width=0, height=0, margin=0, **params)

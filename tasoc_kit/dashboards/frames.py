@@ -99,8 +99,8 @@ def controls(viewer: FrameViewer) -> list[Any]:
     """Return the widgets that change how a viewer shows a frame."""
     wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small", "description": ""}
     made = [
-        pmui.Select.from_param(viewer.param.stretch, label="Stretch", **wide),
-        pmui.Select.from_param(viewer.param.colours, label="Colours", **wide),
+        theme.choice("Stretch", viewer.param.stretch),
+        theme.choice("Colours", viewer.param.colours),
         pmui.Switch.from_param(viewer.param.fixed, label="same scale for all frames", description=""),
     ]
     if viewer.stars is None:
@@ -132,8 +132,7 @@ def _star_link(viewer: FrameViewer) -> str:
 
 def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     """Return the frame, and beside it the series of the chosen pixel or star and what is known of it."""
-    size = {"width": 210, "height": 300} if theme.is_phone() else {"width": 540, "height": 560}
-    image = theme.figure(viewer.image(**size))
+    image = theme.figure(viewer.image(width=540, height=560))
     curve = theme.figure(viewer.series(height=300), wide=True)
     buttons, keys = player(viewer)
     chosen = theme.markup("")
@@ -155,16 +154,21 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     show_facts()
     hint = "Tap a marked star for its light curve, any pixel for its series; scroll or drag to zoom and move."
     left = [theme.heading(viewer.title(), hint), *([links.pane] if links else []), image, buttons]
-    if not theme.is_phone():
-        left.append(theme.markup(f"<p class='keys'>{_KEYS}</p>"))
+    left.append(theme.markup(f"<p class='keys'>{_KEYS}</p>"))
     right = [
         theme.panel_card(chosen, curve),
         theme.panel_card(theme.caption("This frame"), facts),
     ]
-    size = {} if theme.is_phone() else {"width": 735, "sizing_mode": "fixed"}
     layout = theme.beside(
-        pn.Column(theme.panel_card(*left, **size), _movie(viewer).card(**size), margin=0),
-        pn.Column(*right, sizing_mode="stretch_width"),
+        pn.Column(
+            theme.panel_card(*left),
+            _movie(viewer).card(),
+            sizing_mode="stretch_width",
+            max_width=735,
+            margin=0,
+        ),
+        pn.Column(*right, sizing_mode="stretch_width", margin=0),
+        first=560,
     )
     return pn.Column(Shortcuts(keys), layout, sizing_mode="stretch_width")
 
@@ -205,7 +209,7 @@ class _Chooser:
     def __init__(self, show: Callable[[dict[str, str]], None]) -> None:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
         self._show, self._cubes = show, available()
-        self.select = pmui.Select(label="Cube", options=list(self._cubes), **wide)
+        self.select = theme.choice("Cube", options=list(self._cubes))
         names = [name for name in catalog.entries()["entry"] if not name.startswith("products.")]
         self.entry = pmui.AutocompleteInput(
             label="Catalog entry, file, folder", options=names, restrict=False, min_characters=0, **wide
@@ -262,8 +266,7 @@ def page() -> pmui.Page:
             return
         viewer.choose(asked_tic())
         side.objects, main.objects = controls(viewer), [view(viewer)]
-        if pn.state.location:
-            pn.state.location.update_query(**cube)
+        theme.in_address(**cube)
 
     try:
         chooser = _Chooser(show)

@@ -20,7 +20,7 @@ from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
 from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.links import SameCcd
-from tasoc_kit.dashboards.star_figures import STAMP_SIZE, NoiseFigure, SeriesFigure, StampFigure
+from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
 from tasoc_kit.dashboards.star_list import (
     VERDICTS,
     Wanted,
@@ -169,8 +169,7 @@ class LightCurves(pn.viewable.Viewer):
         else:
             self.pages.value = page_of
         self.links.show(int(row["tic"]))
-        if pn.state.location:
-            pn.state.location.update_query(tic=int(row["tic"]))
+        theme.in_address(tic=int(row["tic"]))
         self._draw()
 
     # What is said
@@ -201,18 +200,17 @@ class LightCurves(pn.viewable.Viewer):
     # Figures
 
     def _make_figures(self) -> None:
-        self.series = SeriesFigure(self.light_curves, 3 if theme.is_phone() else 6)
+        self.series = SeriesFigure(self.light_curves)
         self.stamp = None
         if self.reference is not None and self.apertures is not None:
-            self.stamp = StampFigure(self.reference, self.apertures, 225 if theme.is_phone() else STAMP_SIZE)
+            self.stamp = StampFigure(self.reference, self.apertures)
         self.noise: NoiseFigure | None = None
         wait = theme.panel_card(theme.markup("<p class='soft'>Measuring the noise of every star …</p>"))
         self.below = pn.Column(wait, sizing_mode="stretch_width", min_height=430)
 
     @param.depends("method", watch=True)
     def _method_changed(self) -> None:
-        if pn.state.location:
-            pn.state.location.update_query(method=self.method)
+        theme.in_address(method=self.method)
         self._draw()
 
     def shown_series(self) -> tuple[str, xr.Dataset, int]:
@@ -267,15 +265,12 @@ class LightCurves(pn.viewable.Viewer):
         self.stars = add_noise(self.stars, measured)
         self._table_changed()
         self.heading.object = theme.heading_markup(*self.title())
-        columns = 3 if theme.is_phone() else 6
-        self.noise = NoiseFigure(
-            self.light_curves, measured, lambda star: self.param.update(star=star), columns
-        )
+        self.noise = NoiseFigure(self.light_curves, measured, lambda star: self.param.update(star=star))
         self._draw_second(self.star)
         # last and at once: numbers that follow a figure into the page may arrive before it
         origin = theme.readout(products.describe(self.light_curves))
         self.below.objects = [
-            theme.beside(self._stamp_card(), self._noise_card(self.noise)),
+            theme.beside(self._stamp_card(), self._noise_card(self.noise), first=340),
             self._ccd_card(),
             theme.panel_card(theme.caption("Where these numbers come from"), origin),
         ]
@@ -359,12 +354,11 @@ class LightCurves(pn.viewable.Viewer):
 
     def _stamp_card(self) -> pmui.Paper:
         text = "Orange: the pixels that are summed. Rings: stars of the catalogue."
-        size = {} if theme.is_phone() else {"width": 400, "sizing_mode": "fixed"}
         return theme.panel_card(
             theme.caption("Aperture on the reference"),
             theme.markup(f"<p class='soft'>{text}</p>"),
             self.stamp.pane if self.stamp else _no_stamp(),
-            **size,
+            max_width=400,
         )
 
     def _noise_card(self, noise: NoiseFigure) -> pmui.Paper:
@@ -385,25 +379,23 @@ class LightCurves(pn.viewable.Viewer):
             "r": lambda: self.review("reject"),
             "u": lambda: self.review(""),
         }
-        quantity = pmui.Select.from_param(self.param.quantity, label="Quantity", size="small", width=190)
-        methods = pmui.Select(
-            label="Photometry", size="small", width=170, value=self.method,
-            options={"best for the star": BEST} | {name: name for name in self.methods.names},
-        )  # fmt: skip
+        quantity = theme.choice("Quantity", self.param.quantity, max_width=190)
+        names = {"best for the star": BEST} | {name: name for name in self.methods.names}
+        methods = theme.choice("Photometry", options=names, value=self.method, max_width=170)
         methods.link(self, value="method", bidirectional=True)
         choices = [quantity] if len(self.methods.names) < 2 else [methods, quantity]
         walk = (self._walk("← Previous (k)", -1), self._walk("Next (j) →", 1))
-        phone = theme.is_phone()
-        bar = (pn.Row(*walk), self.verdict.row()) if phone else (self.verdict.row(*walk),)
         return [
             Shortcuts(keys),
             theme.panel_card(
                 theme.beside(self.heading, self._downloads()),
                 self.links.pane,
-                *bar,
-                *([] if phone else [theme.markup(f"<p class='keys'>{_KEYS}</p>")]),
+                self.verdict.row(*walk),
+                theme.markup(f"<p class='keys'>{_KEYS}</p>"),
             ),
-            theme.panel_card(theme.beside(self.curve_title, *choices), self.series.pane),
+            theme.panel_card(
+                theme.beside(self.curve_title, theme.beside(*choices, max_width=400)), self.series.pane
+            ),
             self.below,
         ]
 

@@ -63,7 +63,7 @@ class MovieMaker(pn.viewable.Viewer):
         """
         super().__init__()
         self.cube, self._name, self._products = cube, name, products or {}
-        self.length = pmui.Select(label="Length", options=_LENGTHS, size="small", width=170)
+        self.length = theme.choice("Length", options=_LENGTHS, max_width=170)
         self.without_sky = pmui.Switch(label="without the sky", value=False)
         self.button = pmui.Button(label="Make a movie", variant="outlined", size="small")
         self.progress = pmui.LinearProgress(
@@ -108,8 +108,9 @@ class MovieMaker(pn.viewable.Viewer):
         self.result.objects = objects
 
     def _shown(self, film: bytes) -> list[Any]:
-        size = {"width": 310, "height": 340} if theme.is_phone() else {"width": 520, "height": 550}
-        video = pn.pane.Video(film, loop=True, autoplay=True, muted=True, **size)
+        video = pn.pane.Video(
+            film, loop=True, autoplay=True, muted=True, sizing_mode="scale_width", max_width=520
+        )
         save = pmui.FileDownload(
             io.BytesIO(film), filename=f"{self._name}.mp4", label=f"{len(film) / 1e6:.1f} MB, mp4",
             variant="outlined", size="small",
@@ -128,7 +129,7 @@ class MovieMaker(pn.viewable.Viewer):
         sky = [self.without_sky] if {"sky", "reference"} <= self._products.keys() else []
         return theme.panel_card(
             theme.caption("Movie"),
-            pn.Row(self.length, self.button, margin=0),
+            theme.beside(self.length, self.button, margin=0),
             *sky,
             self.progress,
             self.result,

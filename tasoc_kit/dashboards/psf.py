@@ -106,8 +106,7 @@ class PsfView(pn.viewable.Viewer):
         )
         self.facts.object = theme.facts_markup(self.facts_of(self.star))
         self.links.show(tic)
-        if pn.state.location:
-            pn.state.location.update_query(tic=tic)
+        theme.in_address(tic=tic)
 
     def facts_of(self, star: int) -> dict[str, str]:
         """Return what is known of a star, for ``theme.readout``."""
@@ -126,12 +125,10 @@ class PsfView(pn.viewable.Viewer):
     # Figures
 
     def _profiles(self) -> list[hv.DynamicMap]:
-        columns = 1 if theme.is_phone() else 3
-
         def of(draw: Any) -> hv.DynamicMap:
             return hv.DynamicMap(
                 pn.bind(
-                    lambda place: draw(psf_profile(self.product, *place), self._middle, columns=columns),
+                    lambda place: draw(psf_profile(self.product, *place), self._middle),
                     self.param.place,
                 )
             )
@@ -179,13 +176,13 @@ class PsfView(pn.viewable.Viewer):
 
     def sidebar(self) -> list[Any]:
         """Return the way to other stars, and what is known of the one in view."""
-        parts = [*star_walk(self.choose, self.step), self.facts]
-        return parts if theme.is_phone() else [*parts, theme.markup(f"<p class='keys'>{_KEYS}</p>")]
+        keys = theme.markup(f"<p class='keys'>{_KEYS}</p>")
+        return [*star_walk(self.choose, self.step), self.facts, keys]
 
     def main(self) -> list[Any]:
         """Return the figures."""
         keys = {"ArrowRight": lambda: self.step(1), "ArrowLeft": lambda: self.step(-1)}
-        size = {"width": 190, "height": 300} if theme.is_phone() else {"width": 350, "height": 350}
+        size = {"width": 350, "height": 350}
         longest = float(self.shape["elongation"].max())
         over = [
             theme.panel_card(
@@ -208,7 +205,7 @@ class PsfView(pn.viewable.Viewer):
         return [
             Shortcuts(keys),
             theme.panel_card(self.heading, self.links.pane),
-            theme.beside(*over),
+            theme.beside(*over, each=380),
             theme.panel_card(theme.markup(place), theme.beside(*profiles)),
             theme.panel_card(*self._stamp_figures()),
             theme.panel_card(
@@ -219,7 +216,6 @@ class PsfView(pn.viewable.Viewer):
     def _stamp_figures(self) -> list[Any]:
         if self.star < 0:
             return [theme.markup("<p>No star of this CCD has a PSF flux.</p>")]
-        side = 180 if theme.is_phone() else 190
         title = pn.bind(
             lambda star: f"<h2>TIC {int(self.tic[star])} · Tmag {self.tmag[star]:.2f}</h2>", self.param.star
         )
@@ -230,16 +226,17 @@ class PsfView(pn.viewable.Viewer):
                     hv.DynamicMap(
                         pn.bind(
                             lambda star, name=name: figures.star_stamp(
-                                self.stamp(star), name, width=side, height=side
+                                self.stamp(star), name, width=190, height=190
                             ),
                             self.param.star,
                         )
                     )
                 ),
+                sizing_mode="stretch_width",
             )
             for name, text in figures.STAMPS.items()
         ]
-        return [theme.markup(title), theme.beside(*figures_of)]
+        return [theme.markup(title), theme.beside(*figures_of, each=230)]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=320), pn.Column(*self.main()))

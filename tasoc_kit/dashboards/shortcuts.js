@@ -1,6 +1,6 @@
 // Keys that work anywhere on the page, except where a person is typing.
 
-const TYPING = ["INPUT", "TEXTAREA", "SELECT"]
+const TYPING = "textarea, select, input:not([type=checkbox]):not([type=radio])"
 
 export function render({ model }) {
   const place = document.createElement("span")
@@ -9,7 +9,7 @@ export function render({ model }) {
     const target = event.composedPath()[0]
     if (!place.isConnected) return document.removeEventListener("keydown", listen)
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    if (TYPING.includes(target?.tagName) || target?.isContentEditable || target?.role === "slider") return
+    if (target?.matches?.(TYPING) || target?.isContentEditable || target?.role === "slider") return
     if (!model.keys.includes(event.key)) return
     event.preventDefault()
     model.send_msg({ key: event.key })

@@ -106,7 +106,8 @@ class SkyView(pn.viewable.Viewer):
 
     def _points(self, quantity: str) -> hv.Scatter:
         values = self.sky[_QUANTITIES[quantity]].values.astype(float)
-        drawn = hv.Scatter((self.sky["time"].values, values), kdims=["time"], vdims=["value"])
+        value = hv.Dimension("value", label=quantity)
+        drawn = hv.Scatter((self.sky["time"].values, values), kdims=["time"], vdims=[value])
         return drawn.opts(color=GOOD, size=4, tools=["hover"], framewise=True)
 
     def timeline(self) -> hv.Overlay:
@@ -123,8 +124,8 @@ class SkyView(pn.viewable.Viewer):
         layers = drawn * now
         for span in quality_spans(time, self.sky["quality"].values, self.sky["frame_quality"].values):
             layers = layers * span
-        plain = {"xlabel": "time (BTJD)", "ylabel": "", "xticks": 5}
-        return layers.opts(**plain, **series_options(height=250, columns=3 if theme.is_phone() else 6))
+        plain = {"xlabel": "time (BTJD)", "xticks": 5}
+        return layers.opts(**plain, **series_options(height=250))
 
     def _tapped(self, x: float | None, y: float | None) -> None:
         if x is not None:
@@ -159,8 +160,8 @@ class SkyView(pn.viewable.Viewer):
     def sidebar(self) -> list[Any]:
         """Return the slider, what is drawn along time, and what is known of the frame."""
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small", "description": ""}
-        slider = pmui.IntSlider.from_param(self.param.frame, label="Frame", **wide)
-        quantity = pmui.Select.from_param(self.param.quantity, label="Along time", **wide)
+        slider = pmui.IntSlider.from_param(self.param.frame, label="Frame", show_value=False, **wide)
+        quantity = theme.choice("Along time", self.param.quantity)
         facts = theme.markup("", margin=(12, 6))
 
         def show(*_events: Any) -> None:
@@ -188,10 +189,9 @@ class SkyView(pn.viewable.Viewer):
             for title, figure in zip(titles, self._tile_figures(), strict=True)
         ]
         glow = hv.DynamicMap(pn.bind(lambda frame: figures.glow(self.tiles(frame)), self.param.frame))
-        side = _SIDE if theme.is_phone() else 280
         grid = hv.DynamicMap(
             pn.bind(
-                lambda frame: figures.coefficient_grid(self.coefficients(frame), width=side),
+                lambda frame: figures.coefficient_grid(self.coefficients(frame), width=280),
                 self.param.frame,
             )
         )
@@ -206,14 +206,13 @@ class SkyView(pn.viewable.Viewer):
                 SameCcd("sky", self.sky).pane,
                 theme.figure(self.timeline(), wide=True),
             ),
-            theme.beside(*tiles),
+            theme.beside(*tiles, each=240),
             theme.beside(
                 theme.panel_card(theme.caption("Corner glow"), theme.figure(glow, wide=True)),
                 theme.panel_card(
                     theme.caption("Coefficients of the surface (e⁻/s)"),
                     theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
                     theme.figure(grid),
-                    **({} if theme.is_phone() else {"width": 430, "sizing_mode": "fixed"}),
                 ),
             ),
             theme.panel_card(theme.caption("Columns: their offset in this frame, and the straps"), columns),

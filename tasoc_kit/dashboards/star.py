@@ -36,7 +36,11 @@ class StarPage(pn.viewable.Viewer):
         super().__init__(target=target)
         self.star: Star | None = None
         self.search = pmui.TextInput(
-            label="TIC number, or RA and Dec in degrees", value=target, size="small", width=320
+            label="TIC number, or RA and Dec in degrees",
+            value=target,
+            size="small",
+            sizing_mode="stretch_width",
+            max_width=320,
         )
         self.search.param.watch(lambda event: self.param.update(target=(event.new or "").strip()), "value")
         self.heading = theme.markup("")
@@ -55,8 +59,7 @@ class StarPage(pn.viewable.Viewer):
             name = f"TIC {self.target}" if self.target.isdigit() else self.target
             self._tell(name, "", _not_found(self.target, str(error)))
             return
-        if pn.state.location:
-            pn.state.location.update_query(tic=self.star.name.removeprefix("TIC "))
+        theme.in_address(tic=self.star.name.removeprefix("TIC "))
         self._tell(self.star.name, _summary(self.star), self._curve_card(), self._sectors_card(self.star))
 
     def _tell(self, name: str, detail: str, *cards: Any) -> None:
@@ -65,8 +68,8 @@ class StarPage(pn.viewable.Viewer):
 
     def _curve_card(self) -> pmui.Paper:
         assert self.star is not None
-        figure = self.star.plot(title="", height=HEIGHT, columns=4 if theme.is_phone() else 13)
-        flux = pmui.Select.from_param(self.param.flux, label="Flux", size="small", width=290)
+        figure = self.star.plot(title="", height=HEIGHT, columns=13)
+        flux = theme.choice("Flux", self.param.flux, max_width=290)
         alone = pmui.Switch.from_param(self.param.decontaminate, label="without the light of other stars")
         return theme.panel_card(
             theme.beside(theme.caption("Light curve"), flux, alone),

@@ -41,8 +41,8 @@ def _pane(figure: Plot, **options: Any) -> pn.pane.Bokeh:
 class SeriesFigure:
     """One quantity of one star along time, over the flagged spans."""
 
-    def __init__(self, light_curves: xr.Dataset, columns: int = 6) -> None:
-        self.light_curves, self._columns = light_curves, columns
+    def __init__(self, light_curves: xr.Dataset) -> None:
+        self.light_curves = light_curves
         self._asked: tuple[str, bool] | None = None
         self.pane = _pane(None, min_height=290)
 
@@ -74,8 +74,7 @@ class SeriesFigure:
         ours = self.light_curves.get("frame_quality")
         spans = quality_spans(time, quality, None if ours is None else ours.values)
         figure = series(table, quantity, relative=relative, spans=spans)
-        narrow = {"xticks": 4} if self._columns < 4 else {}
-        drawn, sources = _drawn(figure.opts(**series_options(height=290, columns=self._columns), **narrow))
+        drawn, sources = _drawn(figure.opts(xticks=5, **series_options(height=290)))
         self._sources, self._range = sources[-2:], drawn.handles["y_range"]
         self.pane.object = drawn.state
 
@@ -83,13 +82,7 @@ class SeriesFigure:
 class NoiseFigure:
     """Noise against magnitude of every star, with a ring around the chosen one."""
 
-    def __init__(
-        self,
-        light_curves: xr.Dataset,
-        measured: xr.Dataset,
-        on_tap: Callable[[int], None],
-        columns: int = 6,
-    ) -> None:
+    def __init__(self, light_curves: xr.Dataset, measured: xr.Dataset, on_tap: Callable[[int], None]) -> None:
         """
         Draw the figure.
 
@@ -99,14 +92,10 @@ class NoiseFigure:
             As of ``plots.noise``.
         on_tap
             Called with the index of the star that was tapped.
-        columns
-            Of the legend.
         """
         self._tmag, self._ptp = light_curves["tmag"].values, measured["ptp"].values
         drawn, _sources = _drawn(
-            plots.noise(light_curves, measured).opts(
-                **series_options(height=STAMP_SIZE + 75, columns=columns)
-            )
+            plots.noise(light_curves, measured).opts(**series_options(height=STAMP_SIZE + 75))
         )
         self._ring = ColumnDataSource({"tmag": [], "ptp": []})
         drawn.state.scatter(
@@ -135,15 +124,15 @@ class NoiseFigure:
 class StampFigure:
     """One star's aperture on the reference image."""
 
-    def __init__(self, reference: xr.Dataset, apertures: xr.Dataset, side: int = STAMP_SIZE) -> None:
-        self.reference, self.apertures, self._side = reference, apertures, side
+    def __init__(self, reference: xr.Dataset, apertures: xr.Dataset) -> None:
+        self.reference, self.apertures = reference, apertures
         self._plot: Any = None
-        self.pane = pn.pane.Bokeh(None, margin=0, min_height=side + 70, width=side + 90)
+        self.pane = pn.pane.Bokeh(None, margin=0, min_height=STAMP_SIZE + 70)
 
     def show(self, star: int) -> None:
         """Show another star."""
         drawn, sources = _drawn(
-            plots.stamp(self.reference, self.apertures, star, width=self._side, height=self._side)
+            plots.stamp(self.reference, self.apertures, star, width=STAMP_SIZE, height=STAMP_SIZE)
         )
         if self._plot is None:
             self._plot, self._sources = drawn, sources

@@ -6,7 +6,6 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-import panel as pn
 import panel_material_ui as pmui
 
 from tasoc_kit.dashboards import theme
@@ -46,4 +45,4 @@ def star_walk(choose: Callable[[int], None], step: Callable[[int], None]) -> lis
         button = pmui.Button(label=title, variant="outlined", size="small", color="default")
         button.on_click(lambda _event, way=way: step(way))
         buttons.append(button)
-    return [search, trouble, pn.Row(*buttons)]
+    return [search, trouble, theme.beside(*buttons)]

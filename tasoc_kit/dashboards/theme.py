@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 
-from tasoc_kit.dashboards.controls import ColourScheme
+from tasoc_kit.dashboards.controls import PageFrame
 
 __all__ = [
     "PAGES",
     "beside",
     "button_link",
     "caption",
+    "choice",
     "empty",
     "facts_markup",
     "figure",
     "heading",
     "heading_markup",
-    "is_phone",
+    "in_address",
     "link",
     "make_page",
     "markup",
@@ -73,6 +76,7 @@ _TYPE = {
     "shape": {"borderRadius": 8},
     "components": {
         "MuiAppBar": {"styleOverrides": {"root": {"backgroundColor": "#174b6d", "color": "#ffffff"}}},
+        "MuiDrawer": {"styleOverrides": {"paper": {"maxWidth": "92vw"}}},
     },
 }
 THEME: dict[str, Any] = {mode: palette | _TYPE for mode, palette in _PALETTE.items()}
@@ -116,7 +120,7 @@ a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; fon
   color: var(--mui-palette-primary-main, inherit); }
 a.button:hover { background: rgba(127, 140, 155, 0.14); }
 a:focus-visible, summary:focus-visible { outline: 2px solid #2f7fb8; outline-offset: 2px; }
-.keys { font-size: 0.8rem; opacity: 0.78; }
+.keys { font-size: 0.8rem; opacity: 0.78; } @media (hover: none) { .keys { display: none; } }
 kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 4px; padding: 0 0.35em; }
 .cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }
 .cards article { border: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); border-radius: 10px;
@@ -128,6 +132,16 @@ th { text-align: left; font-weight: 500; opacity: 0.85; } th, td { padding: 0.3r
   border-bottom: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); white-space: nowrap; }
 details { margin-top: 0.7rem; font-size: 0.86rem; } summary { cursor: pointer; opacity: 0.78; }
 details dl { margin-top: 0.4rem; }
+"""
+
+_CHOICE = """
+.bk-input-group > label:has(+ select) { background-color: var(--mui-palette-background-paper, Canvas); }
+select.bk-input { height: 2.2rem; padding: 0 2rem 0 0.8rem; border-radius: 8px;
+  font: 0.9rem Roboto, sans-serif; text-overflow: ellipsis; color: var(--mui-palette-text-primary, inherit);
+  background-color: var(--mui-palette-background-paper, Canvas);
+  border: 1px solid rgba(127, 140, 155, 0.55); }
+select.bk-input:hover { border-color: currentColor; }
+select.bk-input:focus-visible { outline: 2px solid #2f7fb8; outline-offset: 1px; border-color: transparent; }
 """
 
 
@@ -142,6 +156,15 @@ def link(page: str, **query: Any) -> str:
     """Return the address of a page, relative to the one that is open."""
     given = {name: value for name, value in query.items() if value not in (None, "")}
     return f"./{page}{'?' + urlencode(given) if given else ''}"
+
+
+def in_address(**query: Any) -> None:
+    """Say in the address what the page shows, so that it can be opened again and sent to others."""
+    if pn.state.location is None:
+        return
+    change = partial(pn.state.location.update_query, **query)
+    # a page that is not yet loaded would put the address it was asked for in its place
+    change() if pn.state.loaded else pn.state.onload(change)
 
 
 def button_link(title: str, address: str) -> str:
@@ -176,6 +199,25 @@ def readout(facts: dict[str, str]) -> pn.pane.HTML:
     return markup(facts_markup(facts))
 
 
+def choice(label: str, of: param.Parameter | None = None, **options: Any) -> pn.widgets.Select:
+    """
+    Return a list to choose from: that of the browser, which keys, touch and readers of the screen know.
+
+    Parameters
+    ----------
+    label
+        What is chosen.
+    of
+        The parameter that follows the choice.
+    options
+        Of the widget: ``options``, ``value``, ``max_width``.
+    """
+    looks = {"margin": (10, 10), "stylesheets": [_CHOICE], "sizing_mode": "stretch_width"}
+    if of is None:
+        return pn.widgets.Select(name=label, **(looks | options))
+    return pn.widgets.Select.from_param(of, name=label, description=None, **(looks | options))
+
+
 def empty(title: str, text: str, commands: Sequence[str] = ()) -> pn.Column:
     """Return what stands where there is nothing yet: what is missing, and the command that makes it."""
     lines = "".join(f"<pre><code>{html.escape(command)}</code></pre>" for command in commands)
@@ -195,16 +237,33 @@ def panel_card(*content: Any, **options: Any) -> pmui.Paper:
     return pmui.Paper(*content, **(settings | options))
 
 
-def is_phone() -> bool:
+def _is_phone() -> bool:
     """Tell whether the browser says that it runs on a phone."""
     said = {str(name).lower(): str(value) for name, value in (pn.state.headers or {}).items()}
     return said.get("sec-ch-ua-mobile") == "?1" or "Mobi" in said.get("user-agent", "")
 
 
-def beside(*parts: Any) -> pn.viewable.Viewable:
-    """Return parts side by side; below each other on a phone."""
-    layout = pn.Column if is_phone() else pn.Row
-    return layout(*parts, sizing_mode="stretch_width")
+def beside(*parts: pn.viewable.Viewable, first: int = 0, each: int = 320, **options: Any) -> pn.Row:
+    """
+    Return parts side by side, or below each other where there is no room.
+
+    Parameters
+    ----------
+    parts
+        Those that stretch share the width, each up to its ``max_width``.
+    first
+        The first part is no narrower than this beside another, in screen pixels; 0 for ``each``.
+    each
+        Nor are the others narrower than this.
+    options
+        Of the row.
+    """
+    for place, part in enumerate(parts):
+        if part.sizing_mode == "stretch_width":
+            least = first if first and not place else min(each, part.max_width or each)
+            part.styles = {**part.styles, "flex": f"1 1 {least}px", "min-width": "0"}
+            part.css_classes = [*part.css_classes, "room"]
+    return pn.Row(*parts, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}, **options)
 
 
 def _navigation(current: str) -> pn.pane.HTML:
@@ -245,8 +304,7 @@ def make_page(
         Of the sidebar, in screen pixels.
     """
     dark = (pn.state.cookies or {}).get("tasoc_dark") == "1"
-    scheme = ColourScheme(dark=dark)
-    margin = (8, 8) if is_phone() else (10, 14)
+    frame = PageFrame(dark=dark, sidebar=not _is_phone())
     alert = pmui.Alert(
         title="Something on this page failed", severity="error", closeable=True, visible=False, margin=6,
         sizing_mode="stretch_width",
@@ -258,14 +316,14 @@ def make_page(
         dark_theme=dark,
         header=[_navigation(current)],
         sidebar=[pn.Column(*sidebar, sizing_mode="stretch_width", margin=(14, 6))] if sidebar else [],
-        sidebar_open=not is_phone(),
+        sidebar_open=not _is_phone(),
         sidebar_width=width,
         sidebar_resizable=False,
         busy_indicator="linear",
-        main=[pn.Column(alert, *main, scheme, sizing_mode="stretch_width", margin=margin)],
+        main=[pn.Column(alert, *main, frame, sizing_mode="stretch_width", margin=(8, 10))],
         theme_config=THEME,
         meta_title=f"{PAGES[current]} · tasoc_kit",
         meta_name=f"{PAGES[current]} · tasoc_kit",
     )
-    scheme.jslink(page, dark="dark_theme", bidirectional=True)
+    frame.jslink(page, dark="dark_theme", sidebar="sidebar_open", bidirectional=True)
     return page

@@ -53,11 +53,11 @@ def _open(row: pd.Series) -> xr.Dataset:
     return store.open_product(row["product"], **place, field=row["field"] or "", id=row["id"])
 
 
-def _choice(found: pd.DataFrame) -> pmui.Select:
+def _choice(found: pd.DataFrame) -> pn.widgets.Select:
     options = {
         f"{products.name_of(row.unit)} · {row.id}": f"{row.unit}/{row.id}" for row in found.itertuples()
     }
-    choice = pmui.Select(label="CCD", options=options, size="small", sizing_mode="stretch_width")
+    choice = theme.choice("CCD", options=options)
     wanted = f"{asked('unit')}/{asked('id')}"
     of_the_unit = [value for value in options.values() if value.startswith(f"{asked('unit')}/")]
     if wanted in options.values():
@@ -118,8 +118,7 @@ def unit_page(
         sidebar.objects, main.objects = shown.sidebar(), shown.main()
         if after is not None:
             pn.state.onload(partial(after, shown))
-        if pn.state.location:
-            pn.state.location.update_query(unit=unit, id=identity)
+        theme.in_address(unit=unit, id=identity)
 
     choice.param.watch(lambda event: show(event.new), "value")
     show(choice.value)

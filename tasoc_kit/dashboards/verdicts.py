@@ -67,6 +67,6 @@ class Verdict(pn.viewable.Viewer):
         return True
 
     def row(self, *before: Any) -> pn.Column:
-        """Return the controls in one row, behind others; in two on a phone."""
-        first = pn.Row(*before, *self.buttons.values())
-        return pn.Column(theme.beside(first, self.comment), self.alert, sizing_mode="stretch_width")
+        """Return the controls in one row, behind others, or below each other where there is no room."""
+        row = theme.beside(*before, *self.buttons.values(), self.comment, each=240)
+        return pn.Column(row, self.alert, sizing_mode="stretch_width")

@@ -43,6 +43,8 @@ def tile_image(tiles: xr.Dataset, name: str, *, width: int = 240, height: int = 
         colorbar_opts=bar,
         clipping_colors={"NaN": "#00000000"},
         tools=["hover"],
+        xticks=4,
+        yticks=4,
         framewise=True,
         **looks,
         **place_options(rows.size, columns.size, width=width, height=height),

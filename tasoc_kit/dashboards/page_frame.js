@@ -1,0 +1,102 @@
+// What the browser does for every page: light or dark, figures that fit, an address that Back leaves.
+
+const LEGEND_GAP = 8
+const NARROW = "(max-width: 599.95px)" // there a sidebar covers the page
+
+// Light or dark: as chosen last, which a cookie remembers, else as the reader's system is set.
+const rememberScheme = (model) => {
+  const keep = () => {
+    document.cookie = `${model.cookie}=${model.dark ? 1 : 0}; path=/; max-age=31536000; SameSite=Lax`
+  }
+  model.on("dark", keep)
+  // before the page stands, what is set here reaches nobody
+  model.on("after_layout", () => {
+    if (document.cookie.includes(`${model.cookie}=`)) return
+    model.dark = window.matchMedia("(prefers-color-scheme: dark)").matches
+    keep()
+  })
+}
+
+const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host
+
+const children = (view) => view.children_views?.() ?? []
+const figures = (view) => (view.model.min_border === undefined ? children(view).flatMap(figures) : [view])
+
+// What a figure stands in, which is as wide as the page allows.
+const placeOf = (view) => {
+  let place = above(view.el)
+  while (place && !place.matches(".room, .MuiPaper-root")) place = above(place)
+  return place
+}
+
+// Pixels from the left edge of a figure to the right edge of that.
+const roomFor = (view) => {
+  const place = placeOf(view)
+  if (!place) return Infinity
+  const inside = place.getBoundingClientRect().right - parseFloat(getComputedStyle(place).paddingRight)
+  return inside - view.el.getBoundingClientRect().left
+}
+
+// A legend has as many columns as there is room for.
+const fitLegends = (view) => {
+  for (const legend of children(view).filter((child) => child.model.ncols !== undefined)) {
+    const items = [...legend.shadow_el.querySelectorAll(".bk-item")]
+    const widest = Math.max(...items.map((item) => item.getBoundingClientRect().width))
+    if (!(widest > 0)) continue
+    const columns = Math.floor(view.model.inner_width / (widest + LEGEND_GAP))
+    legend.model.setv({ ncols: Math.max(1, Math.min(columns, items.length)) }, { sync: false })
+  }
+}
+
+// An image of pixels keeps its shape and is as large as it was made, or as there is room for.
+const fitFigures = () => {
+  const made = new WeakMap()
+  let waiting = 0
+  const soon = () => {
+    cancelAnimationFrame(waiting)
+    waiting = requestAnimationFrame(all)
+  }
+  const observer = new ResizeObserver(soon)
+  const fit = (view) => {
+    const { model } = view
+    const place = placeOf(view)
+    if (place) observer.observe(place)
+    if (!(model.inner_width > 0)) return
+    fitLegends(view)
+    if (model.frame_width === null) return
+    if (made.get(model)?.shown !== model.frame_width) {
+      if (!made.has(model)) model.properties.frame_width.change.connect(soon)
+      made.set(model, { width: model.frame_width, height: model.frame_height })
+    }
+    const { width, height } = made.get(model)
+    const axes = view.el.getBoundingClientRect().width - model.inner_width
+    const shown = Math.max(60, Math.min(width, Math.floor(roomFor(view) - axes)))
+    made.get(model).shown = shown
+    model.setv({ frame_width: shown, frame_height: Math.round((height * shown) / width) }, { sync: false })
+  }
+  const all = () => {
+    for (const root of window.Bokeh.documents.flatMap((open) => open.roots())) {
+      const view = window.Bokeh.index.get(root)
+      if (view) figures(view).forEach(fit)
+    }
+  }
+  return observer
+}
+
+export function render({ model }) {
+  const place = document.createElement("span")
+  place.hidden = true
+  rememberScheme(model)
+  // every star in view is a new address; Back leads to the page before, not to the star before
+  window.history.pushState = window.history.replaceState
+  const figuresFit = fitFigures()
+  let stands = false
+  model.on("after_layout", () => {
+    if (stands) return
+    stands = true
+    if (window.matchMedia(NARROW).matches) model.sidebar = false
+    // new figures make the page longer
+    figuresFit.observe(above(place.getRootNode().host))
+  })
+  return place
+}
