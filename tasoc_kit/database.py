@@ -198,7 +198,7 @@ def run_seconds(ids: Iterable[str], *, url: str | None = None) -> dict[str, floa
     """Return the seconds of the last run that made each of these products, by notebook."""
     statement = sa.select(Run.notebook, Run.started, Run.finished).order_by(Run.run)
     made = rows(statement.where(Run.id.in_(list(ids)), Run.status == "done"), url)
-    return {run["notebook"]: (run["finished"] - run["started"]).total_seconds() for run in made}
+    return {run["notebook"]: round((run["finished"] - run["started"]).total_seconds(), 2) for run in made}
 
 
 def save_review(

@@ -39,7 +39,7 @@ CONDITIONS = {
         "no pixel with a value about row 10.0, column 54.0",
     ),
     "on the edge": (
-        [(30, 0.2, 9)], {}, Status.WARNING, "its aperture ends at the first column of the data, with 1",
+        [(30, 0.2, 9)], {}, Status.WARNING, "its aperture ends at the first column of the data, with 17,2",
     ),
     "in the corner": ([(59, 59, 9)], {}, Status.WARNING, "the last row and the last column of the data"),
     "too faint to be seen": (

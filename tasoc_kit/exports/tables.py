@@ -95,8 +95,7 @@ def write_diagnostics(ref: ProductRef, path: str | os.PathLike[str], *, overwrit
     """
     target = _check_target(path, overwrite)
     diagnostics = open_ref(ref).load()
-    names = [*diagnostics.coords, *diagnostics.data_vars]
-    table = pd.DataFrame({str(name): diagnostics[name].values for name in names})
+    table = pd.DataFrame({n: diagnostics[n].values for n in VARIABLES if n in diagnostics.variables})
     table["status"] = [Status(int(code)).name for code in table["status"]]
     if "method" in table:
         table["method"] = [Method(int(code)).name.lower() for code in table["method"]]

@@ -1,7 +1,7 @@
 """Messages: why a star was skipped, failed or is doubtful, in words that name what it was.
 
 They say no more than the tables do: status, flags and the numbers beside them. TASOC keeps such a text for
-every star in its diagnostics (Handberg+ 2021, AJ 162 170, section 5).
+every star in its table of diagnostics (Handberg+ 2021, AJ 162 170).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _tell_aperture(star: Mapping[str, Any], beside: Callable[..., str]) -> list[
     if ApertureFlag.MINIMUM in flags:
         told.append(f"stands out too little for a mask: the {star['row_size']} pixels within 1 pixel of it")
     if ApertureFlag.EDGE in flags:
-        told.append(f"its aperture ends at {_edge(star)}, with {star['edge_flux']:.3g} electron/s there")
+        told.append(f"its aperture ends at {_edge(star)}, with {star['edge_flux']:,.1f} electron/s there")
     if ApertureFlag.SATURATED in flags:
         told.append("saturated")
     if ApertureFlag.CONTAMINATED in flags:
