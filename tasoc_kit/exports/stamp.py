@@ -61,7 +61,7 @@ class Stamp:
         corner = [int(image[name].values[0]) for name in ("row", "column")]
         place = (labels[0] - low for labels, low in zip((self.rows, self.columns), corner, strict=True))
         row, column = place
-        return np.asarray(image[row : row + self.rows.size, column : column + self.columns.size].values)
+        return np.asarray(image.data[row : row + self.rows.size, column : column + self.columns.size])
 
     def plane(self, wcs: str) -> Plane | None:
         """Return the linear solution of the stamp; None where the frame has none."""

@@ -78,7 +78,6 @@ def primary_cards(family: Family, version: int) -> list[Card]:
     attrs = family.light_curves.attrs
     mitigated, block = _mitigation(attrs)
     return [
-        ("NEXTEND", 3, "number of standard extensions"),
         ("EXTNAME", "PRIMARY", "name of extension"),
         ("ORIGIN", "TASOC/Aarhus", "whose format this is; see CREATOR"),
         ("CREATOR", f"tasoc_kit {__version__}", "program that made this file"),

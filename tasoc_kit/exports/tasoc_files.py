@@ -25,13 +25,14 @@ from astropy.io import fits
 from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.exported_file import exported_file
 from tasoc_kit.exports.family import Family, open_family
-from tasoc_kit.exports.stamp import aperture_bits, fill, image_cards, stamp_around
+from tasoc_kit.exports.stamp import Card, aperture_bits, image_cards, stamp_around
 from tasoc_kit.exports.tasoc_cards import COLUMNS, object_cards, primary_cards, time_cards
 from tasoc_kit.exports.used_pixels import UsedPixels
 from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
+from tasoc_kit.sources.header_text import BLOCK, card, hdu_bytes
 from tasoc_kit.storage.encoding import STAR_CHUNK
 from tasoc_kit.storage.units import ProductRef, product_unit
 from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, Method
@@ -240,58 +241,45 @@ def render(
     sky
         True for the pixels that the sky was made of (row, column); by default the dark ones.
     """
-    hdus = _Hdus(family, series, version, sky)
+    files = _Files(family, series, version, sky)
     for k, star in enumerate(stars.tolist()):
-        yield _name(family, star, version), _packed(hdus.fill(k, star))
+        yield _name(family, star, version), gzip.compress(files.render(k, star), LEVEL, mtime=0)
 
 
-def _packed(hdus: fits.HDUList) -> bytes:
-    """Return the bytes of a file; checksums are dated by the day, so that a day gives the same bytes."""
-    hdus.update_extend()
-    for hdu in hdus:
-        hdu.add_checksum(when=hdus[0].header["DATE"])
-    buffer = io.BytesIO()
-    hdus.writeto(buffer)
-    return gzip.compress(buffer.getvalue(), LEVEL, mtime=0)
-
-
-class _Hdus:
-    """The extensions of a file: headers and columns that all stars share are made once."""
+class _Files:
+    """What the files of all stars share: text of headers, and the columns that are the same."""
 
     def __init__(self, family: Family, series: xr.Dataset, version: int, sky: xr.DataArray | None) -> None:
         self.family, self.series, self.sky = family, series, sky
         self.used = UsedPixels(family)
         self.values = {str(name): v.values for name, v in series.variables.items()}
-        self.primary = fits.PrimaryHDU()
-        fill(self.primary.header, primary_cards(family, version))
+        self.primary = [card(*one) for one in primary_cards(family, version)]
         self.table = _empty_table(series.sizes["time"])
+        self.columns = [card(*one) for one in _table_cards(self.table)]
         self.timecorr = family.per_cadence("timecorr")
-        self.table.data["CADENCENO"][:] = self.values["cadenceno"]
-        self.table.data["PIXEL_QUALITY"][:] = self.values["quality"]
+        self.table["CADENCENO"] = self.values["cadenceno"]
+        self.table["PIXEL_QUALITY"] = self.values["quality"]
         reference = family.parents.get("reference")
         self.wcs = "" if reference is None else str(reference.attrs.get("wcs", ""))
 
-    def fill(self, k: int, star: int) -> fits.HDUList:
-        """Return the extensions of the ``k``-th star of the series; the next star uses them again."""
+    def render(self, k: int, star: int) -> bytes:
+        """Return the file of the ``k``-th star of the series."""
         method = Method(int(self.values["method"][k]))
-        header = self.primary.header
-        del header["HALO_*"]
-        fill(header, object_cards(self.family, star, method, self.used.contamination(star, method)))
-        self._fill_columns(k, star)
+        own = object_cards(self.family, star, method, self.used.contamination(star, method))
         images = self._images(star, method)
-        self.primary.header["NEXTEND"] = 1 + len(images)
-        return fits.HDUList([self.primary, self.table, *images])
+        extended = ("NEXTEND", 1 + len(images), "number of standard extensions")
+        primary = hdu_bytes([*_FIRST, extended, *self.primary, *own])
+        return b"".join([primary, self._light_curve(k, star), *images])
 
-    def _fill_columns(self, k: int, star: int) -> None:
-        time = self.values["star_time"][k]
-        fill(self.table.header, time_cards(time, self.series.attrs))
-        data = self.table.data
-        data["TIME"][:] = time
-        data["TIMECORR"][:] = self.timecorr + (time - self.values["time"])
+    def _light_curve(self, k: int, star: int) -> bytes:
+        time, data = self.values["star_time"][k], self.table
+        data["TIME"] = time
+        data["TIMECORR"] = self.timecorr + (time - self.values["time"])
         for column, name in _SERIES.items():
-            data[column][:] = self.values[name][k]
-        data["QUALITY"][:] = tasoc_quality(self.values["pixel_quality"][k] | self.values["frame_quality"])
-        data["POS_CORR1"][:], data["POS_CORR2"][:] = self._motion(star)
+            data[column] = self.values[name][k]
+        data["QUALITY"] = tasoc_quality(self.values["pixel_quality"][k] | self.values["frame_quality"])
+        data["POS_CORR1"], data["POS_CORR2"] = self._motion(star)
+        return hdu_bytes([*self.columns, *time_cards(time, self.series.attrs)], data)
 
     def _motion(self, star: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the displacement of the star along columns and rows in every frame."""
@@ -302,7 +290,7 @@ class _Hdus:
         row, column = motion_at(pointing, *place)
         return column[:, 0], row[:, 0]
 
-    def _images(self, star: int, method: Method) -> list[fits.ImageHDU | fits.BinTableHDU]:
+    def _images(self, star: int, method: Method) -> list[bytes]:
         """Return SUMIMAGE, APERTURE and for a halo WEIGHTMAP; none where their products are lost."""
         if not {"reference", "apertures"} <= self.family.parents.keys():
             return []
@@ -312,13 +300,15 @@ class _Hdus:
         bits = aperture_bits(
             stamp, *self.used.of(star, method), sky, np.isfinite(image), method is Method.APERTURE
         )
-        header = fits.Header()
-        header["INHERIT"] = (True, "inherit the primary header")
-        fill(header, image_cards(stamp, stamp.plane(self.wcs)))
-        seen = fits.ImageHDU(bits, header, name="APERTURE")
-        seen.header["SKYUSED"] = (self.sky is not None, "bit 4: T used for the sky, F no star there")
-        images = [fits.ImageHDU(image.astype(np.float32), header, name="SUMIMAGE"), seen]
-        return [*images, self.used.weight_map(star, stamp, saturated)] if method is Method.HALO else images
+        place = image_cards(stamp, stamp.plane(self.wcs))
+        served = ("SKYUSED", self.sky is not None, "bit 4: T used for the sky, F no star there")
+        images = [
+            _image_bytes(image.astype(">f4"), "SUMIMAGE", place),
+            _image_bytes(bits.astype(">i4"), "APERTURE", [*place, served]),
+        ]
+        if method is Method.HALO:
+            images.append(_extension_bytes(self.used.weight_map(star, stamp, saturated)))
+        return images
 
     def _loaded(self, name: str) -> xr.DataArray:
         """Return an image of the reference in memory; it is read once."""
@@ -337,19 +327,60 @@ _SERIES = {
 }
 
 
-def _empty_table(length: int) -> fits.BinTableHDU:
-    """Return the table LIGHTCURVE; what is not filled in later is not known yet."""
-    columns = [
-        fits.Column(name=name, format=form, unit=unit or None, disp=shown)
-        for name, form, unit, shown, _ in COLUMNS
+_FIRST: tuple[Card, ...] = (
+    ("SIMPLE", True, "conforms to FITS standard"),
+    ("BITPIX", 8, "array data type"),
+    ("NAXIS", 0, "number of array dimensions"),
+    ("EXTEND", True, "file contains extensions"),
+)
+_INHERIT: Card = ("INHERIT", True, "inherit the primary header")
+_TYPES = {"D": ">f8", "E": ">f4", "J": ">i4"}
+
+
+def _extension_cards(kind: str, bits: int, axes: tuple[int, ...]) -> list[Card]:
+    """Return the cards that every extension begins with; axes in the order of the header."""
+    sizes: list[Card] = [(f"NAXIS{k}", size, f"length of data axis {k}") for k, size in enumerate(axes, 1)]
+    return [
+        ("XTENSION", kind, "kind of extension"),
+        ("BITPIX", bits, "array data type"),
+        ("NAXIS", len(axes), "number of array dimensions"),
+        *sizes,
+        ("PCOUNT", 0, "number of group parameters"),
+        ("GCOUNT", 1, "number of groups"),
     ]
-    table = fits.BinTableHDU.from_columns(columns, nrows=length, name="LIGHTCURVE")
-    for number, (_, _, _, _, meaning) in enumerate(COLUMNS, start=1):
-        table.header.comments[f"TTYPE{number}"] = meaning
+
+
+def _empty_table(length: int) -> np.ndarray:
+    """Return the rows of LIGHTCURVE; what is not filled in later is not known yet."""
+    table = np.zeros(length, [(name, _TYPES[form]) for name, form, *_ in COLUMNS])
     for name in ("FLUX_CORR", "FLUX_CORR_ERR"):
-        table.data[name][:] = np.nan
-    table.header["INHERIT"] = (True, "inherit the primary header")
+        table[name] = np.nan
     return table
+
+
+def _table_cards(table: np.ndarray) -> list[Card]:
+    """Return the cards of LIGHTCURVE that do not depend on the star."""
+    cards = _extension_cards("BINTABLE", 8, (table.itemsize, table.size))
+    cards.append(("TFIELDS", len(COLUMNS), "number of table fields"))
+    for number, (name, form, unit, shown, meaning) in enumerate(COLUMNS, start=1):
+        cards += [(f"TTYPE{number}", name, meaning), (f"TFORM{number}", form, "column format")]
+        cards += [(f"TUNIT{number}", unit, "column units")] if unit else []
+        cards.append((f"TDISP{number}", shown, "column display format"))
+    return [*cards, ("EXTNAME", "LIGHTCURVE", "name of extension"), _INHERIT]
+
+
+def _image_bytes(image: np.ndarray, name: str, cards: list[Card]) -> bytes:
+    bits = 8 * image.itemsize * (-1 if image.dtype.kind == "f" else 1)
+    first = _extension_cards("IMAGE", bits, image.shape[::-1])
+    return hdu_bytes([*first, ("EXTNAME", name, "name of extension"), _INHERIT, *cards], image)
+
+
+def _extension_bytes(hdu: fits.BinTableHDU) -> bytes:
+    """Return an extension that astropy made."""
+    hdu.add_checksum(when="by astropy")
+    buffer = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer)
+    return buffer.getvalue()[BLOCK:]
 
 
 def tasoc_quality(ours: np.ndarray) -> np.ndarray:

@@ -12,10 +12,9 @@ from tasoc_kit.numerics import detector
 from tasoc_kit.numerics.geometry import Solution
 from tasoc_kit.simulation import field
 from tasoc_kit.simulation.settings import VERSION, SectorSettings
+from tasoc_kit.sources.header_text import Card
 
-__all__ = ["GAINS", "FrameFacts", "READ_NOISES", "card", "image_cards", "primary_cards"]
-
-Card = tuple[str, object, str]
+__all__ = ["GAINS", "FrameFacts", "READ_NOISES", "image_cards", "primary_cards"]
 
 GAINS = (5.35, 5.22, 5.22, 5.18)
 READ_NOISES = (10.058, 7.465, 7.308, 9.169)
@@ -43,28 +42,6 @@ class FrameFacts:
     """Plate solution; None for a frame without one."""
     extra_cards: int
     """Comment cards that lengthen the header, so that the pixels begin elsewhere."""
-
-
-def card(key: str, value: object, comment: str) -> str:
-    """Return one FITS card of 80 characters in fixed format."""
-    if key == "COMMENT":
-        return f"{key:<8}{value}"[:80].ljust(80)
-    if isinstance(value, bool):
-        text = f"{'T' if value else 'F':>20}"
-    elif isinstance(value, str):
-        text = f"'{value:<8}'".ljust(20)
-    elif isinstance(value, int):
-        text = f"{value:>20d}"
-    else:
-        text = f"{_float(float(value)):>20}"  # type: ignore[arg-type]
-    return (f"{key:<8}= {text} / {comment}" if comment else f"{key:<8}= {text}")[:80].ljust(80)
-
-
-def _float(value: float) -> str:
-    text = f"{value:.16G}"
-    if len(text) > 20:
-        text = f"{value:.12E}"
-    return text if "." in text or "E" in text else f"{text}.0"
 
 
 def primary_cards(settings: SectorSettings, frame: FrameFacts) -> list[Card]:

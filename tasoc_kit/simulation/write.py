@@ -31,6 +31,7 @@ from tasoc_kit.simulation.pointing import Pose
 from tasoc_kit.simulation.schedule import COARSE_POINT
 from tasoc_kit.simulation.sector import Sector
 from tasoc_kit.simulation.settings import VERSION, SectorSettings
+from tasoc_kit.sources.header_text import header_block
 from tasoc_kit.storage.whole_file import PART, whole_file
 
 __all__ = ["file_names", "open_truth", "read_sector", "write_sector"]
@@ -193,11 +194,11 @@ def _write_frame(sector: Sector, index: int, facts: FrameFacts, path: Path, buff
         buffers.words = np.zeros(words, np.uint32)
     frame = sector.render(index)
     with whole_file(path) as part, part.open("wb") as file:
-        file.write(ffi_file.header_block(primary_cards(sector.settings, facts), 0))
+        file.write(header_block(primary_cards(sector.settings, facts), 0))
         for kind, image in zip(("cal", "uncert"), frame.stored, strict=True):
             total = ffi_file.encode(image, buffers.words)
             cards = image_cards(sector.settings, facts, shape, kind, sector.live)
-            file.write(ffi_file.header_block(cards, total))
+            file.write(header_block(cards, total))
             file.write(memoryview(buffers.words).cast("B"))
 
 
