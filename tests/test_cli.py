@@ -129,6 +129,9 @@ def test_parameters_come_from_the_steps(
     line = next(line for line in told.splitlines() if "apertures.threshold" in line)
     assert "0.8" in line
     assert "lit" in line
+    for stage in load_pipelines()["photometry"].notebooks:
+        for name in stage.side_tables:
+            assert f"{stage.name}.{name} " in told
 
 
 def test_a_simulated_folder_is_scanned_into_its_units(

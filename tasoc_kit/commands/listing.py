@@ -24,7 +24,9 @@ __all__ = [
 
 
 def show_parameters(pipeline: str) -> None:
-    """Show the settings of every step of a pipeline, from the steps' own schema."""
+    """Show the settings of every step, from its own schema, and the tables that it may be given."""
+    from tasoc_kit.pipeline.parameters import read_parameters
+
     found = find_pipeline(pipeline)
     rows = []
     for stage in found.notebooks:
@@ -32,6 +34,11 @@ def show_parameters(pipeline: str) -> None:
         for info in step.schema() if step else ():
             value = stage.parameters.get(info.name, info.default)
             rows.append((f"{stage.name}.{info.name}", info.type, json.dumps(value), info.unit, info.meaning))
+        for given in read_parameters(stage.path) if stage.side_tables else ():
+            if given.name in stage.side_tables:
+                kind = getattr(given.annotation, "__name__", str(given.annotation))
+                default = json.dumps(given.default)
+                rows.append((f"{stage.name}.{given.name}", kind, default, "", given.comment))
     table(
         f"{found.name}: {found.title}",
         ("parameter", "type", "default", "unit", "meaning"),
