@@ -9,6 +9,7 @@ from sector import in_memory, make_every_method
 
 from tasoc_kit.numerics import prf
 from tasoc_kit.numerics.detector import ZERO_POINT, is_strap
+from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
@@ -81,6 +82,10 @@ def test_half_a_ccd_under_scattered_light_leaves_the_stars_of_the_other_half(spo
     assert touched(curves, LIT)[far].mean() < 0.1
     change = (curves["flux"] - quiet["flux"]).values[far, LIT]
     assert np.median(np.abs(change) / quiet["flux_err"].values[far, LIT]) < 1.0
+    # No star of either half has another status for it.
+    told = [make_diagnostics(one, sector.apertures, sector.quality) for one in (curves, quiet)]
+    np.testing.assert_array_equal(told[0]["status"], told[1]["status"])
+    np.testing.assert_array_equal(told[0]["message"], told[1]["message"])
     # The lit half is bounded too: nowhere but at the edge is its sky wrong by a tenth of the light.
     off = sky_image(spoiled.sky, sector.reference, LIT) - sky_image(sector.sky, sector.reference, LIT)
     off -= 400.0 * (np.arange(256) > 128)
