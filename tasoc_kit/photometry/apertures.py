@@ -170,7 +170,7 @@ def _status(flags: np.ndarray, row_size: np.ndarray) -> np.ndarray:
 
 
 @step(
-    version=6,
+    version=7,
     product="apertures",
     needs={
         "reference": ("reference", "saturated"),

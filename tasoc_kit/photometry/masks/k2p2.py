@@ -8,14 +8,16 @@ Handberg+ 2021, AJ 162 170, section 4).
 
 The flood runs once, over the whole frame: basins of bright pixels do not depend on how deep it goes,
 so a stamp needs no more than its threshold and a walk over the pixels of its star that are above it.
-Neighbouring stamps then divide the same two stars alike. Only where light enters whose peak lies outside
-the stamp is the stamp flooded on its own, for that light falls to somebody inside.
+Neighbouring stamps then divide the same two stars alike. A stamp is flooded on its own where light enters
+whose peak lies outside it, for that light falls to somebody inside; and the few that reach deeper than the
+flood of the frame, which is so shallow that the frame falls apart into many lakes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -33,11 +35,22 @@ _TRIMMED = 0.15
 _LINEAR_BELOW = 70000.0
 _ENLARGE_BY = 10
 _FLAT = 0.01
+_SAMPLE, _DEEPER = 400, 1.0
+"""Stamps that tell how deep the frame is flooded, and the percentage of them that reach deeper."""
 
 # Sizes of TASOC's first stamp against TESS magnitude, interpolated in the logarithm.
 _STAMP_TMAG = np.array([0.0, 3.16, 4.74, 5.8, 9.0])
 _STAMP_ROWS = np.array([832.0, 68.0, 28.0, 20.0, 15.0])
 _STAMP_COLUMNS = np.array([158.0, 45.0, 28.0, 20.0, 15.0])
+
+
+class Lakes(NamedTuple):
+    """The frame, flooded once."""
+
+    basins: np.ndarray
+    """(row, column) number of the marker whose light a pixel is, 0 below the floor."""
+    floor: float
+    """electron/s above which the frame is flooded."""
 
 
 def stamp_size(tmag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -200,16 +213,19 @@ def _cut(image: np.ndarray, stamp: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def _spread(
-    scene: Scene, flooded: np.ndarray, stamp: np.ndarray, threshold: float, row: int, column: int
+    scene: Scene, lakes: Lakes, stamp: np.ndarray, threshold: float, row: int, column: int
 ) -> tuple[np.ndarray, int]:
     """
     Return the core pixels of the star's basin that hang together with its pixel, and how many they are.
 
-    None are returned where no marker of the basin is among the pixels, and −1 of them where light is met
-    whose peak lies outside the stamp: it falls to somebody inside, which only a flood of the stamp tells.
+    None are returned where no marker of the basin is among the pixels, and −1 of them where only a flood of
+    the stamp can tell: below the floor, or where light is met whose peak lies outside the stamp, for it falls
+    to somebody inside.
     """
-    image, basins, markers = _cut(scene.image, stamp), _cut(flooded, stamp), _cut(scene.markers, stamp)
+    image, basins, markers = _cut(scene.image, stamp), _cut(lakes.basins, stamp), _cut(scene.markers, stamp)
     mask, basin = np.zeros(image.shape, dtype=np.bool_), basins[row, column]
+    if threshold < lakes.floor:
+        return mask, -1
     if basin == 0 or not _is_core(image, threshold, row, column):
         return mask, 0
     stack = np.empty((image.size, 2), dtype=np.int64)
@@ -266,6 +282,13 @@ def _enlarge(stamp: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
+def _first_stamp(place: np.ndarray) -> np.ndarray:
+    """Return first and last row and column, the last ones not included, of ``place``: middle and size."""
+    row, column, high, wide = place[0], place[1], place[2], place[3]
+    return np.array([row - high // 2, row + high // 2 + 1, column - wide // 2, column + wide // 2 + 1])
+
+
+@numba.njit(cache=True, nogil=True)
 def _clip(stamp: np.ndarray, box: tuple[int, int, int, int]) -> None:
     """Keep the stamp inside the pixels that hold data."""
     for side in (0, 2):
@@ -302,7 +325,7 @@ def _follow_bleeds(scene: Scene, stamp: np.ndarray, mask: np.ndarray, threshold:
 @numba.njit(cache=True, nogil=True)
 def _grow_one(
     scene: Scene,
-    basins: np.ndarray,
+    lakes: Lakes,
     place: np.ndarray,
     tries: int,
     factor: float,
@@ -317,10 +340,9 @@ def _grow_one(
     and how often it was enlarged.
     """
     box = scene.box
-    row, column, high, wide = place[0], place[1], place[2], place[3]
-    stamp = np.array([row - high // 2, row + high // 2 + 1, column - wide // 2, column + wide // 2 + 1])
+    row, column, stamp = place[0], place[1], _first_stamp(place)
     mask = np.zeros((0, 0), dtype=np.bool_)
-    if not (box[0] <= row < box[1] and box[2] <= column < box[3]):
+    if not _is_inside(place, np.array(box)):
         return mask, stamp[0], stamp[2]
     for attempt in range(tries + 1):
         _clip(stamp, box)
@@ -328,7 +350,7 @@ def _grow_one(
         marks[3], marks[4], marks[5] = pixels.shape[0], pixels.shape[1], attempt
         threshold = mask_threshold(pixels, factor)
         i, j = row - stamp[0], column - stamp[2]
-        mask, count = _spread(scene, basins, stamp, threshold, i, j)
+        mask, count = _spread(scene, lakes, stamp, threshold, i, j)
         if count < 0:
             mask, count = _flood_stamp(scene, stamp, threshold, i, j)
         if count < minimum:
@@ -365,7 +387,7 @@ def _append(pixels: np.ndarray, used: int, mask: np.ndarray, top: int, left: int
 
 @numba.njit(cache=True, nogil=True)
 def _grow_many(
-    scene: Scene, basins: np.ndarray, places: np.ndarray, tries: np.ndarray, factor: float, minimum: int
+    scene: Scene, lakes: Lakes, places: np.ndarray, tries: np.ndarray, factor: float, minimum: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grow the masks of many stars; return sizes, (row, column) of all pixels, and the six marks."""
     sizes = np.zeros(places.shape[0], dtype=np.int32)
@@ -373,11 +395,34 @@ def _grow_many(
     pixels = np.empty((64 * places.shape[0] + 64, 2), dtype=np.int16)
     used = 0
     for star in range(places.shape[0]):
-        mask, top, left = _grow_one(scene, basins, places[star], tries[star], factor, minimum, marks[star])
+        mask, top, left = _grow_one(scene, lakes, places[star], tries[star], factor, minimum, marks[star])
         pixels = _append(pixels, used, mask, top, left)
         sizes[star] = mask.sum()
         used += sizes[star]
     return sizes, pixels[:used], marks
+
+
+@numba.njit(cache=True, nogil=True)
+def _thresholds(scene: Scene, places: np.ndarray, factor: float) -> np.ndarray:
+    """Return the thresholds of the first stamps of some stars; NaN for stars off the frame."""
+    found = np.full(places.shape[0], np.nan)
+    for star in range(places.shape[0]):
+        stamp = _first_stamp(places[star])
+        _clip(stamp, scene.box)
+        if _is_inside(places[star], np.array(scene.box)):
+            found[star] = mask_threshold(_cut(scene.image, stamp), factor)
+    return found
+
+
+def _flood_frame(scene: Scene, places: np.ndarray, factor: float) -> Lakes:
+    """Flood the frame as deep as nearly all stamps need."""
+    some = places[:: max(1, len(places) // _SAMPLE)]
+    thresholds = _thresholds(scene, some, factor)
+    known = thresholds[np.isfinite(thresholds)]
+    floor = float(np.percentile(known, _DEEPER)) if known.size else 0.0
+    basins = scene.markers.copy()
+    flood(scene.image, scene.image > floor, basins)
+    return Lakes(basins, floor)
 
 
 def grower(
@@ -409,11 +454,10 @@ def grower(
     """
     places = np.column_stack([pixel, *stamp_size(tmag)]).astype(np.int64)
     tries = most_resizes(tmag)
-    basins = scene.markers.copy()
-    flood(scene.image, scene.image > 0, basins)
+    lakes = _flood_frame(scene, places, threshold)
 
     def grow_part(stars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return _grow_many(scene, basins, places[stars], tries[stars], threshold, minimum_pixels)
+        return _grow_many(scene, lakes, places[stars], tries[stars], threshold, minimum_pixels)
 
     def grow(stars: np.ndarray) -> Masks:
         parts = np.array_split(stars, 4 * threads)
