@@ -42,7 +42,8 @@ demo: export MALLOC_TRIM_THRESHOLD_ = 131072
 demo: env ## turn a simulated sector into reviewed light curves; CUBE=folder takes real files
 	@$(BIN)/tasoc run photometry --cube '$(CUBE)' $(ARGS)
 	@echo "Next: 'make dashboard' shows frames, apertures and light curves to review;"
-	@echo "      the executed notebooks, figures and all, are in $${TASOC_STORE:-store}/runs."
+	@echo "      the executed notebooks, figures and all, are in $${TASOC_STORE:-store}/runs;"
+	@echo "      notebooks/how_to shows targets, one star, exports, archives and clusters ($(BIN)/jupyter lab)."
 
 test: env ## run the tests, two files at once; ARGS goes to pytest, as -n 0 for one after the other
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -50,7 +51,7 @@ test: env ## run the tests, two files at once; ARGS goes to pytest, as -n 0 for 
 lint: env ## check style, and that notebooks hold no output
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/how_to/*.ipynb
 
 types: env ## check the types of the strict modules
 	@$(BIN)/mypy

@@ -77,7 +77,7 @@ def test_the_readme_and_the_guide_are_short(repository):
 
 def test_every_notebook_stands_in_the_readme(repository):
     text = (repository / "README.md").read_text()
-    stems = [path.stem for path in repository.glob("notebooks/*.ipynb")]
+    stems = [path.stem for path in repository.glob("notebooks/**/*.ipynb")]
     assert [stem for stem in stems if stem not in text] == []
 
 

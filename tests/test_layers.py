@@ -17,7 +17,7 @@ LAYERS = (
     {"errors", "vocabulary", "config"},
     {"provenance"},
     {"step", "numerics", "chunks"},
-    {"store", "products", "storage", "database", "records"},
+    {"store", "products", "archive", "storage", "database", "records"},
     {"sources"},
     {"catalog", "simulation", "plots"},
     {"photometry", "corrections", "seismology", "transits", "difference", "imaging"},

@@ -11,7 +11,7 @@ from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.geometry import pixel_to_sky
 from tasoc_kit.photometry.apertures import make_apertures
 from tasoc_kit.photometry.stars import MARGIN, locate_stars
-from tasoc_kit.plots import tally
+from tasoc_kit.plots import fates, tally
 from tasoc_kit.sources.target_list import read_targets
 from tasoc_kit.vocabulary import VARIABLES, ApertureFlag, Fate, Status
 
@@ -142,8 +142,8 @@ def test_a_star_on_the_edge_is_served_and_flagged_and_one_beside_the_frame_is_no
 def test_a_list_of_numbers_and_positions_finds_its_stars_and_adds_those_that_are_none():
     targets = [10, sky(*UNLISTED[:2]), sky(110.1, 310.05), 77, sky(99.0, 320.0), sky(50.0, 320.0), "?", 2, 9]
     stars = locate(targets)
-    fates = [Fate(fate).name for fate in stars["target_fate"].values]
-    assert fates == [
+    fates_of = [Fate(fate).name for fate in stars["target_fate"].values]
+    assert fates_of == [
         "FOUND", "FOUND", "FOUND", "NOT_IN_CATALOGUE", "OFF_FRAME", "OFF_FRAME", "NO_PLACE", "FOUND", "FOUND",
     ]  # fmt: skip
     index = stars["target_star"].values
@@ -157,6 +157,12 @@ def test_a_list_of_numbers_and_positions_finds_its_stars_and_adds_those_that_are
     order = stars["tic"].values[np.argsort(stars["priority"].values)][-8:]
     assert stars["priority"].values[index[[2, 7, 1, 0, 8]]].tolist() == [1, 2, 3, 4, 5]
     assert set(order[-3:]) <= {4, 5, 6, 3}
+    told = fates(stars)
+    assert told["fate"].str.upper().str.replace(" ", "_").tolist() == fates_of
+    assert told["star"].fillna(-1).tolist() == index.tolist()
+    assert told.loc[0, "tic"] == 10
+    assert told.loc[[2, 7, 1, 0, 8], "priority"].tolist() == [1, 2, 3, 4, 5]
+    assert told.loc[3, ["star", "tmag", "priority"]].isna().all()
     counted = tally(stars).set_index(["what", "why"])["number"]
     assert counted["on the list"].to_dict() == {
         "found": 5, "no place": 1, "not in catalogue": 1, "off frame": 2,

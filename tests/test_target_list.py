@@ -52,7 +52,9 @@ def test_parquet_text_and_python_give_the_same_id_for_the_same_list(tmp_path):
     (tmp_path / "mine.csv").write_text("ID\nTIC 7\n8\n")
     (tmp_path / "mine.txt").write_text("7\nTIC-8\n")
     lists = [read_targets(tmp_path / name) for name in ("mine.parquet", "mine.csv", "mine.txt")]
-    ids = {one.attrs["provenance_id"] for one in [*lists, read_targets([7, "TIC 8"])]}
+    tables = {"tic": [7, 8]}, pd.DataFrame({"TIC": ["TIC 7", "8"]})
+    lists += [read_targets(one) for one in ([7, "TIC 8"], *tables)]
+    ids = {one.attrs["provenance_id"] for one in lists}
     assert len(ids) == 1
     assert read_targets([8, 7]).attrs["provenance_id"] not in ids
 

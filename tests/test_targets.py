@@ -181,6 +181,19 @@ def test_a_shared_cache_is_read_and_never_written(server, tmp_path, monkeypatch)
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.parquet")}
 
 
+def test_a_copy_of_the_tic_stands_in_for_the_server(server, tmp_path):
+    copy = tic().rename(columns={"TIC": "ID"})
+    copy.loc[copy["ID"] % 10 == 0, "Disp"] = "ARTIFACT"
+    copy.rename(columns={"Disp": "disposition"}).to_csv(tmp_path / "tic.csv", index=False)
+    written = fetch_targets("tic", PLACE, table=tmp_path / "tic.csv")
+    assert server.queries == []
+    assert missing_pixels("tic", PLACE) == []
+    assert sorted(open_targets("tic", PLACE)["tic"].values) == [n for n in truth(tic()) if n % 10]
+    assert {one.made["server"] for one in written} == {str(tmp_path / "tic.csv")}
+    with pytest.raises(SourceError, match="can stand in for the TIC alone"):
+        fetch_targets("gaia", PLACE, table=tmp_path / "tic.csv")
+
+
 def test_gaia_stars_get_a_magnitude_and_their_place_in_2000(server, shared_data):
     from astropy.table import Table
 

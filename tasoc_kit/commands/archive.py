@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tasoc_kit.commands.options import OPTIONS
 from tasoc_kit.config import settings
-from tasoc_kit.errors import StoreError, without_secrets
+from tasoc_kit.errors import without_secrets
 
 if TYPE_CHECKING:
-    from tasoc_kit.storage.folders import Folder
-    from tasoc_kit.storage.units import ProductRef
+    import pandas as pd
 
 __all__ = ["app"]
 
@@ -38,8 +39,13 @@ def push(
 
     tasoc archive push /mnt/archive --product light_curves --dry-run
     """
-    ours, theirs = _stores(remote)
-    _copy(ours, theirs, _chosen(ours, ids, product, unit), dry_run=dry_run, own=False)
+    from tasoc_kit.archive import push_products
+
+    with _bar("products") as progress:
+        copied = push_products(
+            remote, ids or (), product=product, unit=unit, dry_run=dry_run, progress=progress
+        )
+    _show(f"{settings().store} → {remote}", copied, dry_run)
 
 
 @app.command()
@@ -53,8 +59,13 @@ def pull(
 
     tasoc archive pull s3://bucket/store --product light_curves --unit s0001-1-2
     """
-    ours, theirs = _stores(remote)
-    _copy(theirs, ours, _chosen(theirs, ids, product, unit), dry_run=dry_run, own=True)
+    from tasoc_kit.archive import pull_products
+
+    with _bar("products") as progress:
+        copied = pull_products(
+            remote, ids or (), product=product, unit=unit, dry_run=dry_run, progress=progress
+        )
+    _show(f"{remote} → {settings().store}", copied, dry_run)
 
 
 @app.command()
@@ -73,89 +84,39 @@ def verify(
 
     tasoc archive verify s3://bucket/store 2cc5d4f48b57
     """
+    from tasoc_kit.archive import verify_products
     from tasoc_kit.commands.look import as_size, console, table
-    from tasoc_kit.storage import inventory
-    from tasoc_kit.storage.folders import Folder
 
-    folder = Folder(store or settings().store)
-    rows, size = [], 0
-    for ref in _chosen(folder, ids, product, unit):
-        with console.status(f"reading {ref.key}"):
-            bad = inventory.verify(folder, ref.key)
-        size += sum(number for number, _ in (inventory.read_marker(folder, ref.key) or {}).values())
-        rows.append((ref.name, ref.unit, ref.id, "broken" if bad else "ok", ", ".join(bad[:3])))
+    with _bar("products") as progress:
+        read = verify_products(store, ids or (), product=product, unit=unit, progress=progress)
+    rows = [(*row[:4], ", ".join(row.broken[:3])) for row in read.itertuples(index=False)]
     table(
-        without_secrets(folder.url),
+        without_secrets(store or settings().store),
         ("product", "unit", "id", "state", "files that are not as they were written"),
         rows,
     )
-    broken = sum(row[3] == "broken" for row in rows)
-    console.print(f"{len(rows)} products, {as_size(size)} read, {broken} broken")
+    broken = int((read["state"] == "broken").sum())
+    console.print(f"{len(read)} products, {as_size(read['bytes'].sum())} read, {broken} broken")
     raise typer.Exit(int(broken > 0))
 
 
-def _stores(remote: str) -> tuple[Folder, Folder]:
-    from tasoc_kit.storage.folders import Folder
-
-    ours, theirs = Folder(settings().store), Folder(remote)
-    if ours.url == theirs.url or (ours.local and theirs.local and ours.root == theirs.root):
-        raise StoreError(f"archive: {remote} is our own store; expected another one. Name it.")
-    return ours, theirs
-
-
-def _chosen(folder: Folder, ids: list[str] | None, product: str | None, unit: str | None) -> list[ProductRef]:
-    """Return the products of a store that a person named."""
-    from tasoc_kit.storage.units import check_name, check_unit, parse_unit
-    from tasoc_kit.store import refs
-
-    wanted = parse_unit(check_unit(unit)) if unit else {}
-    found = list(refs(folder, check_name(product) if product else None, wanted=wanted))
-    asked = [beginning for beginning in ids or [] if beginning]
-    for beginning in asked:
-        fitting = {ref.id for ref in found if ref.id.startswith(beginning)}
-        if len(fitting) != 1:
-            raise StoreError(
-                f"store {folder.url}: id {beginning!r} fits {len(fitting)} products {sorted(fitting)[:6]}; "
-                "expected one. Give more digits of the id, or look: tasoc products."
-            )
-    chosen = [ref for ref in found if not asked or any(map(ref.id.startswith, asked))]
-    if not chosen:
-        raise StoreError(
-            f"store {folder.url}: nothing of what was asked for; it has {len(list(refs(folder)))} products. "
-            "Correct product or unit, or look: tasoc products."
-        )
-    return chosen
-
-
-def _copy(source: Folder, target: Folder, heads: list[ProductRef], *, dry_run: bool, own: bool) -> None:
-    """Copy products and their ancestors, and end with a table."""
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
-    from tasoc_kit.commands.look import as_size, console, table
-    from tasoc_kit.products import enter, with_lineage
-    from tasoc_kit.storage.transfer import copy_logs, copy_product, to_copy
+    from tasoc_kit.commands.look import console
 
-    chosen = with_lineage(source, heads)
-    planned = [to_copy(source, target, ref.key) for ref in chosen]
-    total = sum(one.bytes for one in planned)
-    rows = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("products", total=total)
-        for ref, one in zip(chosen, planned, strict=True):
-            if one.files and not dry_run:
-                copy_product(source, target, ref.key, progress=lambda number: bars.advance(task, number))
-            if not dry_run:
-                copy_logs(source, target, ref.unit, ref.id)
-            if own and not dry_run:
-                enter(target, ref)
-            state = ("to do" if dry_run else "done") if one.files else "kept"
-            rows.append((ref.name, ref.unit, ref.id, state, as_size(one.bytes)))
-    table(
-        without_secrets(f"{source.url} → {target.url}"),
-        ("product", "unit", "id", "state", "size"),
-        rows,
-        ("size",),
-    )
-    todo = sum(bool(one.files) for one in planned)
-    done = "would be copied" if dry_run else "were copied"
-    console.print(f"{len(rows)} products with their lineage: {todo} {done}, {as_size(total)}")
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _show(title: str, copied: pd.DataFrame, dry_run: bool) -> None:
+    """Say what was copied, or would be."""
+    from tasoc_kit.commands.look import as_size, console, table
+
+    rows = [(*row[:4], as_size(row.bytes)) for row in copied.itertuples(index=False)]
+    table(without_secrets(title), ("product", "unit", "id", "state", "size"), rows, ("size",))
+    told = "would be copied" if dry_run else "were copied"
+    number, size = int((copied["state"] != "kept").sum()), as_size(copied["bytes"].sum())
+    console.print(f"{len(copied)} products with their lineage: {number} {told}, {size}")

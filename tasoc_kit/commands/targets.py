@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +48,9 @@ def fetch(
     radius: Radius = None,
     faintest: Annotated[float, typer.Option(help="Faintest TESS magnitude.")] = 16.0,
     gaia: Gaia = False,
+    table: Annotated[
+        Path | None, typer.Option("--from", help="Copy of the TIC, CSV or parquet, in place of the server.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """
@@ -59,6 +63,8 @@ def fetch(
     tasoc targets fetch --sector 14 --camera 1 --ccd 2 --faintest 17 --yes
 
     tasoc targets fetch --ra 84.291 --dec -80.469 --radius 0.5 --gaia
+
+    tasoc targets fetch --sector 1 --camera 1 --ccd 2 --from tic.parquet
     """
     from tasoc_kit.commands.look import as_size, confirm, console
     from tasoc_kit.config import settings
@@ -74,15 +80,15 @@ def fetch(
     stars = missing * 3.36 * DENSITY * 10 ** (STEEPNESS * (faintest - 16))
     console.print(
         f"{place.name}, {name} to {faintest:g} mag: {missing} of {count} parts to fetch from "
-        f"{without_secrets(settings().tap_server)},\n"
+        f"{table or without_secrets(settings().tap_server)},\n"
         f"about {stars:,.0f} stars, {as_size(stars * STAR_BYTES)} on disk "
         "(away from the Milky Way less, in it up to ten times more)."
     )
     if yes or confirm("Fetch them?", default=True):
-        _fetch(name, place, faintest)
+        _fetch(name, place, faintest, table)
 
 
-def _fetch(name: str, place: Footprint, faintest: float) -> None:
+def _fetch(name: str, place: Footprint, faintest: float, copy: Path | None) -> None:
     """Fetch with a bar, and say what came."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -99,7 +105,7 @@ def _fetch(name: str, place: Footprint, faintest: float) -> None:
         def progress(done: int, total: int, stars: int) -> None:
             bars.update(task, completed=done, total=total, note=f"{done}/{total} parts, {stars:,} stars")
 
-        written = fetch_targets(name, place, faintest, progress=progress)
+        written = fetch_targets(name, place, faintest, table=copy, progress=progress)
     size = sum(one.path.stat().st_size for one in written)
     console.print(
         f"{len(written)} parts, {sum(one.rows for one in written):,} stars, {as_size(size)} in "

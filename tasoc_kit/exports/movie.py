@@ -129,6 +129,8 @@ def _ffmpeg() -> Any:
             "export movie: imageio-ffmpeg is not installed; expected the extra 'movie'. "
             "Run pip install 'tasoc-kit[movie]'."
         ) from None
+    # What keeps Ctrl-C from ffmpeg runs Python in a fork, which a kernel, with its threads, must not do.
+    os.environ.setdefault("IMAGEIO_FFMPEG_NO_PREVENT_SIGINT", "1")
     return imageio_ffmpeg
 
 

@@ -8,6 +8,7 @@ runner sees, the store above all; that is looked at before anything starts.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -21,12 +22,12 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, StoreError, TasocKitError
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress, write_progress
 from tasoc_kit.pipeline.request import Outcome, Request
-from tasoc_kit.pipeline.scratch import scratch_folder
+from tasoc_kit.pipeline.scratch import own_folder, scratch_folder
 from tasoc_kit.pipeline.worker import Worker
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.locks import LEASE_SECONDS
 
-__all__ = ["Cluster", "ClusterWorker"]
+__all__ = ["Cluster", "ClusterWorker", "start_cluster"]
 
 _TICK = 0.2
 _LOOK_SECONDS = 5.0
@@ -35,6 +36,53 @@ _ALONE_SECONDS = 300.0
 _ANSWER_SECONDS = 10
 _OWN_FOLDERS = ("TASOC_CATALOGS", "TASOC_NOTEBOOKS")
 """Folders that every installation brings; those of the runner are used where a worker sees them."""
+
+
+def start_cluster(workers: int = 2, threads: int = 1) -> Any:
+    """
+    Start a small Dask cluster on this machine, to try what a large one does.
+
+    It listens on loopback alone. ``close()`` ends its workers, and so does the end of this process,
+    whatever ends it.
+
+    Parameters
+    ----------
+    workers
+        Worker processes.
+    threads
+        Threads of each.
+
+    Returns
+    -------
+    The ``distributed.LocalCluster``, a context manager; its ``scheduler_address`` is what a run is told.
+
+    Raises
+    ------
+    NotebookError
+        If the package distributed is not installed.
+    """
+    try:
+        from distributed import LocalCluster
+    except ImportError:
+        raise no_distributed("start_cluster") from None
+    return LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=workers,
+        threads_per_worker=threads,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        # The kernels that do the work are processes of their own, which this limit does not see.
+        memory_limit=0,
+        local_directory=str(own_folder()),
+        silence_logs=logging.ERROR,
+    )
+
+
+def no_distributed(who: str) -> NotebookError:
+    """Return the error for a machine without Dask's scheduler."""
+    return NotebookError(
+        f"{who}: the package distributed is not installed; expected it for a cluster. "
+        "Install the extra: pip install 'tasoc-kit[cluster]'."
+    )
 
 
 @dataclass(frozen=True)

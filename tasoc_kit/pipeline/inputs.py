@@ -6,7 +6,7 @@ inputs are those made with the default settings, and the ones that are not there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,8 @@ import xarray as xr
 from tasoc_kit import catalog, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
-from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Run, Unit, load_pipelines, make_plan
+from tasoc_kit.pipeline.progress import progress
 from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.ffi import science
@@ -25,7 +26,7 @@ from tasoc_kit.sources.star_catalog import at_epoch, read_stars
 from tasoc_kit.sources.star_server import CATALOGUES
 from tasoc_kit.sources.targets import missing_pixels, open_targets
 
-__all__ = ["open_catalogue", "open_inputs", "open_unit"]
+__all__ = ["make_products", "open_catalogue", "open_inputs", "open_unit"]
 
 
 _ENTRY = "targets."
@@ -164,7 +165,9 @@ def open_inputs(
     opened: dict[str, Any] = {}
     if not ids and wanted.products:
         unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
-        opened["cube"], ids = unit.cube, _make_inputs(found, stage, unit)
+        *before, run = make_plan(found, unit, last=stage)
+        opened["cube"], ids = unit.cube, run.ids
+        _make(before)
     else:
         opened["cube"] = _open_cube(cube, sector, camera, ccd)
     for name in wanted.products:
@@ -175,12 +178,74 @@ def open_inputs(
     return SimpleNamespace(**opened)
 
 
-def _make_inputs(pipeline: Pipeline, stage: str, unit: Unit) -> Mapping[str, str]:
-    """Make what a stage needs with the default settings, and return the ids by name."""
-    from tasoc_kit.pipeline.executors import run_plans
+def make_products(
+    cube: str,
+    *,
+    sector: int | None = None,
+    camera: int | None = None,
+    ccd: int | None = None,
+    catalogue: str | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    last: str | None = None,
+    pipeline: str = "photometry",
+) -> SimpleNamespace:
+    """
+    Make the products of a pipeline in this process, without its notebooks, and open them.
 
-    *before, run = make_plan(pipeline, unit, last=stage)
-    missing = [earlier for earlier in before if not earlier.done()]
-    if missing:
-        run_plans([before])
-    return run.ids
+    Ids and bytes are those that the notebooks give, so what the store has already is not made again. There
+    are no figures and no logs.
+
+    Parameters
+    ----------
+    cube, sector, camera, ccd, catalogue
+        As :func:`open_inputs` takes them.
+    changes
+        Settings by stage that differ from the defaults, as ``{"apertures": {"mode": "tile"}}``.
+    last
+        The last stage that is wanted; by default all.
+    pipeline
+        Name of the pipeline in ``pipelines.yaml``.
+
+    Returns
+    -------
+    ``cube``, and each product by its name, lazy.
+
+    Raises
+    ------
+    NotebookError, StepParameterError
+        If a stage or a setting does not exist or does not fit, before anything is made.
+
+    Examples
+    --------
+    >>> made = make_products("simulation.tiny", last="light_curves")  # doctest: +SKIP
+    >>> made.light_curves.flux  # doctest: +SKIP
+    """
+    unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
+    return _make(make_plan(load_pipelines()[pipeline], unit, changes, last=last))
+
+
+def _make(plan: Sequence[Run]) -> SimpleNamespace:
+    """Make what the store lacks of a plan, and open all of it; pages are left out."""
+    made: dict[str, xr.Dataset] = {"cube": plan[0].unit.cube} if plan else {}
+    tell = progress("products")
+    for number, run in enumerate(plan, start=1):
+        step = run.stage.load_step()
+        if step is None:
+            continue
+        name = run.stage.name
+        if not run.done():
+            settings_of = {info.name: run.parameters[info.name] for info in step.schema()}
+            inputs = [_open_input(run, given, made) for given in run.stage.inputs]
+            store.write_product(step(*inputs, **settings_of))
+            tell(number, len(plan))
+        made[name] = store.open_product(name, id=run.id)
+    return SimpleNamespace(**made)
+
+
+def _open_input(run: Run, name: str, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+    """Return what a step takes under a name of ``pipelines.yaml``."""
+    if name == "catalogue?":
+        return open_catalogue(run.unit.catalogue, run.unit.cube)
+    if name.endswith("?"):
+        return read_side_table(name[:-1], run.parameters.get(name[:-1]))
+    return made[name]

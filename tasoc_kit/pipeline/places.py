@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tasoc_kit.errors import NotebookError
-from tasoc_kit.pipeline.cluster import Cluster, ClusterWorker
+from tasoc_kit.pipeline.cluster import Cluster, ClusterWorker, no_distributed
 from tasoc_kit.pipeline.request import Place
 from tasoc_kit.pipeline.worker import Worker
 
@@ -62,10 +62,7 @@ def _join(executor: str, scheduler: str | None) -> Cluster:
     try:
         return Cluster(scheduler)
     except ImportError:
-        raise NotebookError(
-            "--executor dask: the package distributed is not installed. Install the extra: "
-            "pip install 'tasoc-kit[cluster]'."
-        ) from None
+        raise no_distributed("--executor dask") from None
     except (OSError, ValueError) as error:
         raise NotebookError(
             f"--scheduler {scheduler}: no Dask scheduler answers ({error}); expected a running one. "

@@ -6,22 +6,67 @@ killed has left is known for what it is, and the next one that needs a folder re
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
 
-__all__ = ["scratch_folder"]
+__all__ = ["own_folder", "scratch", "scratch_folder"]
 
 _PREFIX = "tasoc-run-"
 _YOUNG_SECONDS = 60.0
 """So long a folder may have no lock yet."""
+_held = ExitStack()
+atexit.register(_held.close)
+
+
+def own_folder() -> Path:
+    """Return an empty folder that is removed when this process ends."""
+    return _held.enter_context(scratch_folder())
+
+
+def scratch(folder: str | None = None) -> Path:
+    """
+    Let this process work in a store, a database and a cache of its own, and return their folder.
+
+    What is tried there leaves the places of the settings as they are. Only simulated sectors, the same for
+    everybody, stay in their cache.
+
+    Parameters
+    ----------
+    folder
+        Where; by default a temporary folder that is removed when the process ends.
+
+    Raises
+    ------
+    NotebookError
+        If there is no room for it.
+    """
+    simulated = settings().cache.absolute() / "simulation"
+    place = Path(folder).absolute() if folder else own_folder()
+    link = place / "cache" / "simulation"
+    try:
+        for needed in (simulated, link.parent):
+            needed.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(simulated)
+    except OSError as error:
+        raise NotebookError(
+            f"scratch: {place}: {error}; expected a folder that can be written. Name another one."
+        ) from None
+    os.environ.update(TASOC_STORE=str(place / "store"), TASOC_CACHE=str(link.parent))
+    for name in ("TASOC_DATABASE", "TASOC_SHARED_STORES", "TASOC_SHARED_CACHES"):
+        os.environ.pop(name, None)
+    settings.cache_clear()
+    return place
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
 from tasoc_kit.plots.psf import mosaic, star_stamps
+from tasoc_kit.plots.runs import runs
 from tasoc_kit.plots.star import star
-from tasoc_kit.plots.targets import tally
+from tasoc_kit.plots.targets import fates, tally
 from tasoc_kit.plots.theme import live
 
 __all__ = [
+    "fates",
     "flags",
     "frame",
     "halo",
@@ -25,6 +27,7 @@ __all__ = [
     "mosaic",
     "noise",
     "pointing",
+    "runs",
     "sky",
     "sky_share",
     "stamp",

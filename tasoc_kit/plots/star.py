@@ -45,7 +45,7 @@ def star(
     good = curve[curve["good"]]
     if len(good) > most_points:
         good = _averaged(good)
-    axis = "flux (ppm about the median of the sector)" if normalised else "flux (e⁻/s)"
+    axis = "flux (ppm about the median)" if normalised else "flux (e⁻/s)"
     value = hv.Dimension("shown", label=axis)
     hover = HoverTool(tooltips=[("sector", "@sector"), ("cadence", "@cadenceno"), ("BTJD", "@time{0.0000}"),
                                 ("flux", "@shown{0,0.0}")])  # fmt: skip

@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow
@@ -21,7 +22,9 @@ TIC = re.compile(r"\s*(?:TIC[\s-]*)?(\d+)(?:\.0*)?\s*$", re.IGNORECASE)
 
 
 def read_rows(
-    source: str | os.PathLike[str] | Iterable[int | str], names: Mapping[str, Sequence[str]], what: str
+    source: str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any] | Iterable[int | str],
+    names: Mapping[str, Sequence[str]],
+    what: str,
 ) -> pd.DataFrame:
     """
     Read a list.
@@ -29,8 +32,8 @@ def read_rows(
     Parameters
     ----------
     source
-        Path or URL of a ``.csv``, ``.parquet`` or text file, in which ``#`` begins a comment; or the rows
-        themselves, as lines of a text file.
+        Path or URL of a ``.csv``, ``.parquet`` or text file, in which ``#`` begins a comment; a table with
+        the columns of such a file; or the rows themselves, as lines of a text file.
     names
         Columns of a table by our name, each under any of its usual names.
     what
@@ -46,6 +49,8 @@ def read_rows(
     SourceError
         If the file cannot be read, or is empty.
     """
+    if isinstance(source, pd.DataFrame | Mapping):
+        return _numbered(_by_our_names(pd.DataFrame(source), names), "row")
     if not isinstance(source, str | os.PathLike):
         return _numbered(pd.DataFrame({"line": [str(row) for row in source]}), "entry")
     name = os.fspath(source)

@@ -113,9 +113,13 @@ def read_partitions(partitions: Iterable[Partition], faintest: float) -> pd.Data
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def write_partition(catalogue: StarCatalogue, pixel: int, faintest: float, stars: pd.DataFrame) -> Partition:
+def write_partition(
+    catalogue: StarCatalogue, pixel: int, faintest: float, stars: pd.DataFrame, *, server: str | None = None
+) -> Partition:
     """
     Write the stars of a pixel, so that the file is there as a whole or not at all.
+
+    Its metadata names the server that they come from, by default that of the settings.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def write_partition(catalogue: StarCatalogue, pixel: int, faintest: float, stars
     values = (
         catalogue.title,
         catalogue.table,
-        without_secrets(settings().tap_server),
+        without_secrets(server or settings().tap_server),
         catalogue.query(circle, faintest),
         now,
         faintest,

@@ -10,7 +10,7 @@ the product.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,17 @@ __all__ = ["read_targets"]
 _NAMES = {name: NAMES[name] for name in ("tic", "ra", "dec", "tmag")} | {"priority": ("priority",)}
 
 
-def read_targets(source: str | os.PathLike[str] | Iterable[int | str]) -> xr.Dataset:
+def read_targets(
+    source: str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any] | Iterable[int | str],
+) -> xr.Dataset:
     """
     Read a list of targets.
 
     Parameters
     ----------
     source
-        Path or URL of a ``.csv``, ``.parquet`` or text file; or the targets themselves, TIC numbers and texts
-        as a line of a text file holds them.
+        Path or URL of a ``.csv``, ``.parquet`` or text file; or the targets themselves: a table with the
+        columns of such a file, or TIC numbers and texts as a line of a text file holds them.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def read_targets(source: str | os.PathLike[str] | Iterable[int | str]) -> xr.Dat
         return _as_dataset(_from_lines(rows["line"].tolist()))
     if "tic" not in rows and not {"ra", "dec"} <= set(rows):
         raise SourceError.for_file(
-            source,
+            source if isinstance(source, str | os.PathLike) else "the table",
             f"a list of targets without tic, or ra and dec; it has {sorted(map(str, rows))[:12]}",
             "Name the columns tic, ra, dec, tmag, priority.",
         )

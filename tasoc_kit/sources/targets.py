@@ -7,6 +7,7 @@ stopped goes on where it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
@@ -16,7 +17,8 @@ import xarray as xr
 
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
-from tasoc_kit.sources.footprint import Footprint, around, ccd_footprint
+from tasoc_kit.sources.footprint import Footprint, Healpix, around, ccd_footprint
+from tasoc_kit.sources.star_catalog import read_stars
 from tasoc_kit.sources.star_partitions import (
     ORDER,
     Partition,
@@ -141,6 +143,7 @@ def fetch_targets(
     footprint: Footprint,
     faintest: float = FAINTEST,
     *,
+    table: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     wait: Wait | None = None,
 ) -> list[Partition]:
@@ -151,6 +154,9 @@ def fetch_targets(
     ----------
     name, footprint, faintest
         As :func:`open_targets` takes them.
+    table
+        A table of stars, as :func:`read_stars` reads it, in place of the server: a copy that somebody has
+        already, for a machine without a network. What it lacks there is taken for empty sky.
     progress
         Called with the parts done, the parts to do and the stars fetched so far.
     wait
@@ -163,13 +169,18 @@ def fetch_targets(
     Raises
     ------
     SourceError
-        If a part could not be fetched; all others are kept, and the same call goes on from there.
+        If the table is no star catalogue, or a part could not be fetched; all others are kept, and the same
+        call goes on from there.
     """
     catalogue = check_name(name)
     pixels = missing_pixels(name, footprint, faintest)
     patience = wait or Wait()
+    copy = None if table is None else _read_copy(name, table, faintest)
 
     def fetch(pixel: int) -> Partition:
+        if copy is not None:
+            inside = Healpix(ORDER).pixel_of(copy["ra"].to_numpy(), copy["dec"].to_numpy()) == pixel
+            return write_partition(catalogue, pixel, faintest, copy[inside], server=os.fspath(table))
         stars = fetch_pixel(catalogue, ORDER, pixel, faintest, patience)
         return write_partition(catalogue, pixel, faintest, stars)
 
@@ -178,6 +189,16 @@ def fetch_targets(
         return _collect([pool.submit(fetch, pixel) for pixel in pixels], progress)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _read_copy(name: str, table: str | os.PathLike[str], faintest: float) -> pd.DataFrame:
+    """Return the stars of somebody's copy of the TIC."""
+    if name != "tic":
+        raise SourceError(
+            f"targets.{name}: a table can stand in for the TIC alone; expected tic. Leave the table out."
+        )
+    stars = read_stars(table).to_dataframe()
+    return stars[stars["tmag"] <= faintest].reset_index(drop=True)
 
 
 def _collect(
