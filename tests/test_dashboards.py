@@ -230,6 +230,19 @@ def test_the_overview_counts_products_and_reviewed_stars(stored):
     assert (table["reviewed"][0], table["verdict"][0]) == (1, "accept")
 
 
+@pytest.mark.usefixtures("stored")
+def test_the_overview_tells_what_failed_until_it_was_made():
+    def end(status: str, message: str = "") -> str:
+        run = database.start_run("photometry", "15_psf", "s0001-1-2")
+        database.finish_run(run, status, message=message)
+        return " ".join(str(part.object) for part in overview.page().select() if hasattr(part, "object"))
+
+    said = end("failed", "fit_psf: no star <bright> enough")
+    assert "Sector 1 · camera 1 · CCD 2 · 15_psf" in said
+    assert "fit_psf: no star &lt;bright&gt; enough" in said
+    assert "failed" not in end("made")
+
+
 def test_what_was_run_can_be_opened_again_the_newest_first_and_then_what_is_made_here():
     for number, cube in enumerate(("old/", "frames/")):
         place = {"sector": 1, "camera": 1, "ccd": 2 + number}

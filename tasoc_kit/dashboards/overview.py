@@ -13,7 +13,10 @@ from tasoc_kit.dashboards.links import SHOWS
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import TasocKitError
 
-__all__ = ["page", "units"]
+__all__ = ["failed", "page", "units"]
+
+_TOLD = 5
+"""Of more failed runs than these the others are counted."""
 
 
 def units(found: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
@@ -54,6 +57,33 @@ def units(found: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     return table.sort_values("created", ascending=False, kind="stable", ignore_index=True)
+
+
+def failed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return those of ``database.list_runs`` that failed or were killed, and did not end well since."""
+    last = runs.drop_duplicates(["unit", "notebook"])  # the newest come first
+    return last[last["status"].isin(["failed", "killed"])]
+
+
+def _failed_card(runs: pd.DataFrame) -> list[pmui.Paper]:
+    found = failed(runs)
+    if found.empty:
+        return []
+    told = "".join(
+        f"<p>{html.escape(products.name_of(run.unit))} · {html.escape(run.notebook)}<br>"
+        f"<span class='soft'>{html.escape(str(run.message or run.status)[:400])}</span></p>"
+        for run in found.head(_TOLD).itertuples()
+    )
+    more = f"<p>and {len(found) - _TOLD:,} more</p>" if len(found) > _TOLD else ""
+    text = "What was made before is kept: run the same command again, and it goes on where it ended."
+    return [
+        theme.panel_card(
+            theme.markup(
+                f"<h2>✕ Runs that failed</h2>{told}{more}"
+                f"<p class='soft'>{text}</p><pre><code>tasoc status</code></pre>"
+            )
+        )
+    ]
 
 
 def _size(count: float) -> str:
@@ -97,16 +127,19 @@ def page() -> pmui.Page:
     """Return the page."""
     try:
         found, reviews, cubes = store.list_products(), database.reviews(), products.cubes()
+        trouble = _failed_card(database.list_runs())
     except TasocKitError as error:
-        trouble = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
-        return theme.make_page("overview", main=[theme.heading("Overview"), trouble])
+        unread = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
+        return theme.make_page("overview", main=[theme.heading("Overview"), unread])
     if found.empty:
-        return theme.make_page("overview", main=[theme.heading("Overview"), _nothing_yet()])
+        return theme.make_page("overview", main=[theme.heading("Overview"), *trouble, _nothing_yet()])
     table = units(found, reviews)
     cards = "".join(_card(row, found, cubes.get(str(row["unit"]), {})) for _, row in table.iterrows())
     ccds = "1 CCD" if len(table) == 1 else f"{len(table):,} CCDs"
     head = theme.heading("Overview", f"{ccds} in the store, the newest first.")
-    return theme.make_page("overview", main=[head, theme.markup(f"<div class='cards'>{cards}</div>")])
+    return theme.make_page(
+        "overview", main=[head, *trouble, theme.markup(f"<div class='cards'>{cards}</div>")]
+    )
 
 
 def _nothing_yet() -> pmui.Paper:

@@ -68,7 +68,7 @@ class StarPage(pn.viewable.Viewer):
 
     def _curve_card(self) -> pmui.Paper:
         assert self.star is not None
-        figure = self.star.plot(title="", height=HEIGHT, columns=13)
+        figure = self.star.plot(title="", height=HEIGHT, columns=13, xticks=4)
         flux = theme.choice("Flux", self.param.flux, max_width=290)
         alone = pmui.Switch.from_param(self.param.decontaminate, label="without the light of other stars")
         return theme.panel_card(

@@ -139,7 +139,11 @@ _CHOICE = """
 select.bk-input { height: 2.2rem; padding: 0 2rem 0 0.8rem; border-radius: 8px;
   font: 0.9rem Roboto, sans-serif; text-overflow: ellipsis; color: var(--mui-palette-text-primary, inherit);
   background-color: var(--mui-palette-background-paper, Canvas);
-  border: 1px solid rgba(127, 140, 155, 0.55); }
+  border: 1px solid rgba(127, 140, 155, 0.55); appearance: none;
+  background-image: linear-gradient(45deg, transparent 50%, currentColor 50%),
+    linear-gradient(135deg, currentColor 50%, transparent 50%);
+  background-position: right 15px center, right 10px center; background-size: 5px 5px;
+  background-repeat: no-repeat; }
 select.bk-input:hover { border-color: currentColor; }
 select.bk-input:focus-visible { outline: 2px solid #2f7fb8; outline-offset: 1px; border-color: transparent; }
 """
@@ -214,8 +218,8 @@ def choice(label: str, of: param.Parameter | None = None, **options: Any) -> pn.
     """
     looks = {"margin": (10, 10), "stylesheets": [_CHOICE], "sizing_mode": "stretch_width"}
     if of is None:
-        return pn.widgets.Select(name=label, **(looks | options))
-    return pn.widgets.Select.from_param(of, name=label, description=None, **(looks | options))
+        return pn.widgets.Select(label=label, **(looks | options))
+    return pn.widgets.Select.from_param(of, label=label, description=None, **(looks | options))
 
 
 def empty(title: str, text: str, commands: Sequence[str] = ()) -> pn.Column:
