@@ -36,7 +36,7 @@ ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 POSTGRES_START_SECONDS = 60
 LONGEST = (
     "test_notebooks", "test_browser", "test_cluster", "test_dashboards", "test_store_faults", "test_notebook",
-    "test_scratch", "test_store_kill", "test_executors", "test_wheel", "test_worker",
+    "test_scratch", "test_export", "test_store_kill", "test_executors", "test_wheel", "test_worker",
 )  # fmt: skip
 """Files that take minutes. They begin first, so that no core waits at the end for the last of them."""
 
