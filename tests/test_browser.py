@@ -142,6 +142,14 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
 
 
 @pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the pages on an empty store."""
+    place = tmp_path_factory.mktemp("empty")
+    with served(place, TASOC_STORE=str(place / "store")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sector: Any) -> Iterator[str]:
     """The address of the pages on a store that holds all products of a simulated sector."""
     place = tmp_path_factory.mktemp("measured")
@@ -190,16 +198,10 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
     complete(visit, f"{dashboard[0]}/{address}", canvases)
 
 
-@pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2), ("psf", 7), ("ccd", 6)])
-def test_a_page_of_measured_products_is_complete_too(visit, measured, address, canvases):
-    complete(visit, f"{measured}/{address}", canvases)
-
-
 @pytest.mark.parametrize("address", ["sky", "apertures", "psf", "ccd"])
-def test_a_page_without_its_product_says_what_to_run(visit, tmp_path, address, measured):
-    with served(tmp_path, TASOC_STORE=str(tmp_path / "empty")) as empty:
-        visit.go(f"{empty}/{address}", "h1")
-        visit.page.get_by_text("tasoc run photometry").first.wait_for(timeout=PATIENCE)
+def test_a_page_without_its_product_says_what_to_run(visit, empty, address):
+    visit.go(f"{empty}/{address}", "h1")
+    visit.page.get_by_text("tasoc run photometry").first.wait_for(timeout=PATIENCE)
     assert visit.errors == []
 
 
@@ -290,10 +292,10 @@ app.serve(port=PORT)
 """
 
 
-@pytest.fixture
-def failing(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of pages that fail, and the log of their server."""
-    port = free_port()
+    tmp_path, port = tmp_path_factory.mktemp("failing"), free_port()
     command = [sys.executable, "-c", FAILING.replace("PORT", str(port))]
     server = start(command, tmp_path, TASOC_STORE=str(tmp_path / "store"))
     try:
@@ -314,6 +316,7 @@ def test_a_page_that_fails_says_so_and_the_server_keeps_the_traceback(visit, fai
 @pytest.mark.parametrize("way", ["Now", "Later", "Alone", "x"])
 def test_what_fails_on_a_page_is_told_there_and_the_server_keeps_the_traceback(visit, failing, way):
     address, log = failing
+    before = log.read_text().count("in broken")
     visit.go(f"{address}/psf", "h1")
     visit.page.get_by_role("button", name="Alone").wait_for(timeout=PATIENCE)
     if way == "x":
@@ -321,29 +324,7 @@ def test_what_fails_on_a_page_is_told_there_and_the_server_keeps_the_traceback(v
     else:
         visit.page.get_by_role("button", name=way).click()
     visit.page.get_by_role("alert").get_by_text("ZeroDivisionError: by nought").wait_for(timeout=PATIENCE)
-    assert log.read_text().count("in broken") == 1
-
-
-def test_a_star_of_a_ccd_is_found_on_its_other_pages(visit, measured):
-    page = visit.page
-    visit.go(f"{measured}/ccd", "h1")
-    name = page.get_by_role("heading", level=2).filter(has_text="TIC").first
-    name.wait_for(timeout=PATIENCE)
-    same = page.get_by_role("navigation", name="The same CCD")
-    same.get_by_role("link", name="PSF").click()
-    page.get_by_role("heading", name="PSF ·").wait_for(timeout=PATIENCE)
-    page.get_by_text("brighter and fainter star").wait_for(timeout=PATIENCE)
-    assert f"tic={tic_of(page.url)}" in same.get_by_role("link", name="Apertures").get_attribute("href")
-    page.locator("h1").click()
-    before = tic_of(page.url)
-    page.keyboard.press("ArrowRight")
-    page.wait_for_url(lambda url: tic_of(url) != before, timeout=PATIENCE)
-    assert visit.errors == []
-
-
-def tic_of(url: str) -> str:
-    """Return the number of the star in an address."""
-    return parse_qs(urlparse(url).query)["tic"][0]
+    assert log.read_text().count("in broken") == before + 1
 
 
 def test_a_movie_of_the_frames_is_made_and_played_in_the_page(visit, dashboard):
@@ -361,40 +342,6 @@ def test_a_movie_of_the_frames_is_made_and_played_in_the_page(visit, dashboard):
         page.get_by_role("button", name="mp4").click()
     assert Path(download.value.path()).read_bytes()[4:8] == b"ftyp"
     assert visit.outside == []
-    assert visit.errors == []
-
-
-def test_another_frame_of_the_sky_comes_up_by_key(visit, measured):
-    visit.go(f"{measured}/sky", "h1")
-    visit.page.get_by_text("1 of 48").wait_for(timeout=PATIENCE)
-    visit.page.keyboard.press("PageDown")
-    visit.page.get_by_text("11 of 48").wait_for(timeout=PATIENCE)
-    assert visit.errors == []
-
-
-def test_a_drawn_aperture_has_its_own_light_curve(visit, measured):
-    page = visit.page
-    visit.go(f"{measured}/apertures", "h1")
-    page.get_by_text("noise per exposure").wait_for(timeout=PATIENCE)
-    before = page.get_by_text("(pipeline").first.inner_text()
-    assert before.split()[0] == before.split()[-1].rstrip(")")
-    page.get_by_role("button", name="Shrink").click()
-    page.wait_for_function(
-        "said => { const dig = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e.tagName === 'DD' ?"
-        " e.textContent : '', ...(e.shadowRoot ? dig(e.shadowRoot) : [])]);"
-        " return !dig(document).includes(said) }",
-        arg=before,
-        timeout=PATIENCE,
-    )
-    after = page.get_by_text("(pipeline").first.inner_text()
-    assert int(after.split()[0]) < int(before.split()[0])
-    page.get_by_role("button", name="Fainter").click()
-    page.wait_for_timeout(3000)
-    with page.expect_download(timeout=PATIENCE) as download:
-        page.get_by_role("button", name="Light curve and pixels").click()
-    text = Path(download.value.path()).read_text()
-    assert "# pixels (row, column): [[" in text
-    assert len(text.splitlines()) > 48
     assert visit.errors == []
 
 
@@ -509,6 +456,67 @@ def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):
 
 
 # JupyterLab
+
+
+@pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2), ("psf", 7), ("ccd", 6)])
+def test_a_page_of_measured_products_is_complete_too(visit, measured, address, canvases):
+    complete(visit, f"{measured}/{address}", canvases)
+
+
+def test_a_star_of_a_ccd_is_found_on_its_other_pages(visit, measured):
+    page = visit.page
+    visit.go(f"{measured}/ccd", "h1")
+    name = page.get_by_role("heading", level=2).filter(has_text="TIC").first
+    name.wait_for(timeout=PATIENCE)
+    same = page.get_by_role("navigation", name="The same CCD")
+    same.get_by_role("link", name="PSF").click()
+    page.get_by_role("heading", name="PSF ·").wait_for(timeout=PATIENCE)
+    page.get_by_text("brighter and fainter star").wait_for(timeout=PATIENCE)
+    assert f"tic={tic_of(page.url)}" in same.get_by_role("link", name="Apertures").get_attribute("href")
+    page.locator("h1").click()
+    before = tic_of(page.url)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(lambda url: tic_of(url) != before, timeout=PATIENCE)
+    assert visit.errors == []
+
+
+def tic_of(url: str) -> str:
+    """Return the number of the star in an address."""
+    return parse_qs(urlparse(url).query)["tic"][0]
+
+
+def test_another_frame_of_the_sky_comes_up_by_key(visit, measured):
+    visit.go(f"{measured}/sky", "h1")
+    visit.page.get_by_text("1 of 48").wait_for(timeout=PATIENCE)
+    visit.page.keyboard.press("PageDown")
+    visit.page.get_by_text("11 of 48").wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+def test_a_drawn_aperture_has_its_own_light_curve(visit, measured):
+    page = visit.page
+    visit.go(f"{measured}/apertures", "h1")
+    page.get_by_text("noise per exposure").wait_for(timeout=PATIENCE)
+    before = page.get_by_text("(pipeline").first.inner_text()
+    assert before.split()[0] == before.split()[-1].rstrip(")")
+    page.get_by_role("button", name="Shrink").click()
+    page.wait_for_function(
+        "said => { const dig = (r) => [...r.querySelectorAll('*')].flatMap((e) => [e.tagName === 'DD' ?"
+        " e.textContent : '', ...(e.shadowRoot ? dig(e.shadowRoot) : [])]);"
+        " return !dig(document).includes(said) }",
+        arg=before,
+        timeout=PATIENCE,
+    )
+    after = page.get_by_text("(pipeline").first.inner_text()
+    assert int(after.split()[0]) < int(before.split()[0])
+    page.get_by_role("button", name="Fainter").click()
+    page.wait_for_timeout(3000)
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.get_by_role("button", name="Light curve and pixels").click()
+    text = Path(download.value.path()).read_text()
+    assert "# pixels (row, column): [[" in text
+    assert len(text.splitlines()) > 48
+    assert visit.errors == []
 
 
 @pytest.fixture(scope="module")

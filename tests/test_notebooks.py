@@ -147,7 +147,7 @@ def test_runs_that_were_killed_end_with_the_products_of_one_that_was_not(
     whole = complete(Path(str(executed["where"])))
     assert len(whole) == len(PRODUCTS)
     tally = kill_and_compare(tmp_path, session_cache, kills=2, in_write=1, options=UNTIL, whole=whole)
-    assert (tally.kills, tally.equal) == (2, 2)
+    assert tally.equal == tally.kills >= 2
     assert tally.in_write >= 1
 
 

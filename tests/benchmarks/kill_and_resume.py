@@ -194,7 +194,8 @@ def kill_and_compare(
     cache
         Where the simulated sector goes.
     kills, in_write
-        Kills in all, and how many of them at least while a product is there in part.
+        Kills in all, and how many of them at least while a product is there in part; as writes are short and
+        may be missed, up to three times as many are tried.
     seed
         Of the moments.
     options
@@ -216,7 +217,7 @@ def kill_and_compare(
         finish(folder / "whole", cache, options)
         whole, longest = complete(folder / "whole"), time.monotonic() - began
     pending, store = 0, folder / "killed-0"
-    while tally.kills < kills:
+    while tally.kills < kills or tally.in_write < in_write and tally.kills < 3 * kills:
         aimed = in_write - tally.in_write >= kills - tally.kills or chance.random() < 0.5
         half = strike(store, cache, options, chance, None if aimed else chance.uniform(0.5, longest))
         if half is not None:
