@@ -18,7 +18,7 @@ from fresh_process import Cost, measured
 from photometry_plan import open_plan
 from scipy.ndimage import median_filter
 
-from tasoc_kit.sources.ffi import open_frames
+from tasoc_kit.sources.frame_reader import open_frames
 
 __all__ = ["prepared_frame"]
 
