@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tiny_pipeline import write_notebook
 
+from tasoc_kit.pipeline.request import Place, Request
+
 LARGEST = 450
 """MiB that a run takes before its notebook asks for any; with nothing shared it is twice as much."""
 
@@ -41,6 +43,17 @@ with Worker(fork=True) as worker:
     outcome = worker.run(Request(sys.argv[1], {}, sys.argv[2]), measure)
 print(json.dumps([outcome.ok, max(sizes)]))
 """
+
+
+def test_a_notebook_does_not_see_the_variables_of_the_one_before(worker: Place, tmp_path: Path) -> None:
+    unset = "import os\nassert 'OF_ONE' not in os.environ"
+    path = write_notebook(tmp_path / "10_a.ipynb", "n: int = 1", unset)
+    first, second = (
+        worker.run(Request(str(path), {}, str(tmp_path / "executed.ipynb"), environment=environment))
+        for environment in ({"OF_ONE": "1"}, {})
+    )
+    assert (first.ok, first.error) == (False, "AssertionError")
+    assert second.ok, second.message
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells what is shared")

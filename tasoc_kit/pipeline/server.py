@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -41,12 +42,8 @@ def _answer(request: Request) -> Outcome:
     """Fork a kernel and its client for one request, and wait until both have ended."""
     from tasoc_kit.pipeline.kernel import fork_kernel
 
-    os.environ.update(request.environment)
-    os.environ["TMPDIR"] = str(Path(request.output).absolute().parent)
-    # Python asks for it once; the client and the kernel are to see that of this request.
-    tempfile.tempdir = None
-    kernel = fork_kernel()
-    with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
+    with _environment_of(request), tempfile.NamedTemporaryFile("r", suffix=".json") as result:
+        kernel = fork_kernel()
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -61,6 +58,22 @@ def _answer(request: Request) -> Outcome:
     if not text:
         return Outcome(False, 0, "ClientDied", "the process that drives the kernel ended")
     return Outcome(**json.loads(text))
+
+
+@contextmanager
+def _environment_of(request: Request) -> Iterator[None]:
+    """Set the variables of one request, which the next is not to see."""
+    before = dict(os.environ)
+    os.environ.update(request.environment)
+    os.environ["TMPDIR"] = str(Path(request.output).absolute().parent)
+    # Python asks for it once; the client and the kernel are to see that of this request.
+    tempfile.tempdir = None
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = None
 
 
 def _become_client(server: int, request: Request, kernel: Any, result: str) -> None:
