@@ -14,7 +14,7 @@ from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.quality import make_quality
-from tasoc_kit.photometry.skies.anomalies import find_anomalies, touched_stars
+from tasoc_kit.photometry.skies.anomalies import UsualCells, touched_stars
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.photometry.stream import stream_frames
@@ -121,6 +121,11 @@ def test_light_curves_of_every_kind_have_the_bits_of_their_stars(sector, tmp_pat
             assert set_[inside, frame].all()
             assert not set_[upper, frame].any()
             assert not set_[:, 30].any()
+
+
+def find_anomalies(left, kept, sigma, level):
+    usual = UsualCells(left, kept.max(axis=0), sigma, level)
+    return np.stack([usual.find_anomalies(*frame) for frame in zip(left, kept, strict=True)])
 
 
 def test_what_a_cell_always_has_is_no_anomaly():

@@ -10,18 +10,21 @@ out replaced, and the cells that no surface describes are flagged for the stars 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from tasoc_kit.config import settings
 from tasoc_kit.photometry.conditions.manual_excludes import without_excluded_cells
 from tasoc_kit.photometry.quality import good_cadences
-from tasoc_kit.photometry.skies.anomalies import find_anomalies
+from tasoc_kit.photometry.skies.anomalies import UsualCells, telling_frames
 from tasoc_kit.photometry.skies.cell_noise import CellNoise
-from tasoc_kit.photometry.skies.frame_sky import CellTables, FrameFitter, FrameSky
+from tasoc_kit.photometry.skies.frame_sky import CellTables, FrameFitter, FrameSky, SeenCells
 from tasoc_kit.photometry.skies.sky_images import sky_ladder
 from tasoc_kit.photometry.skies.sky_smoothing import replace_outliers, smooth_skies
 from tasoc_kit.photometry.skies.straps import Straps, fit_straps
@@ -36,7 +39,7 @@ WIDE_SHARE = 0.25
 
 
 @step(
-    version=7,
+    version=8,
     product="sky",
     needs={
         "stream": ("cells", "cell_used", "cell_variance", "column_cells", "column_used", "finite_pixels"),
@@ -123,8 +126,9 @@ def fit_sky(
     typical = floor + slope * max(float(np.nanmedian(reference["reference_sky"])), 0.0)
     straps = fit_straps(stream, typical)
     fitter = FrameFitter(stream, sky_ladder(stream), straps, white, finest)
-    frames, noise, left, kept = _fit_frames(stream, fitter, good_cadences(quality))
-    anomaly = find_anomalies(left, kept, anomaly_sigma, anomaly_level)
+    frames, noise, anomalies = _fit_frames(
+        stream, fitter, good_cadences(quality), anomaly_sigma, anomaly_level
+    )
     replaced = np.zeros(len(frames), bool)
     if outlier:
         frames, replaced = replace_outliers(frames, stream["time"].values, fitter.ladder, outlier)
@@ -132,33 +136,56 @@ def fit_sky(
         frames = smooth_skies(frames, stream["time"].values, fitter.ladder, smooth)
     bits = _frame_bits(stream, quality, frames, high_sky)
     bits[replaced] |= KitQuality.INTERPOLATED
-    bits[np.mean(anomaly != 0, axis=(1, 2)) > WIDE_SHARE + excluded] |= KitQuality.SKY_RESIDUAL
-    return _collect(stream, quality, straps, frames, anomaly, bits).assign(
+    wide = np.asarray([found.places.size for found in anomalies]) / noise.size > WIDE_SHARE + excluded
+    bits[wide] |= KitQuality.SKY_RESIDUAL
+    return _collect(stream, quality, straps, frames, anomalies, bits).assign(
         cell_excess=(("cell_row", "cell_column"), (noise - 1).astype(np.float32))
     )
 
 
-def _fit_frames(
-    stream: xr.Dataset, fitter: FrameFitter, good: np.ndarray
-) -> tuple[list[FrameSky], np.ndarray, np.ndarray, np.ndarray]:
-    """
-    Return the sky of every frame, and the variance of each cell over that of a usual one.
+class _Anomalies(NamedTuple):
+    """The few cells of a frame that are anomalous: their places among all, and by how much."""
 
-    Also what the skies leave in the cells, float32 (time, cell rows, cell columns), and their pixels, uint16.
+    places: np.ndarray
+    values: np.ndarray
+
+
+def _fit_frames(
+    stream: xr.Dataset, fitter: FrameFitter, good: np.ndarray, sigma: float, level: float
+) -> tuple[list[FrameSky], np.ndarray, list[_Anomalies]]:
     """
-    frames: list[FrameSky] = []
-    noise = CellNoise(fitter.most_used.shape)
-    left = np.empty((good.size, *fitter.most_used.shape), np.float32)
-    kept = np.empty(left.shape, np.uint16)
+    Return the sky of every frame, the variance of each cell over that of a usual one, and the anomalies.
+
+    Frames that tell what is usual are fitted first, so that of the others no cells need be kept.
+    """
+    noise, frames, anomalies = CellNoise(fitter.most_used.shape), [], []
+    telling = telling_frames(stream["finite_pixels"].values > 0)
     with ThreadPoolExecutor(settings().threads) as threads:
-        for block in stream_blocks(stream, CellTables._fields):
-            tables = (CellTables(*one) for one in zip(*block.values(), strict=True))
-            for sky, cells in threads.map(fitter.fit, tables, itertools.count(len(frames))):
-                left[len(frames)], kept[len(frames)] = cells.left, cells.kept
-                if good[len(frames)] and cells.variance is not None:
-                    noise.add(cells.variance)
+        early: dict[int, tuple[FrameSky, SeenCells]] = {}
+        for tables in _frame_tables(stream.isel(time=telling)):
+            early |= zip(telling, threads.map(fitter.fit, tables, telling), strict=True)
+        left = np.asarray([cells.left for _, cells in early.values()], np.float32)
+        usual = UsualCells(left.reshape(-1, *fitter.most_used.shape), fitter.most_kept(), sigma, level)
+
+        def fit(tables: CellTables, frame: int) -> tuple[FrameSky, np.ndarray | None, _Anomalies]:
+            sky, cells = early.pop(frame, None) or fitter.fit(tables, frame)
+            found = usual.find_anomalies(cells.left, cells.kept).ravel()
+            places = np.flatnonzero(found)
+            return sky, cells.variance, _Anomalies(places, found[places])
+
+        for tables in _frame_tables(stream):
+            for sky, variance, found in threads.map(fit, tables, itertools.count(len(frames))):
+                if good[len(frames)] and variance is not None:
+                    noise.add(variance)
                 frames.append(sky)
-    return frames, noise.variance(), left, kept
+                anomalies.append(found)
+    return frames, noise.variance(), anomalies
+
+
+def _frame_tables(stream: xr.Dataset) -> Iterator[list[CellTables]]:
+    """Yield what a stream keeps of the sky of every frame, block by block."""
+    for block in stream_blocks(stream, CellTables._fields):
+        yield [CellTables(*one) for one in zip(*block.values(), strict=True)]
 
 
 def _frame_bits(
@@ -181,21 +208,42 @@ def _collect(
     quality: xr.Dataset,
     straps: Straps,
     frames: list[FrameSky],
-    anomaly: np.ndarray,
+    anomalies: list[_Anomalies],
     bits: np.ndarray,
 ) -> xr.Dataset:
-    """Put the skies of all frames into one Dataset."""
+    """Put the skies of all frames into one Dataset; what is more than a number a frame is lazy."""
+    block, cells = int(stream.attrs.get("block", 64)), stream["cells"].shape[1:]
     width = max(f.coefficients.size for f in frames)
-    coefficient = np.zeros((len(frames), width), np.float32)
-    for i, f in enumerate(frames):
-        coefficient[i, : f.coefficients.size] = f.coefficients.ravel()
+
+    def coefficients(some: slice) -> np.ndarray:
+        table = np.zeros((len(frames[some]), width), np.float32)
+        for row, f in zip(table, frames[some], strict=True):
+            row[: f.coefficients.size] = f.coefficients.ravel()
+        return table
+
+    def column_noise(some: slice) -> np.ndarray:
+        return np.stack([f.column_noise for f in frames[some]])
+
+    def anomaly(some: slice) -> np.ndarray:
+        table = np.zeros((len(frames[some]), *cells), np.int8)
+        for frame, found in zip(table, anomalies[some], strict=True):
+            frame.ravel()[found.places] = found.values
+        return table
+
+    def lazy(make: Callable[[slice], np.ndarray], dtype: type, *shape: int) -> da.Array:
+        parts = [slice(i, min(i + block, len(frames))) for i in range(0, len(frames), block)]
+        made = dask.delayed(make, traverse=False)
+        return da.concatenate(
+            [da.from_delayed(made(part), (part.stop - part.start, *shape), dtype) for part in parts]
+        )
 
     def series(name: str) -> tuple[str, np.ndarray]:
         return "time", np.asarray([getattr(f, name) for f in frames], np.float32)
 
-    made = xr.Dataset(
+    columns = stream.sizes["column"]
+    return xr.Dataset(
         {
-            "coefficient": (("time", "coefficient"), coefficient),
+            "coefficient": (("time", "coefficient"), lazy(coefficients, np.float32, width)),
             "sky_level": ("time", np.asarray([f.level for f in frames], np.int8)),
             "sky_median": series("median"),
             "sky_residual": series("residual"),
@@ -204,23 +252,12 @@ def _collect(
             "sky_systematic": series("systematic"),
             "strap_scale": ("time", straps.scale.astype(np.float32)),
             "strap_gain": ("column", straps.gain.astype(np.float32)),
-            "column_noise": (
-                ("time", "column"),
-                np.stack([f.column_noise for f in frames]),
-            ),
+            "column_noise": (("time", "column"), lazy(column_noise, np.float32, columns)),
             "column_noise_err": series("column_err"),
-            "sky_anomaly": (("time", "cell_row", "cell_column"), anomaly),
+            "sky_anomaly": (("time", "cell_row", "cell_column"), lazy(anomaly, np.int8, *cells)),
             "quality": ("time", quality["quality"].values),
             "frame_quality": ("time", bits),
         },
         coords={name: stream[name].variable for name in ("time", "cadenceno", "row", "column")},
-        attrs={"cell": int(stream.attrs["cell"]), "block": int(stream.attrs.get("block", 64))},
-    )
-    # In blocks, so that who works through the sector never holds all of it.
-    return made.assign(
-        {
-            name: v.chunk(time=made.attrs["block"])
-            for name, v in made.variables.items()
-            if v.ndim > 1 and "time" in v.dims
-        }
+        attrs={"cell": int(stream.attrs["cell"]), "block": block},
     )

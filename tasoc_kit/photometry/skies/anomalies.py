@@ -20,7 +20,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.vocabulary import KitQuality
 
-__all__ = ["carry_anomalies", "find_anomalies", "touched_stars"]
+__all__ = ["UsualCells", "carry_anomalies", "telling_frames", "touched_stars"]
 
 SAMPLE = 64
 """Frames, spread over the sector, that tell what is usual in a cell."""
@@ -52,16 +52,14 @@ def _usual(sample, usual, scatter):
             scatter[i, j] = MAD_TO_SIGMA * 0.5 * (distance[(n - 1) // 2] + distance[n // 2]) if n else np.nan
 
 
-def _usual_cells(left: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _usual_cells(left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what the model usually leaves in each cell, and how that scatters, electron/s."""
     usual, scatter = np.zeros(left.shape[1:]), np.zeros(left.shape[1:])
-    frames = np.flatnonzero(known)
-    if frames.size >= FEWEST_FRAMES:
-        frames = frames[np.linspace(0, frames.size - 1, min(SAMPLE, frames.size)).astype(int)]
+    if len(left) >= FEWEST_FRAMES:
 
         def fill(start: int) -> None:
             rows = slice(start, start + ROWS_AT_ONCE)
-            sample = np.ascontiguousarray(left[frames, rows].transpose(1, 2, 0))
+            sample = np.ascontiguousarray(left[:, rows].transpose(1, 2, 0))
             _usual(sample, usual[rows], scatter[rows])
 
         with ThreadPoolExecutor(settings().threads) as threads:
@@ -73,7 +71,7 @@ def _usual_cells(left: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @njit(nogil=True, cache=True)
 def _judge(left, kept, most, usual, scatter, sigma, level, found):
-    """Mark the anomalous cells of one frame; see :func:`find_anomalies`."""
+    """Mark the anomalous cells of one frame; see :class:`UsualCells`."""
     flat, middle = left.ravel(), usual.ravel()
     distance = np.empty(flat.size, np.float32)
     n = 0
@@ -93,41 +91,56 @@ def _judge(left, kept, most, usual, scatter, sigma, level, found):
                 found[i, j] = LOST
 
 
-def find_anomalies(left: np.ndarray, kept: np.ndarray, sigma: float, level: float) -> np.ndarray:
+def telling_frames(seen: np.ndarray) -> np.ndarray:
+    """Return the numbers of the frames, spread over those that were seen (bool), that tell what is usual."""
+    frames = np.flatnonzero(seen)
+    return frames[np.linspace(0, frames.size - 1, min(SAMPLE, frames.size)).astype(int)]
+
+
+class UsualCells:
     """
-    Find the cells whose light the sky of their frame does not describe.
+    What the sky usually leaves in each cell, held against what it leaves in one frame.
 
     Parameters
     ----------
     left
-        (time, cell row, cell column): what the model leaves in the cells, electron/s; NaN where unknown.
-    kept
-        Pixels in them.
+        (frame, cell row, cell column): what the model leaves in the cells of :func:`telling_frames`,
+        electron/s; NaN where unknown.
+    most
+        (cell row, cell column): the most pixels that a cell has in any frame.
     sigma, level
         An anomaly is off what is usual in its cell by both: so many sigma, and so many electron/s.
-
-    Returns
-    -------
-    int8 (time, cell row, cell column): 0 where all is well, else by how many sigma a cell is off, at most
-    ±126; 127 where it lost its pixels.
     """
-    left = np.asarray(left, np.float32)
-    found = np.zeros(left.shape, np.int8)
-    known = np.isfinite(left).any(axis=(1, 2))
-    if not known.any():
-        return found
-    if found[0].size < FEWEST_CELLS:
-        found[known[:, None, None] & (kept < (1 - MOST_LOST) * kept.max(axis=0))] = LOST
-        return found
-    usual, scatter = _usual_cells(left, known)
-    most = kept.max(axis=0)
 
-    def judge(t: int) -> None:
-        _judge(left[t], kept[t], most, usual, scatter, sigma, level, found[t])
+    def __init__(self, left: np.ndarray, most: np.ndarray, sigma: float, level: float) -> None:
+        left = np.asarray(left, np.float32)
+        self.usual, self.scatter = _usual_cells(left[np.isfinite(left).any(axis=(1, 2))])
+        self.most, self.sigma, self.level = most, sigma, level
 
-    with ThreadPoolExecutor(settings().threads) as threads:
-        list(threads.map(judge, np.flatnonzero(known)))
-    return found
+    def find_anomalies(self, left: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """
+        Find the cells whose light the sky of their frame does not describe.
+
+        Parameters
+        ----------
+        left, kept
+            (cell row, cell column): what the model leaves in the cells, electron/s, NaN where unknown; and
+            the pixels in them.
+
+        Returns
+        -------
+        int8 (cell row, cell column): 0 where all is well, else by how many sigma a cell is off, at most
+        ±126; 127 where it lost its pixels.
+        """
+        found = np.zeros(left.shape, np.int8)
+        if not np.isfinite(left).any():
+            return found
+        if found.size < FEWEST_CELLS:
+            found[kept < (1 - MOST_LOST) * self.most] = LOST
+            return found
+        usual = self.usual, self.scatter, self.sigma, self.level
+        _judge(np.asarray(left, np.float32), kept, self.most, *usual, found)
+        return found
 
 
 def _cell_boxes(apertures: xr.Dataset, rows: np.ndarray, columns: np.ndarray, cell: int) -> np.ndarray:

@@ -156,6 +156,12 @@ class FrameFitter:
         )
         return sky, seen
 
+    def most_kept(self) -> np.ndarray:
+        """Return the most pixels that a cell has in any frame, 0 where it never measures the sky."""
+        full = self.cell_rows[:, None] * self.cell_columns[None, :]
+        measures = self.most_used >= USED_SHARE * full
+        return np.where(measures, self.most_used, 0) if measures.any() else self.most_used
+
     def _is_steep(self, tables: CellTables, used: np.ndarray, enough: np.ndarray) -> np.ndarray:
         """
         Return True for the cells that lost their pixels to a steep slope of light.
