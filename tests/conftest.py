@@ -34,11 +34,15 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 POSTGRES_START_SECONDS = 60
-LONGEST = (
-    "test_notebooks", "test_browser", "test_cluster", "test_dashboards", "test_store_faults", "test_notebook",
-    "test_scratch", "test_export", "test_store_kill", "test_executors", "test_wheel", "test_worker",
+FIRST = (
+    "test_notebooks", "test_store_faults", "test_store_s3", "test_retries", "test_transfer", "test_download",
+    "test_store_kill", "test_wheel", "test_executors", "test_browser", "test_cluster", "test_dashboards",
+    "test_notebook", "test_scratch", "test_export", "test_worker",
 )  # fmt: skip
-"""Files that take minutes. They begin first, so that no core waits at the end for the last of them."""
+"""
+Files that take minutes, so that no process waits at the end for the last of them. The very first compiles
+what the pipeline needs; those after it need none of that, and would only compile it once more.
+"""
 
 
 def allowed_skips() -> list[str]:
@@ -76,8 +80,8 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest files first; leave the internet out, unless an ``-m`` expression speaks of it."""
-    place = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    """Put some files first; leave the internet out, unless an ``-m`` expression speaks of it."""
+    place = {f"{name}.py": number for number, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
     if "network" in (config.getoption("-m") or ""):
         return

@@ -250,8 +250,9 @@ def test_what_was_run_can_be_opened_again_the_newest_first_and_then_what_is_made
             "photometry", "10_quality", f"s0001-1-{2 + number}", parameters=place | {"cube": cube}
         )
     found = available()
-    assert list(found) == ["s0001-1-3 · frames/", "s0001-1-2 · old/", "simulation.tiny", "simulation.demo"]
-    assert found["s0001-1-2 · old/"] == {"cube": "old/", "sector": "1", "camera": "1", "ccd": "2"}
+    names = [f"Sector 1 · camera 1 · CCD {text}" for text in ("3 · frames/", "2 · old/")]
+    assert list(found) == [*names, "simulation.tiny", "simulation.demo"]
+    assert found[names[1]] == {"cube": "old/", "sector": "1", "camera": "1", "ccd": "2"}
 
 
 # Pages and server

@@ -197,7 +197,7 @@ def available() -> dict[str, dict[str, str]]:
     -------
     Name for people → ``cube`` and, where known, ``sector``, ``camera``, ``ccd``; the newest first.
     """
-    found = {f"{unit} · {cube['cube']}": cube for unit, cube in products.cubes().items()}
+    found = {f"{products.name_of(unit)} · {cube['cube']}": cube for unit, cube in products.cubes().items()}
     opened = {cube["cube"] for cube in found.values()}
     known = set(catalog.entries()["entry"])
     return found | {name: {"cube": name} for name in _OFFLINE if name in known and name not in opened}
