@@ -80,7 +80,12 @@ const fitFigures = () => {
       if (view) figures(view).forEach(fit)
     }
   }
-  return observer
+  // a figure that comes late is laid out when all else stands
+  const late = ({ attr }) => attr === "inner_width" && soon()
+  const follow = () => {
+    for (const open of window.Bokeh.documents) open.on_change(late)
+  }
+  return { observer, follow }
 }
 
 export function render({ model }) {
@@ -89,14 +94,15 @@ export function render({ model }) {
   rememberScheme(model)
   // every star in view is a new address; Back leads to the page before, not to the star before
   window.history.pushState = window.history.replaceState
-  const figuresFit = fitFigures()
+  const { observer, follow } = fitFigures()
   let stands = false
   model.on("after_layout", () => {
     if (stands) return
     stands = true
     if (window.matchMedia(NARROW).matches) model.sidebar = false
     // new figures make the page longer
-    figuresFit.observe(above(place.getRootNode().host))
+    observer.observe(above(place.getRootNode().host))
+    follow()
   })
   return place
 }
