@@ -42,6 +42,10 @@ _MODULES = (
     "tasoc_kit.plots",
     "tasoc_kit.catalog",
     "tasoc_kit.simulation",
+    "tasoc_kit.photometry.apertures",
+    "tasoc_kit.photometry.psf_light_curves",
+    "tasoc_kit.photometry.halo_light_curves",
+    "tasoc_kit.photometry.diagnostics",
 )
 """Modules that are imported before the fork; one that is absent is imported where it is missed."""
 
