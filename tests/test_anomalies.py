@@ -14,7 +14,7 @@ from tasoc_kit.photometry.halo_light_curves import make_halo_light_curves
 from tasoc_kit.photometry.light_curves import make_light_curves
 from tasoc_kit.photometry.psf_light_curves import make_psf_light_curves
 from tasoc_kit.photometry.quality import make_quality
-from tasoc_kit.photometry.skies.anomalies import UsualCells, touched_stars
+from tasoc_kit.photometry.skies.anomalies import UsualCells, telling_frames, touched_stars
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.photometry.sky import fit_sky
 from tasoc_kit.photometry.stream import stream_frames
@@ -92,6 +92,33 @@ def test_half_a_ccd_under_scattered_light_leaves_the_stars_of_the_other_half(spo
     columns = np.abs(np.arange(256) - 128) > 24
     columns &= ~is_strap(np.arange(44, 300))
     assert np.percentile(np.abs(off[:, columns]), 99) < 4.0
+
+
+def test_frames_that_do_not_tell_what_is_usual_are_judged_by_those_that_do(spoiled, sector, monkeypatch):
+    """Seven of 48 frames tell, none of them spoiled; in blocks of sixteen each keeps its own sky."""
+    monkeypatch.setattr("tasoc_kit.photometry.skies.anomalies.SAMPLE", 7)
+    telling = telling_frames(spoiled.stream["finite_pixels"].values > 0)
+    assert telling.tolist() == [0, 7, 15, 23, 31, 39, 47]
+    sky = fit_sky(spoiled.stream.assign_attrs(block=16), sector.reference, sector.quality)
+    assert sky["sky_anomaly"].chunks[0] == (16, 16, 16)
+    for name in set(sky.variables) - {"sky_anomaly", "frame_quality"}:
+        np.testing.assert_array_equal(sky[name].values, spoiled.sky[name].values, err_msg=name)
+    found, usual = sky["sky_anomaly"].values != 0, spoiled.sky["sky_anomaly"].values != 0
+    for frame, (row, column) in ((GHOST, GHOST_AT), (ASTEROID, ASTEROID_AT)):
+        assert found[frame, row // 16, column // 16]
+    assert (found & usual)[[GHOST, ASTEROID]].sum() > 0.9 * usual[[GHOST, ASTEROID]].sum()
+    quiet = np.setdiff1d(np.arange(48), [GHOST, ASTEROID, LIT])
+    assert (found != usual)[quiet].mean() < 0.02
+
+
+@pytest.mark.parametrize(("seen", "number"), [(0, 0), (3, 3), (64, 64), (200, 64)])
+def test_frames_that_tell_are_spread_over_those_that_were_seen(seen, number):
+    known = np.zeros(300, bool)
+    known[50 : 50 + seen] = True
+    frames = telling_frames(known)
+    assert len(set(frames.tolist())) == number
+    assert known[frames].all()
+    assert not number or (frames[0], frames[-1]) == (50, 49 + seen)
 
 
 def test_light_curves_of_every_kind_have_the_bits_of_their_stars(sector, tmp_path):
