@@ -457,7 +457,7 @@ def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):
     assert visit.errors == []
 
 
-# JupyterLab
+# All products of a sector
 
 
 @pytest.mark.parametrize(("address", "canvases"), [("sky", 7), ("apertures", 2), ("psf", 7), ("ccd", 6)])
@@ -519,6 +519,9 @@ def test_a_drawn_aperture_has_its_own_light_curve(visit, measured):
     assert "# pixels (row, column): [[" in text
     assert len(text.splitlines()) > 48
     assert visit.errors == []
+
+
+# JupyterLab
 
 
 @pytest.fixture(scope="module")
