@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import BSpline
 
 __all__ = ["Axis", "Ladder", "Surface", "spline_matrix"]
@@ -163,28 +162,28 @@ class Surface:
         return np.asarray(rows.T @ found @ columns)
 
 
-@njit(nogil=True, cache=True)
-def _conjugate_gradients(down, across, known, weight, ridge):
+def _conjugate_gradients(
+    down: np.ndarray, across: np.ndarray, known: np.ndarray, weight: np.ndarray, ridge: float
+) -> np.ndarray:
     """Solve the normal equations for the strength of each pair of modes; see :meth:`Surface.fit`."""
-    down_t, across_t = np.ascontiguousarray(down.T), np.ascontiguousarray(across.T)
     # Under even weights no pair of modes knows of another: each is divided by its own power.
     even = np.outer((down**2).sum(axis=0), (across**2).sum(axis=0)) * weight.mean() + ridge
-    residual = down_t @ known @ across
+    residual = down.T @ known @ across
     if not residual.any():
         return residual
     solution = np.zeros_like(residual)
     search = residual / even
-    power = (residual * search).sum()
+    power = np.vdot(residual, search)
     start = power
     for _ in range(MAX_ITERATIONS):
         if power <= max(TOLERANCE**2 * start, PRECISION**2 * known.size) or power == 0.0:
             break
-        image = down_t @ (weight * (down @ search @ across_t)) @ across + ridge * search
-        step = power / (search * image).sum()
+        image = down.T @ (weight * (down @ search @ across.T)) @ across + ridge * search
+        step = power / np.vdot(search, image)
         solution += step * search
         residual -= step * image
         direction = residual / even
-        previous, power = power, (residual * direction).sum()
+        previous, power = power, np.vdot(residual, direction)
         search = direction + (power / previous) * search
     return solution
 

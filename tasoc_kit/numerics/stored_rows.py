@@ -78,8 +78,10 @@ def copy_rows(windows, frame, top, out):
     ``windows`` is a :class:`tasoc_kit.sources.frame_files.Windows`.
     """
     if windows.handle[frame] < 0:
-        out[:] = windows.held[frame, top : top + out.shape[0]]
+        for r in range(out.shape[0]):
+            for c in range(out.shape[1]):
+                out[r, c] = windows.held[frame, top + r, c]
         return True
     stride = windows.stride[frame]
     start = windows.start[frame] + top * stride * 4
-    return read_window(windows.handle[frame], start, stride, windows.column[frame], out)
+    return read_window(int(windows.handle[frame]), start, stride, windows.column[frame], out)

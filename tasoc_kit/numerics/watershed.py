@@ -201,10 +201,9 @@ def flood(image: np.ndarray, allowed: np.ndarray, labels: np.ndarray) -> None:
     pixels = np.zeros(((rows + 2) * width, 2), np.int32)
     places, flux, start = _gather_patches(image, allowed, labels, pixels, _find_patches(allowed, pixels))
     free = labels.max() + 1
-    parent = np.empty(free + places.size, np.int32)
-    parent[:free] = np.arange(free)
-    owner = np.empty_like(parent)
-    owner[:free] = parent[:free]
+    parent, owner = np.empty((2, free + places.size), np.int32)
+    for marker in range(free):
+        parent[marker] = owner[marker] = marker
     for patch in range(start.size - 1):
         some = slice(start[patch], start[patch + 1])
         free = _climb_down(bright_first(flux[some], places[some]), width, pixels, owner, parent, free)

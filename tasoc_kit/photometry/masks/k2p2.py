@@ -208,7 +208,8 @@ def _is_inside(place: np.ndarray, stamp: np.ndarray) -> bool:
 
 @numba.njit(cache=True, nogil=True)
 def _cut(image: np.ndarray, stamp: np.ndarray) -> np.ndarray:
-    return image[stamp[0] : stamp[1], stamp[2] : stamp[3]]
+    # A copy is laid out like a whole frame; for a view everything below would be compiled once more.
+    return image[stamp[0] : stamp[1], stamp[2] : stamp[3]].copy()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -263,7 +264,7 @@ def _flood_stamp(
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             core[i, j] = _is_core(image, threshold, i, j)
-    basins = _cut(scene.markers, stamp).copy()
+    basins = _cut(scene.markers, stamp)
     flood(image, core, basins)
     mask = (basins == basins[row, column]) & (basins > 0)
     return mask, mask.sum()
@@ -313,12 +314,12 @@ def _follow_bleeds(scene: Scene, stamp: np.ndarray, mask: np.ndarray, threshold:
     """Return the mask with its bleed columns past the stamp, which then spans all rows with data."""
     top = stamp[0] - scene.box[0]
     stamp[0], stamp[1] = scene.box[0], scene.box[1]
-    columns = _cut(scene.image, stamp).copy()
+    columns = _cut(scene.image, stamp)
     whole = np.zeros(columns.shape, dtype=np.bool_)
     for i in range(mask.shape[0]):
         for j in range(mask.shape[1]):
             whole[top + i, j] = mask[i, j]
-    add_bleed_columns(columns, columns > threshold, _cut(scene.light, stamp).copy(), whole)
+    add_bleed_columns(columns, columns > threshold, _cut(scene.light, stamp), whole)
     return whole
 
 

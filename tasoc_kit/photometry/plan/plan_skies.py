@@ -19,7 +19,7 @@ from scipy.ndimage import binary_dilation
 
 from tasoc_kit.numerics.detector import is_strap
 from tasoc_kit.numerics.splines import Ladder, Surface
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_some
 from tasoc_kit.sources.frame_reader import open_frames
 
 __all__ = ["PlanSkies", "fit_plan_skies", "read_bands"]
@@ -100,7 +100,7 @@ def _median_over(line, offsets, values):
         if np.isfinite(line[k] - offsets[k]):
             values[count] = line[k] - offsets[k]
             count += 1
-    return np.median(values[:count]) if count > 0 else np.float32(np.nan)
+    return median_of_some(values[:count])
 
 
 @njit(nogil=True, cache=True)

@@ -17,7 +17,7 @@ import xarray as xr
 from numba import njit
 
 from tasoc_kit.config import settings
-from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_some
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = ["UsualCells", "carry_anomalies", "telling_frames", "touched_stars"]
@@ -81,7 +81,7 @@ def _judge(left, kept, most, usual, scatter, sigma, level, found):
             distance[n] = abs(flat[k] - middle[k])
             n += 1
     # In a bright sky all cells scatter more.
-    frame = MAD_TO_SIGMA * np.median(distance[:n]) if n else 0.0
+    frame = MAD_TO_SIGMA * median_of_some(distance[:n]) if n else 0.0
     for i in range(left.shape[0]):
         for j in range(left.shape[1]):
             off, noise = left[i, j] - usual[i, j], max(scatter[i, j], frame)
