@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 
 import fsspec
 import pytest
@@ -50,6 +51,17 @@ def test_a_product_on_s3_is_found_and_opens_lazily(bucket):
     assert opened["flux"].chunks is not None
     xr.testing.assert_identical(opened.compute(), DATASET.compute())
     assert list(list_products()["tags"]) == ["current"]
+
+
+def test_what_is_read_is_asked_for_once(bucket, caplog):
+    write_product(DATASET)
+    caplog.set_level("INFO", logger="werkzeug")
+    caplog.clear()
+    open_product("stream", sector=1)["flux"].compute()
+    asked = [record.getMessage().split('"')[1].split()[:2] for record in caplog.records]
+    data = Counter((method, path) for method, path in asked if "/data.zarr/" in path)
+    assert {method for method, _ in data} == {"GET"}
+    assert {number for (_, path), number in data.items() if "/c/" in path} == {1}
 
 
 def test_nothing_but_the_product_is_left(bucket):

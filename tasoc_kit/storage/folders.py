@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import fsspec
 
@@ -21,7 +21,7 @@ from tasoc_kit.errors import StoreError
 from tasoc_kit.storage.retries import ShortBody, failures, retried
 from tasoc_kit.storage.whole_file import whole_file
 
-__all__ = ["SCRATCH", "Folder"]
+__all__ = ["SCRATCH", "Folder", "open_options"]
 
 SCRATCH = ".writing"
 """Where locks, journals and files that are not yet whole lie; nothing in it is a product."""
@@ -30,6 +30,13 @@ Result = TypeVar("Result")
 
 _AT_ONCE = 16
 """Requests to a server at the same time."""
+
+
+def open_options(url: str) -> dict[str, Any]:
+    """Return what fsspec is told of a store behind a URL: ask each time, and once."""
+    options: dict[str, Any] = {"use_listings_cache": False}
+    # In parts an object is only read after its size was asked for: twice the requests, and ours are small.
+    return options | {"max_concurrency": 1} if url.startswith(("s3://", "s3a://")) else options
 
 
 class Folder:
@@ -44,7 +51,7 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         self.local = "://" not in url or url.startswith("file://")
-        options = {} if self.local else {"use_listings_cache": False}
+        options = {} if self.local else open_options(url)
         try:
             self.fs, path = fsspec.url_to_fs(url, **options)
         except (ValueError, ImportError) as error:

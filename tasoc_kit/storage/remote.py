@@ -17,6 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, WrapperStore
 
 from tasoc_kit.errors import StoreError
+from tasoc_kit.storage.folders import open_options
 from tasoc_kit.storage.inventory import DATA, Inventory
 from tasoc_kit.storage.retries import Patience, ShortBody, failures
 
@@ -44,7 +45,7 @@ class RemoteProduct(WrapperStore[FsspecStore]):
     @classmethod
     def at(cls, url: str, inventory: Inventory) -> Self:
         """Return the data of the product at a URL."""
-        store = FsspecStore.from_url(f"{url}/{DATA}", {"use_listings_cache": False}, read_only=True)
+        store = FsspecStore.from_url(f"{url}/{DATA}", open_options(url), read_only=True)
         return cls(store, url, inventory)
 
     def _with_store(self, store: FsspecStore) -> Self:
