@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.pipeline.preload import kept_for_good
 
 __all__ = ["make_server", "pages", "serve"]
 
@@ -102,8 +103,9 @@ def serve(
     TasocKitError
         If the port is taken or may not be used.
     """
-    server = make_server(address, port, origins)
-    from tasoc_kit.plots.frame import prepare
+    with kept_for_good():
+        server = make_server(address, port, origins)
+        from tasoc_kit.plots.frame import prepare
 
     loop = server.io_loop
 

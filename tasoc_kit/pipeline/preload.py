@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["compute_here", "leave_out", "preload"]
+__all__ = ["compute_here", "kept_for_good", "leave_out", "preload"]
 
 _MODULES = (
     "tasoc_kit.pipeline.executors",
@@ -66,6 +66,18 @@ def leave_out(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextlib.contextmanager
+def kept_for_good() -> Iterator[None]:
+    """Keep the garbage collector from what is made inside, then and later: modules are no garbage."""
+    # A fifth of the time of an import would go into looking at what was imported before, again and again.
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def compute_here() -> None:
     """Let Dask compute in threads of this process, unless a notebook joins a cluster later."""
     import dask
@@ -91,18 +103,15 @@ def _use_once() -> None:
 
 def preload() -> None:
     """Import what notebooks need, and leave it alone from then on."""
-    # What modules hold is no garbage, and a fifth of the time would go into looking at it again and again.
-    gc.disable()
-    with warnings.catch_warnings(), leave_out(*_UNUSED):
-        warnings.simplefilter("ignore")
-        for name in _MODULES:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
-    _use_once()
-    compute_here()
     # A collection would write to every object that it looks at, and so end the sharing.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+    with kept_for_good():
+        with warnings.catch_warnings(), leave_out(*_UNUSED):
+            warnings.simplefilter("ignore")
+            for name in _MODULES:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+        _use_once()
+        compute_here()
+        gc.collect()
     # Python collects anew when a quarter as much again has been made: of nothing, not of all this.
     gc.collect()
