@@ -534,6 +534,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterat
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={place}"),
         *("--IdentityProvider.token=", "--ServerApp.password="),
+        # Its kernels hold nothing that a longer goodbye could save.
+        "--KernelManager.shutdown_wait_time=1",
         *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
     ]
     places = {name: str(place / name) for name in ("config", "data", "runtime", "settings", "workspaces")}
