@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.ndimage import binary_dilation
 from sector import make_sector
 
@@ -150,6 +151,13 @@ def test_scattered_light_is_flagged_as_high_sky(sector):
     high = sector.sky["frame_quality"].values & KitQuality.HIGH_SKY != 0
     median = sector.sky["sky_median"].values
     np.testing.assert_array_equal(high, median > np.median(median) + 10.0)
+
+
+@pytest.mark.parametrize("block", [1, 7, 40])
+def test_the_sky_does_not_depend_on_the_blocks_of_the_stream(sector, block):
+    made = fit_sky(sector.stream.assign_attrs(block=block), sector.reference, sector.quality)
+    assert made["sky_anomaly"].chunks[0][0] == block
+    xr.testing.assert_equal(made.compute(), sector.sky.compute())
 
 
 def test_a_coarser_ceiling_is_obeyed(sector):

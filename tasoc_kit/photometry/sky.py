@@ -163,7 +163,8 @@ def _fit_frames(
     with ThreadPoolExecutor(settings().threads) as threads:
         early: dict[int, tuple[FrameSky, SeenCells]] = {}
         for tables in _frame_tables(stream.isel(time=telling)):
-            early |= zip(telling, threads.map(fitter.fit, tables, telling), strict=True)
+            some = telling[len(early) : len(early) + len(tables)]
+            early |= zip(some, threads.map(fitter.fit, tables, some), strict=True)
         left = np.asarray([cells.left for _, cells in early.values()], np.float32)
         usual = UsualCells(left.reshape(-1, *fitter.most_used.shape), fitter.most_kept(), sigma, level)
 
