@@ -78,6 +78,7 @@ def copy_rows(windows, frame, top, out):
     ``windows`` is a :class:`tasoc_kit.sources.frame_files.Windows`.
     """
     if windows.handle[frame] < 0:
+        # Not by slices: the words of their errors take seconds to compile.
         for r in range(out.shape[0]):
             for c in range(out.shape[1]):
                 out[r, c] = windows.held[frame, top + r, c]

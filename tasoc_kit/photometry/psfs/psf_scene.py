@@ -205,6 +205,7 @@ def _own_light(sources, top, left):
     for j in range(sources.row.size):
         i = sources.unknown[j]
         draw_stamp(sources.tables[j], top[i], left[i], sources.row[j], sources.column[j], drawn)
+        # Not by slices: the words of their errors take seconds to compile.
         for r in range(SIDE):
             for c in range(SIDE):
                 out[i, r, c] += sources.share[j] * drawn[r, c]
