@@ -41,6 +41,8 @@ _PUBLIC = {
     "make_psf_light_curves": "photometry.psf_light_curves",
     "make_halo_light_curves": "photometry.halo_light_curves",
     "make_diagnostics": "photometry.diagnostics",
+    "make_cbvs": "corrections.cbvs",
+    "make_cbv_light_curves": "corrections.cbv_light_curves",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "write_tasoc_files": "exports.tasoc_files",

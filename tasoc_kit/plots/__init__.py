@@ -1,6 +1,7 @@
 """Dataset in, HoloViews figure out; the same figures stand in notebooks and on dashboards."""
 
 from tasoc_kit.plots.apertures import mark_apertures, stamp
+from tasoc_kit.plots.cbvs import before_and_after, cbvs
 from tasoc_kit.plots.conditions import flags, masks, pointing, sky, sky_share, timeline
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
@@ -13,6 +14,8 @@ from tasoc_kit.plots.targets import fates, tally
 from tasoc_kit.plots.theme import live
 
 __all__ = [
+    "before_and_after",
+    "cbvs",
     "fates",
     "flags",
     "frame",

@@ -1,0 +1,68 @@
+"""What the coefficients of a star should be, as those of its neighbours say.
+
+Systematics change slowly over the detector and with brightness, so the stars nearest in row, column and magnitude tell
+what is expected, and how far single stars are from that (Smith+ 2012, PASP 124 1000; Lund+ 2021, ApJS 257 53).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tasoc_kit.corrections.vector_fit import VectorFit
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+
+__all__ = ["expected_coefficients"]
+
+NEIGHBOURS = 48
+PIXELS_PER_MAGNITUDE = 150.0
+"""A star as much brighter is as far away as one that stands so far off."""
+LEAST_SHARE = 0.05
+"""Stars are never more alike than this share of what is expected."""
+STARS_AT_ONCE = 2048
+
+
+def expected_coefficients(
+    fit: VectorFit, row: np.ndarray, column: np.ndarray, tmag: np.ndarray, trusted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return what neighbours let expect of each coefficient, and how far single stars are from that.
+
+    Parameters
+    ----------
+    fit
+        Each star by itself.
+    row, column, tmag
+        Places and magnitudes of the stars.
+    trusted
+        Stars that are asked: those that vary little.
+
+    Returns
+    -------
+    float64 (star, term) twice: median of the trusted neighbours without the star itself, and their scatter
+    beyond their own errors. Where none is trusted, 0, and no limit.
+    """
+    place = np.nan_to_num(np.stack([row, column, PIXELS_PER_MAGNITUDE * tmag], axis=1).astype(float))
+    asked = np.flatnonzero(trusted & np.isfinite(fit.coefficient).all(axis=1))
+    mean = np.zeros_like(fit.coefficient)
+    scatter = np.full(mean.shape, np.inf)
+    if asked.size < 3:
+        return mean, scatter
+    tree, count = cKDTree(place[asked]), min(NEIGHBOURS + 1, asked.size)
+    error = _errors(fit)
+    for first in range(0, len(place), STARS_AT_ONCE):
+        some = slice(first, first + STARS_AT_ONCE)
+        near = asked[tree.query(place[some], count)[1]]
+        own = near == np.arange(len(place))[some][:, None]
+        values = np.where(own[:, :, None], np.nan, fit.coefficient[near])
+        mean[some] = np.nanmedian(values, axis=1)
+        far = MAD_TO_SIGMA * np.nanmedian(np.abs(values - mean[some][:, None]), axis=1)
+        noise = np.median(error[near], axis=1)[:, None]
+        scatter[some] = np.sqrt(np.maximum(far**2 - noise**2, (LEAST_SHARE * mean[some]) ** 2))
+    return mean, scatter
+
+
+def _errors(fit: VectorFit) -> np.ndarray:
+    """Return the error (star) of a coefficient of a vector with unit scatter."""
+    alike = (1 + np.maximum(fit.correlation, 0)) / np.maximum(1 - fit.correlation, 1e-4)
+    return np.sqrt(fit.variance * alike / np.maximum(fit.cadences, 1))

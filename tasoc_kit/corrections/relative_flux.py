@@ -1,0 +1,62 @@
+"""Light curves as the corrections see them: relative, and only where they are good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dask
+import numpy as np
+import xarray as xr
+
+from tasoc_kit.numerics.statistics import median_of_rows
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
+
+__all__ = ["good_cadences", "read_flux", "relative_flux", "star_blocks"]
+
+VALUES_AT_ONCE = 4_000_000
+"""Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
+
+
+def good_cadences(light_curves: xr.Dataset) -> np.ndarray:
+    """Return bool (time): True where neither the mission nor we set a cadence apart."""
+    good = (light_curves["quality"].values & DEFAULT_BAD_BITS) == 0
+    good &= (light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
+    return np.asarray(good & np.isfinite(light_curves["time"].values))
+
+
+def star_blocks(light_curves: xr.Dataset) -> Iterator[np.ndarray]:
+    """Yield the numbers of the stars that are taken together."""
+    stars = light_curves.sizes["star"]
+    at_once = max(1, VALUES_AT_ONCE // max(light_curves.sizes["time"], 1))
+    for first in range(0, stars, at_once):
+        yield np.arange(first, min(first + at_once, stars))
+
+
+def read_flux(light_curves: xr.Dataset, stars: np.ndarray) -> dict[str, np.ndarray]:
+    """Return ``flux``, ``flux_err`` (float32) and ``pixel_quality`` (star, time) of some stars."""
+    series = [light_curves[name].transpose("star", "time") for name in ("flux", "flux_err", "pixel_quality")]
+    values = dask.compute(*(one.isel(star=stars).data for one in series))
+    return dict(zip(("flux", "flux_err", "pixel_quality"), values, strict=True))
+
+
+def relative_flux(series: dict[str, np.ndarray], good: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return what stars vary by, and their level.
+
+    Parameters
+    ----------
+    series
+        As of :func:`read_flux`.
+    good
+        (time) True for the cadences that are used.
+
+    Returns
+    -------
+    Flux over its median less 1, float64 (star, time), NaN in what is not used; and the median (star), NaN
+    where it is not positive.
+    """
+    used = good & ((series["pixel_quality"] & DEFAULT_BAD_KIT_BITS) == 0)
+    flux = np.where(used, series["flux"], np.nan).astype(float)
+    level = median_of_rows(flux)
+    level = np.where(level > 0, level, np.nan)
+    return flux / level[:, None] - 1, level
