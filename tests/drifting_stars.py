@@ -17,7 +17,9 @@ def true_vectors(cadences: int, number: int, random: np.random.Generator) -> np.
     phase = np.linspace(0, 1, cadences)
     walks = np.cumsum(random.normal(size=(number, cadences)), axis=1)
     width = max(3, cadences // 40)
-    smooth = np.stack([np.convolve(np.pad(w, width, "edge"), np.ones(width) / width, "same")[width:-width] for w in walks])
+    smooth = np.stack(
+        [np.convolve(np.pad(w, width, "edge"), np.ones(width) / width, "same")[width:-width] for w in walks]
+    )
     smooth[0] += 40 * np.exp(-phase / 0.05) + 40 * np.where(phase > 0.5, np.exp(-(phase - 0.5) / 0.05), 0)
     smooth -= smooth.mean(axis=1, keepdims=True)
     basis = np.linalg.svd(smooth, full_matrices=False)[2]
@@ -25,16 +27,22 @@ def true_vectors(cadences: int, number: int, random: np.random.Generator) -> np.
 
 
 def drifting_stars(
-    stars: int = 600, cadences: int = 1300, *, seed: int = 1, systematics: float = 1e-3, noise: float = 441e-6,
-    number: int = 4, varying: float = 0.0,
-) -> SimpleNamespace:  # fmt: skip
+    stars: int = 600,
+    cadences: int = 1300,
+    *,
+    seed: int = 1,
+    systematics: float = 1e-3,
+    noise: float = 441e-6,
+    number: int = 4,
+    varying: float = 0.0,
+) -> SimpleNamespace:
     """
     Make light curves whose systematics change slowly over the CCD.
 
     Returns
     -------
-    ``light_curves`` and ``diagnostics``, and the truth: ``vectors`` (number, time), ``model`` (star, time) and
-    ``signal`` (star, time), both relative.
+    ``light_curves`` and ``diagnostics``, and the truth: ``vectors`` (number, time), ``model`` (star, time)
+    and ``signal`` (star, time), both relative.
     """
     random = np.random.default_rng(seed)
     time = 1325.3 + np.arange(cadences) * 1800 / 86400
@@ -54,11 +62,12 @@ def drifting_stars(
     level = 10 ** (-0.4 * (tmag - 20.451))
     relative = (1 + model) * (1 + signal) + noise * random.normal(size=model.shape)
     flux = (level[:, None] * relative).astype(np.float32)
+    error = np.broadcast_to((noise * level)[:, None], flux.shape).astype(np.float32)
     bits = np.zeros(flux.shape, np.int32)
     curves = xr.Dataset(
         {
             "flux": (("star", "time"), flux),
-            "flux_err": (("star", "time"), np.broadcast_to((noise * level)[:, None], flux.shape).astype(np.float32)),
+            "flux_err": (("star", "time"), error),
             "pixel_quality": (("star", "time"), bits),
         },
         coords={

@@ -54,13 +54,17 @@ def corrected(drifting, cbvs):
 def test_systematics_go(drifting, corrected):
     quiet = np.setdiff1d(np.arange(700), drifting.varies)
     assert np.median(drifting.model.std(axis=1)) == pytest.approx(1e-3, rel=0.1)
-    assert np.median(left(drifting, corrected)[quiet]) < 2.0 * np.median(fitted_with_the_truth(drifting)[quiet])
+    assert np.median(left(drifting, corrected)[quiet]) < 2.0 * np.median(
+        fitted_with_the_truth(drifting)[quiet]
+    )
 
 
 @pytest.mark.parametrize("prior", [True, False])
 def test_what_a_star_does_by_itself_stays(drifting, cbvs, corrected, prior):
     if not prior:
-        corrected = make_cbv_light_curves(drifting.light_curves, drifting.diagnostics, cbvs, prior=False).compute()
+        corrected = make_cbv_light_curves(
+            drifting.light_curves, drifting.diagnostics, cbvs, prior=False
+        ).compute()
     flux = relative(drifting.light_curves, corrected["flux_corr"].values)
     kept = [amplitude(drifting, flux[star], star) / drifting.size[star] for star in drifting.varies]
     # Without a prior the vectors follow slow variation; that is what the prior is for.

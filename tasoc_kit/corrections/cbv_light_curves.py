@@ -1,8 +1,9 @@
 """Light curves without what they share with the stars about them.
 
-``flux_corr = flux ÷ (1 + Σ c_k · vector_k + Σ s_k · spike_k)``: the level of a star stays what it was. Coefficients come with
-a prior of the neighbours by default (:mod:`~tasoc_kit.corrections.neighbour_prior`); without one they are least squares with as
-many vectors as the Bayesian information criterion takes, as in TASOC's releases.
+``flux_corr = flux ÷ (1 + Σ c_k · vector_k + Σ s_k · spike_k)``: the level of a star stays what it was.
+Coefficients come with a prior of the neighbours by default (:mod:`~tasoc_kit.corrections.neighbour_prior`);
+without one they are least squares with as many vectors as the Bayesian information criterion takes, as in
+TASOC's releases.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ SERIES = ("flux", "flux_err", "pixel_quality")
         "diagnostics": ("variability", "status"),
         "cbvs": ("cbv", "spike_cbv", "cbv_snr", "star_area", "area"),
     },
-    gives=("flux_corr", "flux_corr_err", "pixel_quality", "cbv_coefficient", "spike_coefficient", "cbv_number"),
+    gives=("flux_corr", "flux_corr_err", "pixel_quality", "cbv_coefficient", "spike_coefficient",
+           "cbv_number"),
     libraries=("numpy", "scipy", "numba"),
 )  # fmt: skip
 def make_cbv_light_curves(
@@ -78,8 +80,8 @@ def make_cbv_light_curves(
     same = np.array_equal(cbvs["cadenceno"].values, light_curves["cadenceno"].values)
     if not same or cbvs.sizes["star"] != light_curves.sizes["star"]:
         raise StepInputError(
-            f"make_cbv_light_curves: vectors of {cbvs.sizes['time']} cadences and {cbvs.sizes['star']} stars, "
-            f"light curves of {light_curves.sizes['time']} and {light_curves.sizes['star']}; expected the same. "
+            f"make_cbv_light_curves: vectors of {cbvs.sizes['time']} cadences, {cbvs.sizes['star']} stars; "
+            f"light curves of {light_curves.sizes['time']}, {light_curves.sizes['star']}; expected the same. "
             "Open both by the ids in one lineage, or align the vectors by cadence number."
         )
     designs, area, good = _designs(cbvs), cbvs["star_area"].values, good_cadences(light_curves)
@@ -98,7 +100,7 @@ def make_cbv_light_curves(
         f"{name}_corr": (("star", "time"), _divided(light_curves[name], fit.coefficient, cbvs))
         for name in ("flux", "flux_err")
     }
-    offset, slow, spikes = fit.coefficient[:, 0], fit.coefficient[:, 1::2], fit.coefficient[:, 2::2]
+    slow, spikes = fit.coefficient[:, 1::2], fit.coefficient[:, 2::2]
     return xr.Dataset(
         {
             "flux_corr": corrected["flux_corr"],

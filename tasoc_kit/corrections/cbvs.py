@@ -1,8 +1,9 @@
 """Co-trending basis vectors: what the light curves of an area of the CCD have in common.
 
-As TASOC makes them (Lund+ 2021, ApJS 257 53), with three differences. A light curve is divided by its scatter, not by its
-variance, so that no few quiet stars make a component. Stars that make a component for themselves are taken away together,
-not one at a time. And vectors know every cadence of the frames by its number, whatever its length: bad cadences are bridged.
+As TASOC makes them (Lund+ 2021, ApJS 257 53), with three differences. A light curve is divided by its
+scatter, not by its variance, so that no few quiet stars make a component. Stars that make a component for
+themselves are taken away together, not one at a time. And vectors know every cadence of the frames by its
+number, whatever its length: bad cadences are bridged.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def make_cbvs(
         {"cbv": (("area", "vector", "time"), slow), "spike_cbv": (("area", "vector", "time"), spikes)}
         | {name: (("area", "vector"), values) for name, values in told.items()}
         | {"star_area": ("star", area), "cbv_star": ("star", used)},
-        coords={"area": names} | {n: light_curves[n].variable for n in CARRIED if n in light_curves.variables},
+        coords={"area": names}
+        | {n: light_curves[n].variable for n in CARRIED if n in light_curves.variables},
     )
 
 

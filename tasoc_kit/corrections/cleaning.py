@@ -1,9 +1,10 @@
 """Principal components that all stars share, and none that a few stars make.
 
-A component that comes from a handful of stars has scores that are nearly all zero but for theirs: their entropy is far
-below that of normal numbers of the same scatter (Smith+ 2012, PASP 124 1000; Lund+ 2021, ApJS 257 53). Such stars are taken
-away until no component is of that kind. The products of all pairs of stars are made once; without a star they are the
-same but for a row and a column, so nothing but small eigenproblems is solved anew.
+A component that comes from a handful of stars has scores that are nearly all zero but for theirs: their
+entropy is far below that of normal numbers of the same scatter (Smith+ 2012, PASP 124 1000; Lund+ 2021,
+ApJS 257 53). Such stars are taken away until no component is of that kind. The products of all pairs of
+stars are made once; without a star they are the same but for a row and a column, so nothing but small
+eigenproblems is solved anew.
 """
 
 from __future__ import annotations

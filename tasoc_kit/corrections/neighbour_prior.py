@@ -1,7 +1,8 @@
 """What the coefficients of a star should be, as those of its neighbours say.
 
-Systematics change slowly over the detector and with brightness, so the stars nearest in row, column and magnitude tell
-what is expected, and how far single stars are from that (Smith+ 2012, PASP 124 1000; Lund+ 2021, ApJS 257 53).
+Systematics change slowly over the detector and with brightness, so the stars nearest in row, column and
+magnitude tell what is expected, and how far single stars are from that (Smith+ 2012, PASP 124 1000; Lund+
+2021, ApJS 257 53).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a vector does within a few cadences, apart from what it does over hours and days.
 
-A momentum dump or a change of the pointing moves a few cadences and nothing beside them, and answers to the position of
-a star otherwise than the slow trends do. TASOC's recipe (Lund+ 2021, ApJS 257 53): smooth by Savitzky and Golay,
-set apart what stands out by three scatters, bridge it, and do so again with a shorter window.
+A momentum dump or a change of the pointing moves a few cadences and nothing beside them, and answers to the
+position of a star otherwise than the slow trends do. TASOC's recipe (Lund+ 2021, ApJS 257 53): smooth by
+Savitzky and Golay, set apart what stands out by three scatters, bridge it, and do so again with a shorter
+window.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PROMINENCE = 3.0
 
 
 def bridge(series: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Return a series whose NaN are bridged by monotone cubics, and held at its ends; 0 where nothing is known."""
+    """Return a series with its NaN bridged by monotone cubics, and held at its ends; 0 if nothing is known."""
     known = np.isfinite(series)
     if known.all():
         return series

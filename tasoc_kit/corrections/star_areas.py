@@ -1,7 +1,7 @@
 """Areas of a CCD whose stars share their systematics: rings about the optical axis of the camera.
 
-They are TASOC's (Lund+ 2021, ApJS 257 53): camera · 100 + CCD · 10 + ring, the rings' edges at a quarter, half and three
-quarters of the way from the axis to the corner of the field.
+They are TASOC's (Lund+ 2021, ApJS 257 53): camera · 100 + CCD · 10 + ring, the rings' edges at a quarter,
+half and three quarters of the way from the axis to the corner of the field.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 ``flux / median − 1 = offset + Σ c_k · vector_k + Σ s_k · spike_k``
 
-All stars of an area share the vectors, so the products of the vectors are made once, and a star takes away those of the
-few cadences that it leaves out. Models of 1, 2, … vectors are nested: one Cholesky factorisation tells the residual of each.
+All stars of an area share the vectors, so the products of the vectors are made once, and a star takes away
+those of the few cadences that it leaves out. Models of 1, 2, … vectors are nested: one Cholesky
+factorisation tells the residual of each.
 
-With a prior the coefficients are those of greatest probability (Smith+ 2012, PASP 124 1000): the neighbours of a star say
-what they should be and how far they scatter, and what the star varies by itself counts as noise, correlated as its
-residuals are. A star that varies a lot takes the coefficients of its neighbours; a quiet one has its own.
+With a prior the coefficients are those of greatest probability (Smith+ 2012, PASP 124 1000): the neighbours
+of a star say what they should be and how far they scatter, and what the star varies by itself counts as
+noise, correlated as its residuals are. A star that varies a lot takes the coefficients of its neighbours; a
+quiet one has its own.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def _take(flux, design, t, normal, right, sign):
 
 @njit(nogil=True, cache=True)
 def _start(flux, design, products, normal, right):
-    """Fill in the normal equations of the cadences that are finite; return their number and sum of squares."""
+    """Fill in the normal equations of the finite cadences; return their number and sum of squares."""
     normal[:], right[:] = products, 0.0
     n, square = 0, 0.0
     for t in range(flux.size):
@@ -229,7 +231,7 @@ def _residuals(residual, kept):
 
 
 def design_of(vectors: np.ndarray, spikes: np.ndarray | None) -> np.ndarray:
-    """Return the terms (time, term): 1, then each vector (vector, time), with its spikes where there are any."""
+    """Return the terms (time, term): 1, then each vector (vector, time), with its spikes if there are any."""
     each = vectors if spikes is None else np.stack([vectors, spikes], axis=1).reshape(-1, vectors.shape[1])
     return np.ascontiguousarray(np.vstack([np.ones(vectors.shape[1]), each]).T)
 

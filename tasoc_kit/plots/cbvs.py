@@ -64,7 +64,9 @@ def before_and_after(light_curves: xr.Dataset, corrected: xr.Dataset, star: int)
         flux = table[name].isel(star=star).values[good]
         ppm = 1e6 * (flux / np.nanmedian(flux) - 1) if np.isfinite(flux).any() else flux
         label = "corrected" if name == "flux_corr" else "as measured"
-        drawn.append(hv.Scatter((time, ppm), "time", "ppm", label=label).opts(color=colour, size=4, tools=["hover"]))
+        drawn.append(
+            hv.Scatter((time, ppm), "time", "ppm", label=label).opts(color=colour, size=4, tools=["hover"])
+        )
     return hv.Overlay(drawn).opts(
         title=f"TIC {int(light_curves['tic'].values[star])}",
         xlabel="time (BTJD)",

@@ -1,11 +1,11 @@
-"""
-What corrections take away, what they leave, and what they cost.
+"""What corrections take away, what they leave, and what they cost.
 
-Light curves of stars that drift by four known vectors are corrected with vectors made from them: a residual is
-held against that of a fit with the true vectors, an amplitude against what was injected. Each measurement of time has a process of
-its own; compiled functions are loaded ahead of the clock. The last line is one JSON object with a row for every claim.
+Light curves of stars that drift by four known vectors are corrected with vectors made from them: a residual
+is held against that of a fit with the true vectors, an amplitude against what was injected. Each
+measurement of time has a process of its own; compiled functions are loaded ahead of the clock. The last
+line is one JSON object with a row for every claim.
 
-    python tests/benchmarks/bench_corrections.py [--only ROW,ROW] [--scratch DIR]
+python tests/benchmarks/bench_corrections.py [--only ROW,ROW] [--scratch DIR]
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ def signals() -> float:
 def cleaning() -> float:
     """Return what cleaning 500 curves costs star by star over what it costs here."""
     random = np.random.default_rng(1)
-    flux = random.normal(size=(500, CADENCES)) + random.normal(size=(500, 4)) @ drifting_stars(5, CADENCES).vectors
+    flux = (
+        random.normal(size=(500, CADENCES))
+        + random.normal(size=(500, 4)) @ drifting_stars(5, CADENCES).vectors
+    )
     odd = random.choice(500, 60, replace=False)
     for group in np.split(odd, 12):
         flux[group] += 3 * np.sin(2 * np.pi * np.arange(CADENCES) / random.uniform(20, 300) + random.random())
@@ -95,8 +98,8 @@ def cleaning() -> float:
     slow, fast = time.process_time() - middle, middle - began
     removed = np.setdiff1d(np.arange(500), kept)
     print(
-        f"star by star {slow:.2f} s, {analyses} analyses, {removed.size} stars, {np.isin(removed, odd).sum()} of "
-        f"the 60 odd ones; here {fast:.3f} s, {(~ours.kept).sum()} stars, {(~ours.kept[odd]).sum()} of them",
+        f"star by star {slow:.2f} s, {analyses} analyses, {removed.size} stars, {np.isin(removed, odd).sum()} "
+        f"of the 60 odd ones; here {fast:.3f} s, {(~ours.kept).sum()} stars, {(~ours.kept[odd]).sum()} of them",
         flush=True,
     )
     return slow / fast
@@ -107,7 +110,9 @@ def fitting() -> float:
     made = drifting_stars(20_000, CADENCES, seed=4)
     cbvs = make_cbvs(made.light_curves, made.diagnostics)
     some = {"star": slice(0, 200)}
-    make_cbv_light_curves(made.light_curves.isel(some), made.diagnostics.isel(some), cbvs.isel(some)).compute()
+    make_cbv_light_curves(
+        made.light_curves.isel(some), made.diagnostics.isel(some), cbvs.isel(some)
+    ).compute()
     with measured() as cost, dask.config.set(scheduler="threads", num_workers=THREADS):
         make_cbv_light_curves(made.light_curves, made.diagnostics, cbvs).compute()
     print(f"20,000 stars: CPU {cost.cpu:.1f} s, wall {cost.wall:.1f} s, {cost.peak:.0f} MB", flush=True)

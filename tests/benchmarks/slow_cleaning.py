@@ -1,6 +1,7 @@
-"""
-Entropy cleaning as TASOC does it, for comparison: for each star that is taken away a whole principal component analysis, and
-a kernel density of 1,000 points for each component (Lund+ 2021, ApJS 257 53).
+"""Entropy cleaning as TASOC does it, for comparison.
+
+For each star that is taken away a whole principal component analysis is made anew, and a kernel density of
+1,000 points for each component (Lund+ 2021, ApJS 257 53).
 """
 
 from __future__ import annotations
