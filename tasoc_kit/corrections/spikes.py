@@ -24,7 +24,7 @@ PROMINENCE = 3.0
 
 
 def bridge(series: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Return a series with its NaN bridged by monotone cubics, and held at its ends; 0 if nothing is known."""
+    """Return a series with its NaN bridged by monotone cubics, held at its ends; 0 if nothing is known."""
     known = np.isfinite(series)
     if known.all():
         return series
