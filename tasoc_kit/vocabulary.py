@@ -18,6 +18,7 @@ __all__ = [
     "SPACECRAFT",
     "VARIABLES",
     "ApertureFlag",
+    "Correction",
     "EdgeSide",
     "Fate",
     "KitQuality",
@@ -69,6 +70,7 @@ DIMENSIONS: dict[str, str] = {
     "sample_column": "samples of a published PRF along columns",
     "psf_star": "sources of PSF photometry: single stars, or those that no PSF tells apart",
     "area": "rings of a CCD about the optical axis, whose stars share their systematics",
+    "correction": "ways in which a light curve is corrected",
     "vector": "co-trending vectors of an area, the strongest first",
     "neighbour": "stars that the PSF flux of a star depends on most",
 }
@@ -79,6 +81,7 @@ def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Varia
 
 
 _T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
+_C = ("correction", "star")
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -228,6 +231,15 @@ VARIABLES: dict[str, Variable] = _table(
     ("cbv_number", _S, "int8", "", "vectors that the information criterion takes"),
     ("flux_corr", _SERIES, "float32", "electron / s", "flux without what is shared with other stars"),
     ("flux_corr_err", _SERIES, "float32", "electron / s", "1-sigma uncertainty of flux_corr"),
+    ("ensemble_size", _S, "int16", "", "neighbours whose median a star is divided by; 0 for none"),
+    ("correction", ("correction",), "int8", "", "1 vectors, 2 ensemble, 3 filter"),
+    ("variance_corr", _C, "float32", "", "variance of flux_corr over its median"),
+    ("rms_hour_corr", _C, "float32", "", "robust scatter of the hourly means of flux_corr over its median"),
+    ("ptp_corr", _C, "float32", "", "median difference of neighbouring cadences of flux_corr"),
+    ("underfit", _C, "float32", "", "correlation with neighbours that is left; 0 is none"),
+    ("overfit", _C, "float32", "", "rise of the scatter from cadence to cadence; 0 is none"),
+    ("shared", _S, "float32", "", "correlation with neighbours before any correction"),
+    ("best_correction", _S, "int8", "", "correction that serves a star best: 0 none, 1 vectors, 2 ensemble"),
     ("mean_flux", _S, "float32", "electron / s", "median flux of the star in good cadences"),
     ("variance", _S, "float32", "", "variance of the flux over its median"),
     ("variability", _S, "float32", "", "scatter about a cubic polynomial over the median error"),
@@ -351,6 +363,15 @@ class Status(IntEnum):
     """It has one that is doubtful."""
     SKIPPED = 5
     """None was made: a brighter star has its light, or nobody asked for it."""
+
+
+class Correction(IntEnum):
+    """What a light curve was corrected by."""
+
+    NONE = 0
+    CBV = 1
+    ENSEMBLE = 2
+    FILTER = 3
 
 
 class Method(IntEnum):

@@ -17,11 +17,16 @@ from numba import njit
 from scipy.spatial import cKDTree
 
 from tasoc_kit.config import settings
-from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux, star_blocks
+from tasoc_kit.corrections.relative_flux import (
+    good_cadences,
+    quiet_stars,
+    read_flux,
+    relative_flux,
+    star_blocks,
+)
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_some
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Method, Status
 
 __all__ = ["make_ensemble_light_curves"]
 
@@ -166,7 +171,7 @@ def make_ensemble_light_curves(
         )
     good = good_cadences(light_curves)
     places = np.stack([light_curves[name].values for name in ("star_row", "star_column")], axis=1)
-    asked, references = _references(light_curves, diagnostics, places, good)
+    asked, references = _references(light_curves, diagnostics, good)
     rough = np.nanmean(np.abs(np.diff(references, axis=1)), axis=1) if asked.size else np.empty(0)
     tree = cKDTree(places[asked]) if asked.size >= FEWEST else None
     shape = light_curves.sizes["star"], light_curves.sizes["time"]
@@ -199,17 +204,10 @@ def make_ensemble_light_curves(
 
 
 def _references(
-    light_curves: xr.Dataset, diagnostics: xr.Dataset, places: np.ndarray, good: np.ndarray
+    light_curves: xr.Dataset, diagnostics: xr.Dataset, good: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of the stars that are asked, and what they vary by, float64 (star, time)."""
-    scatter = diagnostics["rms_hour"].values
-    fit = (diagnostics["status"].values == Status.OK) & np.isfinite(scatter) & np.isfinite(places).all(axis=1)
-    if "method" in diagnostics.variables:
-        fit &= diagnostics["method"].values == Method.APERTURE
-    known = np.flatnonzero(fit)
-    order = known[np.argsort(scatter[known], kind="stable")]
-    first = np.unique(np.floor(places[order] / CELL), axis=0, return_index=True)[1]
-    asked = np.sort(order[first])
+    asked = quiet_stars(light_curves, diagnostics, CELL)
     flux = relative_flux(read_flux(light_curves, asked), good)[0] if asked.size else np.empty((0, good.size))
     with np.errstate(invalid="ignore"):
         low, high = np.nanpercentile(flux, (5, 95), axis=1) if asked.size else np.empty((2, 0))

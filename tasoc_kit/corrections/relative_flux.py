@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.statistics import median_of_rows
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
+from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Method, Status
 
-__all__ = ["good_cadences", "read_flux", "relative_flux", "star_blocks"]
+__all__ = ["good_cadences", "quiet_stars", "read_flux", "relative_flux", "star_blocks"]
 
 VALUES_AT_ONCE = 4_000_000
 """Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
@@ -32,9 +32,22 @@ def star_blocks(light_curves: xr.Dataset) -> Iterator[np.ndarray]:
         yield np.arange(first, min(first + at_once, stars))
 
 
-def read_flux(light_curves: xr.Dataset, stars: np.ndarray) -> dict[str, np.ndarray]:
-    """Return ``flux``, ``flux_err`` (float32) and ``pixel_quality`` (star, time) of some stars."""
-    series = [light_curves[name].transpose("star", "time") for name in ("flux", "flux_err", "pixel_quality")]
+def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) -> np.ndarray:
+    """Return the numbers of good stars: the one with the least hourly scatter in each cell, pixels wide."""
+    scatter = diagnostics["rms_hour"].values
+    places = np.stack([light_curves[name].values for name in ("star_row", "star_column")], axis=1)
+    fit = (diagnostics["status"].values == Status.OK) & np.isfinite(scatter) & np.isfinite(places).all(axis=1)
+    if "method" in diagnostics.variables:
+        fit &= diagnostics["method"].values == Method.APERTURE
+    known = np.flatnonzero(fit)
+    order = known[np.argsort(scatter[known], kind="stable")]
+    first = np.unique(np.floor(places[order] / cell), axis=0, return_index=True)[1]
+    return np.sort(order[first])
+
+
+def read_flux(light_curves: xr.Dataset, stars: np.ndarray, name: str = "flux") -> dict[str, np.ndarray]:
+    """Return ``flux``, ``flux_err`` (float32) and ``pixel_quality`` (star, time) of some stars, of one kind."""
+    series = [light_curves[n].transpose("star", "time") for n in (name, f"{name}_err", "pixel_quality")]
     values = dask.compute(*(one.isel(star=stars).data for one in series))
     return dict(zip(("flux", "flux_err", "pixel_quality"), values, strict=True))
 
