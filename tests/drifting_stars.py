@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import xarray as xr
 
+from tasoc_kit.numerics.curve_measures import MEASURES, measure_curves
 from tasoc_kit.vocabulary import Method, Status
 
 PLACE = {"sector": 1, "camera": 1, "ccd": 2, "field": ""}
@@ -78,12 +79,10 @@ def drifting_stars(
         },
         attrs=PLACE | {"product": "light_curves"},
     )  # fmt: skip
-    scatter = (flux / level[:, None]).std(axis=1)
+    measures = measure_curves(flux.astype(float), error.astype(float), time)
     diagnostics = xr.Dataset(
-        {
-            "mean_flux": ("star", level.astype(np.float32)),
-            "variability": ("star", (scatter / noise).astype(np.float32)),
-            "rms_hour": ("star", np.full(stars, noise, np.float32)),
+        {name: ("star", values.astype(np.float32)) for name, values in zip(MEASURES, measures, strict=True)}
+        | {
             "status": ("star", np.full(stars, Status.OK, np.int8)),
             "method": ("star", np.full(stars, Method.APERTURE, np.int8)),
         },

@@ -46,7 +46,7 @@ def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) 
 
 
 def read_flux(light_curves: xr.Dataset, stars: np.ndarray, name: str = "flux") -> dict[str, np.ndarray]:
-    """Return ``flux``, ``flux_err`` (float32) and ``pixel_quality`` (star, time) of some stars, of one kind."""
+    """Return flux and error of some stars, of one kind, float32, and ``pixel_quality`` (star, time)."""
     series = [light_curves[n].transpose("star", "time") for n in (name, f"{name}_err", "pixel_quality")]
     values = dask.compute(*(one.isel(star=stars).data for one in series))
     return dict(zip(("flux", "flux_err", "pixel_quality"), values, strict=True))
