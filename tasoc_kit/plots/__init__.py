@@ -1,8 +1,9 @@
 """Dataset in, HoloViews figure out; the same figures stand in notebooks and on dashboards."""
 
 from tasoc_kit.plots.apertures import mark_apertures, stamp
-from tasoc_kit.plots.cbvs import before_and_after, cbvs
+from tasoc_kit.plots.cbvs import cbvs
 from tasoc_kit.plots.conditions import flags, masks, pointing, sky, sky_share, timeline
+from tasoc_kit.plots.corrections import before_and_after, corrections
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
@@ -16,6 +17,7 @@ from tasoc_kit.plots.theme import live
 __all__ = [
     "before_and_after",
     "cbvs",
+    "corrections",
     "fates",
     "flags",
     "frame",

@@ -1,4 +1,4 @@
-"""Co-trending vectors, and light curves before and after them."""
+"""Co-trending vectors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.plots.frame import title_of
-from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, SELECTED, STAR, series_options
+from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, SELECTED, STAR, series_options
 
-__all__ = ["before_and_after", "cbvs"]
+__all__ = ["cbvs"]
 
 _APART = 6.0
 """Scatters from one vector to the next."""
@@ -43,33 +43,4 @@ def cbvs(vectors: xr.Dataset, area: int | None = None) -> hv.Overlay:
         xlabel="time (BTJD)",
         ylabel="vector (scatters)",
         **series_options(height=90 + 50 * len(curves)),
-    )
-
-
-def before_and_after(light_curves: xr.Dataset, corrected: xr.Dataset, star: int) -> hv.Overlay:
-    """
-    Draw the flux of a star over its median, as it was and corrected.
-
-    Parameters
-    ----------
-    light_curves, corrected
-        ``flux``, and ``flux_corr`` of the same stars.
-    star
-        Its number in the tables.
-    """
-    good = (light_curves["quality"].values == 0) & (light_curves["frame_quality"].values == 0)
-    time = light_curves["time"].values[good]
-    drawn = []
-    for name, table, colour in (("flux", light_curves, MUTED), ("flux_corr", corrected, GOOD)):
-        flux = table[name].isel(star=star).values[good]
-        ppm = 1e6 * (flux / np.nanmedian(flux) - 1) if np.isfinite(flux).any() else flux
-        label = "corrected" if name == "flux_corr" else "as measured"
-        drawn.append(
-            hv.Scatter((time, ppm), "time", "ppm", label=label).opts(color=colour, size=4, tools=["hover"])
-        )
-    return hv.Overlay(drawn).opts(
-        title=f"TIC {int(light_curves['tic'].values[star])}",
-        xlabel="time (BTJD)",
-        ylabel="flux (ppm about the median)",
-        **series_options(height=260),
     )
