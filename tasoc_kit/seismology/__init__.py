@@ -1,0 +1,1 @@
+"""From light curves to what a star is: spectra, oscillations, rotation, classes."""
