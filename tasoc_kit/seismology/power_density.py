@@ -1,7 +1,7 @@
 """Power density spectra of light curves with gaps.
 
-The periodogram of Lomb (1976, Ap&SS 39 447) and Scargle (1982, ApJ 263 835) with a floating mean (Zechmeister &
-Kürster 2009, A&A 496 577), in power density: its integral over frequency, up to that of half the sampling,
+The periodogram of Lomb (1976, Ap&SS 39 447) and Scargle (1982, ApJ 263 835) with a floating mean (Zechmeister
+& Kürster 2009, A&A 496 577), in power density: its integral over frequency, up to that of half the sampling,
 is the variance of the light curve, and white noise of σ in a cadence of Δt has a mean of 2 σ² Δt.
 """
 
