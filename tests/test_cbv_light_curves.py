@@ -54,9 +54,10 @@ def corrected(drifting, cbvs):
 def test_systematics_go(drifting, corrected):
     quiet = np.setdiff1d(np.arange(700), drifting.varies)
     assert np.median(drifting.model.std(axis=1)) == pytest.approx(1e-3, rel=0.1)
-    assert np.median(left(drifting, corrected)[quiet]) < 2.0 * np.median(
-        fitted_with_the_truth(drifting)[quiet]
-    )
+    # Four vectors made of some 300 stars each have the noise of a star over the root of these, beside the fit.
+    oracle = np.median(fitted_with_the_truth(drifting)[quiet])
+    expected = np.hypot(oracle, drifting.noise * np.sqrt(4 / 300))
+    assert np.median(left(drifting, corrected)[quiet]) < 1.3 * expected
 
 
 @pytest.mark.parametrize("prior", [True, False])

@@ -61,8 +61,8 @@ def test_a_few_stars_that_vary_together_make_no_vector(drifting):
     few = np.flatnonzero(star_areas(curves["star_row"].values, curves["star_column"].values, 1, 2) == 123)[:4]
     wave = 1 + 0.003 * np.sin(2 * np.pi * curves["time"].values / 0.9)
     curves["flux"][few] = curves["flux"].values[few] * wave.astype(np.float32)
-    with_them = make_cbvs(curves, drifting.diagnostics, entropy=-1e9)
-    without = make_cbvs(curves, drifting.diagnostics)
+    with_them = make_cbvs(curves, drifting.diagnostics, entropy=-1e9, correlated=1.0)
+    without = make_cbvs(curves, drifting.diagnostics, correlated=1.0)
     place = list(without["area"].values).index(without["star_area"].values[few[0]])
     assert explained(wave[None] - wave.mean(), vectors_of(with_them, place))[0] > 0.8
     assert explained(wave[None] - wave.mean(), vectors_of(without, place))[0] < 0.2

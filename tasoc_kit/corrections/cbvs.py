@@ -16,7 +16,7 @@ import xarray as xr
 from tasoc_kit.corrections.cleaning import clean_components
 from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux
 from tasoc_kit.corrections.spikes import bridge, split_spikes
-from tasoc_kit.corrections.star_areas import join_small, star_areas
+from tasoc_kit.corrections.star_areas import NOWHERE, join_small, star_areas
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import mad_sigma
 from tasoc_kit.step import Parameter, step
@@ -55,10 +55,10 @@ def make_cbvs(
     ] = 1.3,
     correlated: Annotated[
         float, Parameter("share of these stars, those most like the others, that is taken", gt=0, le=1)
-    ] = 0.5,
+    ] = 0.9,
     most_stars: Annotated[
         int, Parameter("stars of an area, at most; those with the least hourly scatter", ge=20)
-    ] = 1000,
+    ] = 2000,
     entropy: Annotated[
         float, Parameter("entropy of the scores of a vector below which few stars make it", le=0)
     ] = -0.5,
@@ -103,6 +103,7 @@ def make_cbvs(
     usable = _usable(diagnostics, variability)
     places = light_curves["star_row"].values, light_curves["star_column"].values
     area = star_areas(*places, int(light_curves.attrs["camera"]), int(light_curves.attrs["ccd"]))
+    usable &= area != NOWHERE
     area = join_small(area, usable, FEWEST_STARS)
     names = np.unique(area[usable])
     if not names.size:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tasoc_kit.numerics.detector import camera_centre
 
-__all__ = ["RINGS", "join_small", "star_areas"]
+__all__ = ["NOWHERE", "RINGS", "join_small", "star_areas"]
 
 RINGS = 4
 _CORNER = np.hypot(2048.0, 2048.0)

@@ -28,6 +28,8 @@ __all__ = ["VectorFit", "design_of", "fit_near", "fit_vectors", "no_fit", "put"]
 CLIP, MOST_CLIPS = 4.0, 20
 """Residuals beyond so many scatters are left out, and the fit made anew, until none is, or so often."""
 RIDGE = 1e-12
+FEWEST = 8
+"""Cadences without which nothing is known of a star, whatever its neighbours say."""
 FEWEST_PER_TERM = 3
 """Cadences that a coefficient must have, on average, to be fitted."""
 NEARER, ALIKE = 6, 1e-4
@@ -180,20 +182,14 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
     if n < FEWEST_PER_TERM * terms and not np.isfinite(scatter[1:]).all():
         coefficient[:] = np.nan
         return np.nan, np.nan, n
-    if n < FEWEST_PER_TERM:
+    if n < FEWEST:
         coefficient[:] = np.nan
         return np.nan, np.nan, n
     kept, residual = np.isfinite(flux), np.empty(flux.size)
     lower, forward = np.zeros((terms, terms)), np.zeros(terms)
     full, wanted = np.empty((terms, terms)), np.empty(terms)
-    coefficient[:] = mean
-    coefficient[0] = 0.0
-    for t in range(flux.size):
-        if kept[t]:
-            model = 0.0
-            for i in range(1, terms):
-                model += design[t, i] * mean[i]
-            coefficient[0] += (flux[t] - model) / n
+    _solve(normal, right, terms, lower, forward)
+    _back(lower, forward, terms, coefficient)
     for _ in range(NEARER):
         limit = _leave(flux, design, coefficient, kept, residual)
         for t in range(flux.size):
@@ -295,7 +291,7 @@ def no_fit(stars: int, terms: int) -> VectorFit:
 
 def put(fit: VectorFit, stars: np.ndarray, found: VectorFit) -> None:
     """Enter the fits of some stars, which may have fewer terms, in the table of all."""
-    fit.coefficient[stars] = 0.0
+    fit.coefficient[stars] = np.where(np.isfinite(found.coefficient).all(axis=1), 0.0, np.nan)[:, None]
     fit.coefficient[stars, : found.coefficient.shape[1]] = found.coefficient
     for name in VectorFit._fields[1:]:
         getattr(fit, name)[stars] = getattr(found, name)
