@@ -54,7 +54,7 @@ def corrected(drifting, cbvs):
 def test_systematics_go(drifting, corrected):
     quiet = np.setdiff1d(np.arange(700), drifting.varies)
     assert np.median(drifting.model.std(axis=1)) == pytest.approx(1e-3, rel=0.1)
-    # Four vectors made of some 300 stars each have the noise of a star over the root of these, beside the fit.
+    # Four vectors made of some 300 stars have the noise of a star over the root of these, beside the fit.
     oracle = np.median(fitted_with_the_truth(drifting)[quiet])
     expected = np.hypot(oracle, drifting.noise * np.sqrt(4 / 300))
     assert np.median(left(drifting, corrected)[quiet]) < 1.3 * expected

@@ -22,7 +22,7 @@ WINDOW_AT_ONCE = 4_000_000
 
 def frequency_grid(time: np.ndarray, cadence: float, oversampling: float) -> np.ndarray:
     """
-    Return frequencies in µHz, from one step up to half the sampling.
+    Return frequencies in µHz, from one step to just below half the sampling, where no phase can be told.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def frequency_grid(time: np.ndarray, cadence: float, oversampling: float) -> np.
     """
     span = float(np.ptp(time)) + cadence
     step = 1 / (oversampling * span)
-    return MICROHERTZ * step * np.arange(1, int(0.5 / cadence / step) + 1)
+    return MICROHERTZ * step * np.arange(1, int(0.5 / cadence / step - 0.5 * oversampling) + 1)
 
 
 def power_density(flux: np.ndarray, time: np.ndarray, frequency: np.ndarray, cadence: float) -> np.ndarray:
