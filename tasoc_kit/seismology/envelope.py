@@ -28,7 +28,7 @@ FEWEST_BINS = 12
 TURNS = 80
 WHITER = 1e-6
 """A part is never less than this share of the mean power, from where the rule could not raise it again."""
-TOLD = 0.35
+TOLD = 0.9
 """Share of the likelihood that counts: modes are few, and each has its own luck."""
 SHARE = 0.6827
 ODDS = 8.0
