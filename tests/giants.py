@@ -10,7 +10,7 @@ __all__ = ["simulate_giants"]
 
 CADENCE = 1800 / 86400
 LONGER = 4
-"""Times the light curve over which the luck of modes is drawn, so that they are no finer than they should be."""
+"""Times the light curve over which the luck of modes is drawn: they are then no finer than they should be."""
 VISIBLE = {0: 1.0, 1: 1.54, 2: 0.58, 3: 0.04}
 """Power of a mode over that of a radial one in the band of TESS (Lund 2019, MNRAS 489 1072)."""
 

@@ -17,7 +17,7 @@ from numba import njit
 
 __all__ = ["Envelope", "attenuation", "background_of", "find_envelope", "trial_frequencies"]
 
-PARTS = 5
+PARTS = 8
 """White noise, slow variation, two granulations, oscillations."""
 TRIALS_PER_E = 40
 """Trials for each factor of e in frequency."""
@@ -26,6 +26,8 @@ LOWEST, HIGHEST = 3.0, 0.95
 BINS_PER_E = 30
 FEWEST_BINS = 12
 TURNS = 80
+WIDER = 1.15
+"""Times the width that giants have on average: dwarfs have more."""
 WHITER = 1e-6
 """A part is never less than this share of the mean power, from where the rule could not raise it again."""
 TOLD = 0.9
@@ -78,9 +80,11 @@ def _shapes(frequency: np.ndarray, numax: float, nyquist: float) -> np.ndarray:
         [
             np.ones(frequency.size),
             slow**2,
-            seen / (1 + (frequency / first) ** 4),
-            seen / (1 + (frequency / second) ** 4),
-            seen * np.exp(-0.5 * ((frequency - numax) / envelope_width(numax)) ** 2),
+            *(
+                seen / (1 + (frequency / rate) ** 4)
+                for rate in (0.5 * first, first, 1.7 * first, second, 1.5 * second)
+            ),
+            seen * np.exp(-0.5 * ((frequency - numax) / (WIDER * envelope_width(numax))) ** 2),
         ]
     )
 
