@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from scipy.special import logsumexp
 
 __all__ = ["Envelope", "attenuation", "background_of", "find_envelope", "trial_frequencies"]
 
@@ -25,9 +26,9 @@ LOWEST, HIGHEST = 3.0, 0.95
 """µHz of the lowest trial, and that of the highest over half the sampling."""
 BINS_PER_E = 30
 FEWEST_BINS = 12
-TURNS = 80
-WIDER = 1.15
-"""Times the width that giants have on average: dwarfs have more."""
+TURNS = 60
+WIDTHS = (0.8, 1.0, 1.3)
+"""Times the width that giants have on average: all are as probable."""
 WHITER = 1e-6
 """A part is never less than this share of the mean power, from where the rule could not raise it again."""
 TOLD = 0.9
@@ -71,7 +72,7 @@ def envelope_width(numax: float) -> float:
     return 0.66 * numax**0.88 / 2.3548
 
 
-def _shapes(frequency: np.ndarray, numax: float, nyquist: float) -> np.ndarray:
+def _shapes(frequency: np.ndarray, numax: float, nyquist: float, width: float = 1.0) -> np.ndarray:
     """Return the parts of the model (part, frequency) at unit height."""
     first, second = 0.317 * numax**0.970, 0.948 * numax**0.992
     seen = attenuation(frequency, nyquist)
@@ -84,7 +85,7 @@ def _shapes(frequency: np.ndarray, numax: float, nyquist: float) -> np.ndarray:
                 seen / (1 + (frequency / rate) ** 4)
                 for rate in (0.5 * first, first, 1.7 * first, second, 1.5 * second)
             ),
-            seen * np.exp(-0.5 * ((frequency - numax) / (WIDER * envelope_width(numax))) ** 2),
+            seen * np.exp(-0.5 * ((frequency - numax) / (width * envelope_width(numax))) ** 2),
         ]
     )
 
@@ -110,7 +111,7 @@ def _heights(power, weight, shapes, height):
             for b in range(bins):
                 above += weight[b] * shapes[k, b] * power[b] / (model[b] * model[b])
                 below += weight[b] * shapes[k, b] / model[b]
-            change[k] = np.sqrt(above / below) if below > 0 else 1.0
+            change[k] = above / below if below > 0 else 1.0
         for k in range(parts):
             height[k] = max(height[k] * change[k], floor) if height[k] > 0 else 0.0
     total = 0.0
@@ -128,16 +129,12 @@ def _try_all(power, weight, shapes, likelihood, heights):
         mean += power[b] / power.size
     best_without = -np.inf
     for trial in range(trials):
-        for without in range(2):
-            height = np.full(parts, mean / parts)
-            if without:
-                height[parts - 1] = 0.0
-            found = _heights(power, weight, shapes[trial], height)
-            if without:
-                best_without = max(best_without, found)
-            else:
-                likelihood[trial] = found
-                heights[trial] = height
+        height = np.full(parts, mean / parts)
+        likelihood[trial] = _heights(power, weight, shapes[trial], height)
+        heights[trial] = height
+        height = np.full(parts, mean / parts)
+        height[parts - 1] = 0.0
+        best_without = max(best_without, _heights(power, weight, shapes[trial], height))
     return best_without
 
 
@@ -168,13 +165,20 @@ def find_envelope(frequency: np.ndarray, power: np.ndarray, nyquist: float) -> E
     nothing = Envelope(*(np.full(stars, np.nan) for _ in range(5)), np.full((stars, PARTS), np.nan))
     if at.size < FEWEST_BINS or not trials.size:
         return nothing
-    shapes = np.stack([_shapes(at, trial, nyquist) for trial in trials])
+    shapes = [np.stack([_shapes(at, trial, nyquist, width) for trial in trials]) for width in WIDTHS]
     weight = np.diff(np.append(start, frequency.size)).astype(float)
-    likelihood, heights = np.empty(trials.size), np.empty((trials.size, PARTS))
+    likelihood = np.empty((len(WIDTHS), trials.size))
+    heights = np.empty((len(WIDTHS), trials.size, PARTS))
     for star in np.flatnonzero(np.isfinite(power).all(axis=1) & (power > 0).any(axis=1)):
         binned = np.add.reduceat(power[star], start) / weight
-        without = _try_all(np.maximum(binned, 1e-12 * binned.max()), weight, shapes, likelihood, heights)
-        _read(nothing, star, trials, TOLD * likelihood, TOLD * without, heights)
+        binned = np.maximum(binned, 1e-12 * binned.max())
+        without = max(
+            _try_all(binned, weight, *of_width) for of_width in zip(shapes, likelihood, heights, strict=True)
+        )
+        # Which width it is does not matter here: all are summed over.
+        summed = logsumexp(TOLD * likelihood, axis=0) - np.log(len(WIDTHS))
+        widest = heights[likelihood.max(axis=1).argmax()]
+        _read(nothing, star, trials, summed, TOLD * without, widest)
     return nothing
 
 

@@ -24,7 +24,7 @@ SMOOTHED = 0.02
 PAD = 8
 DRAWS = 40
 NARROWER = 0.4
-"""A draw has the luck of the spectrum beside its own, and broader modes: so much of its scatter is that of Δν,
+"""A draw has the luck of the spectrum beside its own and broader modes: so much of its scatter is that of Δν,
 as simulated giants tell."""
 SHARE = 0.6827
 FEWEST = 32
