@@ -29,7 +29,7 @@ from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.cleaning import clean_components
 
 THREADS = 2
-CADENCES, STARS, SEEDS = 1300, 2000, (1, 2, 3)
+CADENCES, STARS, SEEDS = 1300, 8000, (1, 2, 3)
 CLAIMS = {
     "cbv_residual_over_oracle": Claim("ppm / ppm", 1.5),
     "cbv_signal_kept": Claim("amplitude / amplitude", least=0.95),
