@@ -45,7 +45,7 @@ _PUBLIC = {
     "make_cbv_light_curves": "corrections.cbv_light_curves",
     "make_ensemble_light_curves": "corrections.ensemble_light_curves",
     "make_filtered_light_curves": "corrections.filtered_light_curves",
-    "choose_corrections": "corrections.choice",
+    "choose_corrections": "corrections.corrections",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "write_tasoc_files": "exports.tasoc_files",

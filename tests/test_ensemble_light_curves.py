@@ -6,7 +6,7 @@ from drifting_stars import drifting_stars
 
 from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
-from tasoc_kit.corrections.choice import choose_corrections
+from tasoc_kit.corrections.corrections import choose_corrections
 from tasoc_kit.corrections.ensemble_light_curves import make_ensemble_light_curves
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
 from tasoc_kit.errors import StepInputError
