@@ -40,8 +40,8 @@ _FLUX = (8e7, 1.8e7, 12_500, 250, 59, 5, 1)
 _CONTAMINATION_TMAG = (5, 6, 7, 8, 9, 10, 11, 12, 13)
 _CONTAMINATION = (0.1, 0.12, 0.2, 0.3, 0.45, 0.6, 0.7, 0.8, 0.9)
 _SMALLEST_MASK = 4.0
-_DECIMALS = 13
-"""To which limits are rounded before whole pixels are taken, so that 26 is never 25.999…"""
+_DECIMALS = 9
+"""To which limits are rounded before whole pixels are taken, so that 470 is never 470.000…1"""
 
 REJECTING = (
     Dataval.INVALID_FLUX
