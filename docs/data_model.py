@@ -54,6 +54,8 @@ def render() -> str:
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
         vocabulary.Status,
+        vocabulary.Dataval,
+        vocabulary.Verdict,
     )
     return (
         HEAD

@@ -19,6 +19,7 @@ __all__ = [
     "VARIABLES",
     "ApertureFlag",
     "Correction",
+    "Dataval",
     "EdgeSide",
     "Fate",
     "KitQuality",
@@ -26,6 +27,7 @@ __all__ = [
     "Status",
     "TessQuality",
     "Variable",
+    "Verdict",
     "flag_names",
     "label",
 ]
@@ -73,6 +75,8 @@ DIMENSIONS: dict[str, str] = {
     "correction": "ways in which a light curve is corrected",
     "vector": "co-trending vectors of an area, the strongest first",
     "neighbour": "stars that the PSF flux of a star depends on most",
+    "check": "checks that the verdict on a CCD is made of",
+    "overlap": "other CCDs of the sector that see some of the same stars",
 }
 
 
@@ -303,6 +307,29 @@ VARIABLES: dict[str, Variable] = _table(
         "index of a star that the PSF flux depends on; −1 for none",
     ),
     ("psf_correlation", ("star", "neighbour"), "float32", "", "correlation of the errors of the two fluxes"),
+    ("dataval", _S, "int32", "", "bits that say what is wrong with the numbers of a star"),
+    ("approved", _S, "bool", "", "True where TASOC's rule lets the light curve out"),
+    ("noise_hour", _S, "float32", "", "rms_hour that the noise model expects at the magnitude of the star"),
+    ("noise_ptp", _S, "float32", "", "ptp that the noise model expects at the magnitude of the star"),
+    ("rms_hour_best", _S, "float32", "", "rms_hour with the correction that serves the star best"),
+    ("ptp_best", _S, "float32", "", "ptp with the correction that serves the star best"),
+    ("zero_point", (), "float64", "mag", "TESS magnitude of 1 electron/s, as the stars of the CCD have it"),
+    ("zero_point_err", (), "float64", "mag", "1-sigma uncertainty of zero_point"),
+    ("zero_point_stars", (), "int32", "", "stars that zero_point is the median of"),
+    ("verdict", (), "int8", "", "the worst of the checks: 0 not done, 1 pass, 2 warn, 3 fail"),
+    ("check", ("check",), "str", "", "name of a check"),
+    ("check_value", ("check",), "float64", "", "what a check measured; NaN where it could not"),
+    ("check_warn", ("check",), "float64", "", "value from which on a check warns"),
+    ("check_fail", ("check",), "float64", "", "value from which on a check fails"),
+    ("check_verdict", ("check",), "int8", "", "0 not done, 1 pass, 2 warn, 3 fail"),
+    ("check_reason", ("check",), "str", "", "what a check found, in words"),
+    ("overlap_camera", ("overlap",), "int8", "", "camera of another CCD"),
+    ("overlap_ccd", ("overlap",), "int8", "", "its number in that camera"),
+    ("overlap_stars", ("overlap",), "int32", "", "stars that were measured on both CCDs"),
+    ("overlap_flux", ("overlap",), "float64", "", "median of their mean_flux here over that there"),
+    ("overlap_rms", ("overlap",), "float64", "", "median of their rms_hour here over that there"),
+    ("star_camera", _S, "int8", "", "camera that measured a star, in a table of several CCDs"),
+    ("star_ccd", _S, "int8", "", "CCD that measured a star, in a table of several CCDs"),
     ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
 )
 
@@ -418,6 +445,35 @@ class ApertureFlag(IntFlag):
     INSIDE_BRIGHTER = 64
     STRAP = 128
     CONTAMINATED = 256
+
+
+class Dataval(IntFlag):
+    """What is wrong with the numbers of a star; TASOC's bits of data validation."""
+
+    MAG_VS_FLUX_HIGH = 1
+    MAG_VS_FLUX_LOW = 2
+    FLUX_FFI_OVER_TPF = 4
+    FLUX_TPF_OVER_FFI = 8
+    MINIMAL_MASK = 16
+    SMALL_MASK = 32
+    LARGE_MASK = 64
+    SMALL_STAMP = 128
+    LOW_PTP = 256
+    LOW_RMS = 512
+    INVALID_CONTAMINATION = 1024
+    CONTAMINATION_HIGH = 2048
+    INVALID_FLUX = 4096
+    INVALID_NOISE = 8192
+
+
+class Verdict(IntEnum):
+    """What a check says; of several the highest counts."""
+
+    NOT_DONE = 0
+    """There was too little to go by."""
+    PASS = 1
+    WARN = 2
+    FAIL = 3
 
 
 SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")

@@ -20,7 +20,7 @@ LAYERS = (
     {"store", "products", "archive", "storage", "database", "records"},
     {"sources"},
     {"catalog", "simulation", "plots"},
-    {"photometry", "corrections", "seismology", "transits", "difference", "imaging"},
+    {"photometry", "corrections", "seismology", "transits", "difference", "imaging", "validation"},
     {"ingest", "pipeline", "exports"},
     {"dashboards", "api", "cli", "commands", "doctor"},
 )
@@ -100,7 +100,7 @@ def test_nothing_that_a_run_is_made_of_knows_of_exports():
     knowing = {path: {n for n in own_imports(path) if room(n) == "exports"} for path in running}
     assert {path: names for path, names in knowing.items() if names} == {}
     exported = {name for name, module in tasoc_kit._PUBLIC.items() if room(module) == "exports"}
-    writers = {"write_movie", "write_table", "write_target_pixels", "write_tasoc_files"}
+    writers = {"write_movie", "write_table", "write_target_pixels", "write_tasoc_files", "write_validation"}
     assert exported == {"star"} | writers
     for path in NOTEBOOKS:
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]

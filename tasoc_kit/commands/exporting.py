@@ -25,7 +25,7 @@ from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
-__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie"]
+__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie", "export_validation"]
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -84,6 +84,15 @@ def export_diagnostics(to: Path, unit: Mapping[str, int | None], *, tag: str | N
     """Write the diagnostics of the one unit that fits."""
     ref = _only(_matching("diagnostics", unit, tag))
     console.print(f"{write_diagnostics(ref, to, overwrite=overwrite)} stars written: {to}")
+
+
+def export_validation(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:
+    """Write the validation of the one unit that fits."""
+    from tasoc_kit.exports.validation_page import write_validation
+
+    ref = _only(_matching("validation", unit, tag))
+    verdict = write_validation(ref, to, overwrite=overwrite)
+    console.print(f"{ref.unit}: {verdict.name.replace('_', ' ').lower()}, written: {to}")
 
 
 def _matching(product: str, unit: Mapping[str, int | None], tag: str | None) -> list[ProductRef]:

@@ -21,12 +21,23 @@ _log = logging.getLogger(__name__)
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import apertures, ccd, frames, light_curves, overview, psf, sky, star
+    from tasoc_kit.dashboards import (
+        apertures,
+        ccd,
+        frames,
+        light_curves,
+        overview,
+        psf,
+        sky,
+        star,
+        validation,
+    )
     from tasoc_kit.dashboards.failed import or_failed
 
     made = {
         "overview": overview.page,
         "ccd": ccd.page,
+        "validation": validation.page,
         "frames": frames.page,
         "sky": sky.page,
         "psf": psf.page,

@@ -15,14 +15,20 @@ __all__ = ["SHOWS", "SameCcd", "addresses"]
 
 SHOWS = {
     "ccd": "light_curves",
+    "validation": "validation",
     "sky": "sky",
     "psf": "psf",
     "light_curves": "light_curves",
     "apertures": "light_curves",
 }
 """Page of one CCD → the product it shows."""
-_MAKERS = {"sky": "fit_sky", "psf": "fit_psf", "light_curves": "make_light_curves"}
-_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "star")
+_MAKERS = {
+    "sky": "fit_sky",
+    "psf": "fit_psf",
+    "light_curves": "make_light_curves",
+    "validation": "make_validation",
+}
+_OF_A_STAR = ("ccd", "validation", "frames", "psf", "light_curves", "apertures", "star")
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

@@ -41,6 +41,7 @@ __all__ = [
 PAGES = {
     "overview": "Overview",
     "ccd": "CCD",
+    "validation": "Validation",
     "frames": "Frames",
     "sky": "Sky",
     "psf": "PSF",

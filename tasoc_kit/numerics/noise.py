@@ -14,7 +14,7 @@ import numpy as np
 
 from tasoc_kit.numerics.detector import READ_NOISE, ZERO_POINT
 
-__all__ = ["ExpectedNoise", "aperture_pixels", "ecliptic_latitude", "expected_noise"]
+__all__ = ["ExpectedNoise", "aperture_pixels", "ecliptic_latitude", "expected_noise", "field_latitude"]
 
 READ_SECONDS = 2.0
 
@@ -52,6 +52,22 @@ def ecliptic_latitude(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """Return the latitude on the mean ecliptic of J2000, degrees, of positions in degrees, ICRS."""
     _, latitude = erfa.eqec06(erfa.DJ00, 0.0, np.radians(ra), np.radians(dec))
     return np.degrees(latitude)
+
+
+def field_latitude(*position: np.ndarray) -> float:
+    """
+    Return the median ecliptic latitude of stars, degrees.
+
+    Parameters
+    ----------
+    position
+        Right ascensions and declinations in degrees, ICRS; 45° where there are none, or none is known.
+    """
+    if len(position) != 2:
+        return 45.0
+    latitudes = ecliptic_latitude(*position)
+    known = latitudes[np.isfinite(latitudes)]
+    return float(np.median(known)) if known.size else 45.0
 
 
 def expected_noise(

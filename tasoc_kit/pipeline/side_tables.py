@@ -15,6 +15,7 @@ __all__ = ["SIDE_TABLES", "read_side_table"]
 SIDE_TABLES = {
     "ephemeris": "tasoc_kit.sources.ephemeris:read_ephemeris",
     "excludes": "tasoc_kit.sources.manual_excludes:read_manual_excludes",
+    "neighbours": "tasoc_kit.sources.neighbours:read_neighbours",
     "official": "tasoc_kit.sources.prf_files:read_prfs",
     "overrides": "tasoc_kit.sources.overrides:read_overrides",
     "target_flags": "tasoc_kit.sources.target_flags:read_target_flags",

@@ -13,6 +13,7 @@ from tasoc_kit.plots.runs import runs
 from tasoc_kit.plots.star import star
 from tasoc_kit.plots.targets import fates, tally
 from tasoc_kit.plots.theme import live
+from tasoc_kit.plots.validation import validation, verdict_table
 
 __all__ = [
     "before_and_after",
@@ -40,4 +41,6 @@ __all__ = [
     "star_stamps",
     "tally",
     "timeline",
+    "validation",
+    "verdict_table",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from bokeh.models import HoverTool
 
-from tasoc_kit.numerics.noise import ecliptic_latitude, expected_noise
+from tasoc_kit.numerics.noise import expected_noise, field_latitude
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_rows
 from tasoc_kit.plots.theme import GOOD, MODEL, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
@@ -82,15 +82,6 @@ def noise_model(faintest: float, brightest: float, seconds: float, latitude: flo
     return hv.Overlay(lines)
 
 
-def _field_latitude(light_curves: xr.Dataset) -> float:
-    """Return the ecliptic latitude of the middle star; 45° where no star has a place on the sky."""
-    if not {"ra", "dec"} <= set(light_curves.variables):
-        return 45.0
-    latitudes = ecliptic_latitude(light_curves["ra"].values, light_curves["dec"].values)
-    known = latitudes[np.isfinite(latitudes)]
-    return float(np.median(known)) if known.size else 45.0
-
-
 def noise(light_curves: xr.Dataset, measured: xr.Dataset | None = None, *, title: str = "") -> hv.Overlay:
     """
     Draw the point-to-point noise of every star against its magnitude, with the noise model.
@@ -118,7 +109,8 @@ def noise(light_curves: xr.Dataset, measured: xr.Dataset | None = None, *, title
     points = points.opts(color=GOOD, size=4, alpha=0.55, tools=[hover])
     limits = (float(tmag[shown].min()) - 0.5, float(tmag[shown].max()) + 0.5) if shown.size else (6.0, 16.0)
     seconds = float(light_curves.attrs.get("exposure", 0.0)) or 1425.6
-    drawn = points * noise_model(limits[1], limits[0], seconds, _field_latitude(light_curves))
+    position = (light_curves[name].values for name in ("ra", "dec") if name in light_curves.variables)
+    drawn = points * noise_model(limits[1], limits[0], seconds, field_latitude(*position))
     return drawn.opts(
         title=title,
         xlabel="TESS magnitude",
