@@ -33,7 +33,7 @@ SERIES = ("flux", "flux_err", "pixel_quality")
 
 
 @step(
-    version=1,
+    version=2,
     product="cbv_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tmag", "star_row",
@@ -88,9 +88,10 @@ def make_cbv_light_curves(
     terms = 1 + PER_VECTOR * cbvs.sizes["vector"]
     fit = no_fit(area.size, terms)
     for name, stars, flux in _good_flux(light_curves, designs, area, good):
-        put(fit, stars, fit_vectors(flux, designs[name][good], PER_VECTOR, settings().threads))
+        put(fit, stars, fit_vectors(flux, designs[name][good], PER_VECTOR, settings().threads, every=prior))
     if prior:
-        mean, scatter = _expected(light_curves, diagnostics, fit, area)
+        sizes = {name: np.sqrt((design[good] ** 2).mean(axis=0)) for name, design in designs.items()}
+        mean, scatter = _expected(light_curves, diagnostics, fit, area, sizes)
         for name, stars, flux in _good_flux(light_curves, designs, area, good):
             design = designs[name][good]
             near = slice(0, design.shape[1])
@@ -136,7 +137,11 @@ def _good_flux(
 
 
 def _expected(
-    light_curves: xr.Dataset, diagnostics: xr.Dataset, fit: VectorFit, area: np.ndarray
+    light_curves: xr.Dataset,
+    diagnostics: xr.Dataset,
+    fit: VectorFit,
+    area: np.ndarray,
+    sizes: dict[int, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the neighbours in the same area let expect of each coefficient, and its scatter."""
     varies, ok = diagnostics["variability"].values, diagnostics["status"].values == Status.OK
@@ -146,7 +151,9 @@ def _expected(
     for name in np.unique(area):
         some = area == name
         mine = VectorFit(*(values[some] for values in fit))
-        mean[some], scatter[some] = expected_coefficients(mine, *(p[some] for p in places), quiet[some])
+        size = np.zeros(fit.coefficient.shape[1])
+        size[: len(sizes.get(int(name), ()))] = sizes.get(int(name), ())
+        mean[some], scatter[some] = expected_coefficients(mine, size, *(p[some] for p in places), quiet[some])
     return mean, scatter
 
 
