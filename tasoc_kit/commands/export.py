@@ -1,4 +1,4 @@
-"""``tasoc export``: light curves, diagnostics, cutouts and movies as files of the field."""
+"""``tasoc export``: light curves, diagnostics, vectors, cutouts and movies as files of the field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tasoc_kit.commands.options import OPTIONS
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Write products as files: TASOC light curves, tables, cutouts, movies.", **OPTIONS)
+app = typer.Typer(
+    help="Write products as files: TASOC light curves, tables, vectors, cutouts, movies.", **OPTIONS
+)
 
 Sector = Annotated[int | None, typer.Option(help="Sector.")]
 Camera = Annotated[int | None, typer.Option(min=1, max=4, help="Camera.")]
@@ -82,6 +84,27 @@ def diagnostics(
     from tasoc_kit.commands.exporting import export_diagnostics
 
     export_diagnostics(to, {"sector": sector, "camera": camera, "ccd": ccd}, tag=tag, overwrite=overwrite)
+
+
+@app.command()
+def vectors(
+    to: Annotated[Path, typer.Option(help="Folder for FITS files; each area has a folder in it.")],
+    sector: Sector = None,
+    camera: Camera = None,
+    ccd: Ccd = None,
+    tag: Tag = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """
+    Write co-trending vectors in the layout of the mission's CBV files, which lightkurve opens.
+
+    [bold]Examples[/]
+
+    tasoc export vectors --sector 14 --camera 1 --ccd 2 --to vectors/
+    """
+    from tasoc_kit.commands.exporting import export_vectors
+
+    export_vectors(to, {"sector": sector, "camera": camera, "ccd": ccd}, tag=tag, overwrite=overwrite)
 
 
 @app.command()

@@ -19,14 +19,16 @@ from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.star import find_star
 from tasoc_kit.exports.tables import write_diagnostics, write_table
 from tasoc_kit.exports.tasoc_files import write_tasoc_files
+from tasoc_kit.exports.vectors import write_vectors
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
-__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie"]
+__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie", "export_vectors"]
 
+_MADE_BY = {"cbvs": "corrections"}
 TABLES = (".csv", ".csv.gz", ".parquet")
 
 
@@ -86,14 +88,25 @@ def export_diagnostics(to: Path, unit: Mapping[str, int | None], *, tag: str | N
     console.print(f"{write_diagnostics(ref, to, overwrite=overwrite)} stars written: {to}")
 
 
+def export_vectors(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:
+    """Write the vectors of every unit that fits."""
+    paths = [
+        path
+        for ref in _matching("cbvs", unit, tag)
+        for path in write_vectors(open_ref(ref), to, overwrite=overwrite)
+    ]
+    console.print(f"vectors of {len(paths)} areas written: {to}")
+
+
 def _matching(product: str, unit: Mapping[str, int | None], tag: str | None) -> list[ProductRef]:
     """Return the products of this name whose unit fits."""
     refs = [ref for ref in current_products(product, tag=tag) if unit_matches(ref.unit, unit)]
     if not refs:
+        maker = _MADE_BY.get(product, "photometry")
         asked = ", ".join(f"{name} {value}" for name, value in unit.items() if value is not None)
         raise StoreError(
             f"export: the store has no {product.replace('_', ' ')}{f' of {asked}' if asked else ''}; "
-            f"expected some. Make them: tasoc run photometry, or look: tasoc products {product}."
+            f"expected some. Make them: tasoc run {maker}, or look: tasoc products {product}."
         )
     return refs
 
