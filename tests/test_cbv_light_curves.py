@@ -106,9 +106,59 @@ def test_the_flux_is_lazy_and_the_chunks_change_nothing(drifting, cbvs, correcte
     np.testing.assert_array_equal(made["flux_corr"].values, corrected["flux_corr"].values)
 
 
-def test_vectors_of_other_cadences_are_refused(drifting, cbvs):
-    with pytest.raises(StepInputError, match="vectors of 900 cadences.*light curves of 800"):
-        make_cbv_light_curves(drifting.light_curves.isel(time=slice(0, 800)), drifting.diagnostics, cbvs)
+@pytest.fixture(scope="module")
+def few():
+    return drifting_stars(130, 400, seed=9)
+
+
+@pytest.mark.parametrize("cadence", [1800, 600, 200])
+def test_vectors_and_light_curves_meet_by_the_numbers_of_cadences(few, cadence):
+    first = {1800: 4697, 600: 116470, 200: 693_000}[cadence]
+    curves = few.light_curves.assign_attrs(cadence=cadence)
+    curves = curves.assign_coords(cadenceno=("time", first + np.arange(400, dtype=np.int32)))
+    lacking, missing = np.r_[0:100, 120:400], np.r_[0:50, 60:400]
+    cbvs = make_cbvs(curves.isel(time=lacking), few.diagnostics)
+    made = make_cbv_light_curves(curves.isel(time=missing), few.diagnostics, cbvs)
+    flux, bits = made["flux_corr"].values, made["pixel_quality"].values
+    unknown = np.isin(missing, np.r_[100:120])
+    np.testing.assert_array_equal(np.isnan(flux), np.broadcast_to(unknown, flux.shape))
+    np.testing.assert_array_equal(
+        bits, np.where(unknown, int(KitQuality.NO_DATA), 0)[None].repeat(130, axis=0)
+    )
+    # Those that both have come to the same as if neither had others, in whatever order they stand.
+    both = np.setdiff1d(missing, np.r_[100:120])
+    turned = cbvs.isel(time=np.arange(lacking.size)[::-1])
+    alone = make_cbv_light_curves(curves.isel(time=both), few.diagnostics, turned)
+    np.testing.assert_allclose(flux[:, ~unknown], alone["flux_corr"].values, rtol=1e-6)
+
+
+def test_vectors_of_another_unit_or_of_other_cadences_are_refused(few):
+    curves, diagnostics = few.light_curves.assign_attrs(cadence=1800), few.diagnostics
+    cbvs = make_cbvs(curves, diagnostics)
+    for name, value in (("sector", 2), ("ccd", 3), ("cadence", 600)):
+        with pytest.raises(StepInputError, match=f"vectors of {name} {value}, light curves of {name}"):
+            make_cbv_light_curves(curves, diagnostics, cbvs.assign_attrs({name: value}))
+    later = cbvs.assign_coords(cadenceno=cbvs["cadenceno"] + 300)
+    with pytest.raises(StepInputError, match="100 of the 400 cadences of the light curves.*4697 to 5096"):
+        make_cbv_light_curves(curves, diagnostics, later)
+    with pytest.raises(StepInputError, match="399 cadence numbers of the vectors stand twice"):
+        make_cbv_light_curves(curves, diagnostics, cbvs.assign_coords(cadenceno=0 * cbvs["cadenceno"]))
+    with pytest.raises(StepInputError, match="vectors for 130 stars, 9 light curves"):
+        make_cbv_light_curves(curves.isel(star=slice(0, 9)), diagnostics.isel(star=slice(0, 9)), cbvs)
+
+
+def test_vectors_that_know_no_stars_serve_those_of_their_ring(few):
+    cbvs = make_cbvs(few.light_curves, few.diagnostics)
+    made, bare = (
+        make_cbv_light_curves(few.light_curves, few.diagnostics, some)["flux_corr"].values
+        for some in (cbvs, cbvs.isel(star=slice(0, 0)))
+    )
+    np.testing.assert_array_equal(made, bare)
+    nowhere = few.light_curves.assign(
+        star_row=few.light_curves["star_row"].where(few.light_curves["tic"] != 3)
+    )
+    made = make_cbv_light_curves(nowhere, few.diagnostics, cbvs.isel(star=slice(0, 0)))
+    assert np.isnan(made["flux_corr"].values).all(axis=1).nonzero()[0].tolist() == [2]
 
 
 # Fits

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from drifting_stars import drifting_stars
 from scipy.stats import gaussian_kde
 
 from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.cleaning import clean_components, entropy_excess
+from tasoc_kit.corrections.common_vectors import common_basis, with_less_noise
 from tasoc_kit.corrections.spikes import bridge, split_spikes
 from tasoc_kit.corrections.star_areas import join_small, star_areas
 from tasoc_kit.errors import StepInputError
@@ -103,6 +105,37 @@ def test_the_chunks_of_the_light_curves_change_nothing(drifting, cbvs):
     np.testing.assert_array_equal(make_cbvs(chunked, drifting.diagnostics)["cbv"].values, cbvs["cbv"].values)
 
 
+def test_a_ring_that_drifts_by_itself_keeps_its_vectors_and_gives_none_away():
+    here, there = (drifting_stars(500, 900, seed=seed, noise=150e-6) for seed in (3, 8))
+    curves = here.light_curves
+    inner = star_areas(curves["star_row"].values, curves["star_column"].values, 1, 2) == 122
+    both = curves.assign(
+        flux=curves["flux"].where(xr.DataArray(~inner, dims="star"), there.light_curves["flux"])
+    )
+    made = make_cbvs(both, here.diagnostics)
+    for ring, truth in ((122, there.vectors), (123, here.vectors)):
+        mine = vectors_of(made, made["area"].values.tolist().index(ring))
+        assert len(mine) <= 5
+        assert explained(truth, mine).min() > 0.95
+
+
+def test_all_stars_tell_of_what_areas_have_in_common_and_their_own_stays():
+    random = np.random.default_rng(1)
+    phase = np.arange(800) / 800
+    truth = np.stack([np.sin(2 * np.pi * turns * phase) for turns in (2, 5)])
+    few = random.normal(size=(100, 2)) @ truth + random.normal(size=(100, 800))
+    many = random.normal(size=(900, 1)) @ truth[:1] + random.normal(size=(900, 800))
+    made = [clean_components(flux, 4, -1e9, 0) for flux in (few, many)]
+    power = [c.variance * (flux**2).sum() for c, flux in zip(made, (few, many), strict=True)]
+    basis = common_basis([c.series for c in made], power, 1)
+    alone = made[0].series[:2]
+    together = with_less_noise(alone, power[0][:2], basis)
+    common, own = np.transpose([1 - explained(truth, vectors) for vectors in (alone, together)])
+    # A hundred stars tell of the one, a thousand of the other.
+    assert common[1] < 2 * common[0] / 10
+    assert own[1] == pytest.approx(own[0], rel=0.05)
+
+
 # Areas
 
 
@@ -159,6 +192,7 @@ def test_spikes_are_set_apart_and_add_up_to_the_series():
     assert np.abs(slow - trend).max() < 0.06
     assert np.flatnonzero(np.abs(spikes) > 0.3).tolist() == [100, 200, 350]
     assert (spikes != 0).mean() < 0.1
+    assert split_spikes(trend + 0.01 * random.normal(size=600), cadences)[1].tolist() == [0.0] * 600
     short = series[:20]
     assert split_spikes(short, cadences[:20])[1].tolist() == [0.0] * 20
 

@@ -68,6 +68,27 @@ def test_transits_of_a_known_period_keep_their_depth(drifting):
     assert np.abs(known / DEPTH - 1).max() < 0.1
 
 
+@pytest.mark.parametrize(("depth", "period", "hours"), [(0.01, 12.0, 7.0), (0.002, 8.3, 5.0)])
+def test_long_transits_keep_their_depth_beside_a_place_of_a_step_too(drifting, depth, period, hours):
+    """The fast median follows a transit of half its window, and one beside a dump looks like a step."""
+    curves = drifting.light_curves.isel(star=slice(0, 6)).copy(deep=True)
+    time, quality = curves["time"].values, np.zeros(1300, np.int32)
+    quality[300] = int(TessQuality.DESAT)
+    curves = curves.assign_coords(quality=("time", quality))
+    off = np.abs((time - time[308] + period / 2) % period - period / 2)
+    inside = off < hours / 48
+    dimmed = curves["flux"].values * np.where(inside, 1 - depth, 1).astype(np.float32)
+    known = "; ".join(f"{tic}:{period}" for tic in curves["tic"].values)
+    made = [
+        make_filtered_light_curves(some, transits=known)["flux_corr"].values
+        for some in (curves.assign(flux=(("star", "time"), dimmed)), curves)
+    ]
+    change = np.subtract(*(flux / np.nanmedian(flux, axis=1, keepdims=True) for flux in made))
+    near = (off < hours / 12) & ~inside & (quality == 0)
+    found = np.median(change[:, near], axis=1) - np.median(change[:, inside & (quality == 0)], axis=1)
+    assert found == pytest.approx(np.full(6, depth), rel=0.06)
+
+
 def test_two_planets_of_one_star_are_told_apart():
     time = 1325 + np.arange(1300) / 48
     flux = np.ones(time.size)

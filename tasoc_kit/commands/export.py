@@ -1,4 +1,4 @@
-"""``tasoc export``: light curves, diagnostics, validations, cutouts and movies as files of the field."""
+"""``tasoc export``: light curves, tables, vectors, pages, cutouts and movies as files of the field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasoc_kit.commands.options import OPTIONS
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Write products as files: TASOC light curves, tables, pages, cutouts, movies.", **OPTIONS
+    help="Write products as files: TASOC light curves, tables, vectors, pages, cutouts, movies.", **OPTIONS
 )
 
 Sector = Annotated[int | None, typer.Option(help="Sector.")]
@@ -84,6 +84,27 @@ def diagnostics(
     from tasoc_kit.commands.exporting import export_diagnostics
 
     export_diagnostics(to, {"sector": sector, "camera": camera, "ccd": ccd}, tag=tag, overwrite=overwrite)
+
+
+@app.command()
+def vectors(
+    to: Annotated[Path, typer.Option(help="Folder for FITS files; each area has a folder in it.")],
+    sector: Sector = None,
+    camera: Camera = None,
+    ccd: Ccd = None,
+    tag: Tag = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """
+    Write co-trending vectors in the layout of the mission's CBV files, which lightkurve opens.
+
+    [bold]Examples[/]
+
+    tasoc export vectors --sector 14 --camera 1 --ccd 2 --to vectors/
+    """
+    from tasoc_kit.commands.exporting import export_vectors
+
+    export_vectors(to, {"sector": sector, "camera": camera, "ccd": ccd}, tag=tag, overwrite=overwrite)
 
 
 @app.command()

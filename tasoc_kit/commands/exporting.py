@@ -19,13 +19,21 @@ from tasoc_kit.errors import SourceError, StoreError
 from tasoc_kit.exports.star import find_star
 from tasoc_kit.exports.tables import write_diagnostics, write_table
 from tasoc_kit.exports.tasoc_files import write_tasoc_files
+from tasoc_kit.exports.vectors import write_vectors
 from tasoc_kit.provenance import lineage
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.storage.units import ProductRef, parse_unit, product_unit, unit_matches
 from tasoc_kit.store import current_products, open_ref
 
-__all__ = ["export_cutout", "export_diagnostics", "export_light_curves", "export_movie", "export_validation"]
+__all__ = [
+    "export_cutout",
+    "export_diagnostics",
+    "export_light_curves",
+    "export_movie",
+    "export_validation",
+    "export_vectors",
+]
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -84,6 +92,16 @@ def export_diagnostics(to: Path, unit: Mapping[str, int | None], *, tag: str | N
     """Write the diagnostics of the one unit that fits."""
     ref = _only(_matching("diagnostics", unit, tag))
     console.print(f"{write_diagnostics(ref, to, overwrite=overwrite)} stars written: {to}")
+
+
+def export_vectors(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:
+    """Write the vectors of every unit that fits."""
+    paths = [
+        path
+        for ref in _matching("cbvs", unit, tag)
+        for path in write_vectors(open_ref(ref), to, overwrite=overwrite)
+    ]
+    console.print(f"vectors of {len(paths)} areas written: {to}")
 
 
 def export_validation(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:

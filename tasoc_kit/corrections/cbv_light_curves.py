@@ -16,12 +16,13 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.config import settings
+from tasoc_kit.corrections.aligned_vectors import align_vectors, areas_of
 from tasoc_kit.corrections.neighbour_prior import expected_coefficients
 from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux, star_blocks
+from tasoc_kit.corrections.star_areas import NOWHERE
 from tasoc_kit.corrections.vector_fit import VectorFit, design_of, fit_near, fit_vectors, no_fit, put
-from tasoc_kit.errors import StepInputError
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Status
+from tasoc_kit.vocabulary import KitQuality, Status
 
 __all__ = ["make_cbv_light_curves"]
 
@@ -33,13 +34,13 @@ SERIES = ("flux", "flux_err", "pixel_quality")
 
 
 @step(
-    version=1,
+    version=2,
     product="cbv_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tmag", "star_row",
                          "star_column"),
         "diagnostics": ("variability", "status"),
-        "cbvs": ("cbv", "spike_cbv", "cbv_snr", "star_area", "area"),
+        "cbvs": ("cbv", "spike_cbv", "cbv_snr", "cadenceno", "star_area", "area"),
     },
     gives=("flux_corr", "flux_corr_err", "pixel_quality", "cbv_coefficient", "spike_coefficient",
            "cbv_number"),
@@ -62,50 +63,52 @@ def make_cbv_light_curves(
     diagnostics
         Status and variability of the same stars.
     cbvs
-        Vectors of the same cadences.
+        Vectors of this CCD, of a product or of a file; cadences are those of the same number.
     prior
         Expect the coefficients of the neighbours.
 
     Returns
     -------
     ``flux_corr`` and ``flux_corr_err`` (star, time), electron/s; ``cbv_coefficient`` and
-    ``spike_coefficient`` (star, vector); ``cbv_number`` (star), vectors that the criterion took. Bits and
-    star table are those of the light curves. A star without enough good cadences is NaN.
+    ``spike_coefficient`` (star, vector); ``cbv_number`` (star), vectors that the criterion took. The
+    star table and the bits are those of the light curves. A star without enough good cadences is NaN, and so
+    is a cadence that the vectors do not have: it gets the bit ``NO_DATA``.
 
     Raises
     ------
     StepInputError
-        If the vectors are of other cadences, or of other stars.
+        If the vectors are of another CCD, of other cadences, or of other stars.
     """
-    same = np.array_equal(cbvs["cadenceno"].values, light_curves["cadenceno"].values)
-    if not same or cbvs.sizes["star"] != light_curves.sizes["star"]:
-        raise StepInputError(
-            f"make_cbv_light_curves: vectors of {cbvs.sizes['time']} cadences, {cbvs.sizes['star']} stars; "
-            f"light curves of {light_curves.sizes['time']}, {light_curves.sizes['star']}; expected the same. "
-            "Open both by the ids in one lineage, or align the vectors by cadence number."
-        )
-    designs, area, good = _designs(cbvs), cbvs["star_area"].values, good_cadences(light_curves)
+    aligned, area = align_vectors(cbvs, light_curves), areas_of(cbvs, light_curves)
+    known = np.isfinite(aligned["cbv"].values).all(axis=(0, 1))
+    designs, good = _designs(aligned), good_cadences(light_curves) & known
     terms = 1 + PER_VECTOR * cbvs.sizes["vector"]
     fit = no_fit(area.size, terms)
+    fit.coefficient[area == NOWHERE] = np.nan
     for name, stars, flux in _good_flux(light_curves, designs, area, good):
-        put(fit, stars, fit_vectors(flux, designs[name][good], PER_VECTOR, settings().threads))
+        put(fit, stars, fit_vectors(flux, designs[name][good], PER_VECTOR, settings().threads, every=prior))
     if prior:
-        mean, scatter = _expected(light_curves, diagnostics, fit, area)
+        count = max(int(good.sum()), 1)
+        sizes = {name: np.sqrt((design[good] ** 2).sum(axis=0) / count) for name, design in designs.items()}
+        mean, scatter = _expected(light_curves, diagnostics, fit, area, sizes)
         for name, stars, flux in _good_flux(light_curves, designs, area, good):
             design = designs[name][good]
             near = slice(0, design.shape[1])
             found = fit_near(flux, design, mean[stars, near], scatter[stars, near], settings().threads)
             put(fit, stars, found._replace(number=fit.number[stars], criterion=fit.criterion[stars]))
     corrected = {
-        f"{name}_corr": (("star", "time"), _divided(light_curves[name], fit.coefficient, cbvs))
+        f"{name}_corr": (("star", "time"), _divided(light_curves[name], fit.coefficient, aligned, area))
         for name in ("flux", "flux_err")
     }
     slow, spikes = fit.coefficient[:, 1::2], fit.coefficient[:, 2::2]
+    lost = xr.DataArray(np.where(known, 0, int(KitQuality.NO_DATA)).astype(np.int32), dims="time")
     return xr.Dataset(
         {
             "flux_corr": corrected["flux_corr"],
             "flux_corr_err": corrected["flux_err_corr"],
-            "pixel_quality": light_curves["pixel_quality"].variable,
+            "pixel_quality": (light_curves["pixel_quality"].variable | lost.variable).transpose(
+                "star", "time"
+            ),
             "cbv_coefficient": (("star", "vector"), slow.astype(np.float32)),
             "spike_coefficient": (("star", "vector"), spikes.astype(np.float32)),
             "cbv_number": ("star", fit.number),
@@ -136,7 +139,11 @@ def _good_flux(
 
 
 def _expected(
-    light_curves: xr.Dataset, diagnostics: xr.Dataset, fit: VectorFit, area: np.ndarray
+    light_curves: xr.Dataset,
+    diagnostics: xr.Dataset,
+    fit: VectorFit,
+    area: np.ndarray,
+    sizes: dict[int, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the neighbours in the same area let expect of each coefficient, and its scatter."""
     varies, ok = diagnostics["variability"].values, diagnostics["status"].values == Status.OK
@@ -146,17 +153,19 @@ def _expected(
     for name in np.unique(area):
         some = area == name
         mine = VectorFit(*(values[some] for values in fit))
-        mean[some], scatter[some] = expected_coefficients(mine, *(p[some] for p in places), quiet[some])
+        size = np.zeros(fit.coefficient.shape[1])
+        size[: len(sizes.get(int(name), ()))] = sizes.get(int(name), ())
+        mean[some], scatter[some] = expected_coefficients(mine, size, *(p[some] for p in places), quiet[some])
     return mean, scatter
 
 
-def _divided(flux: xr.DataArray, coefficient: np.ndarray, cbvs: xr.Dataset) -> da.Array:
+def _divided(flux: xr.DataArray, coefficient: np.ndarray, cbvs: xr.Dataset, area: np.ndarray) -> da.Array:
     """Return lazy series (star, time) over what their vectors say of them."""
     series = flux.transpose("star", "time").data
     series = series if isinstance(series, da.Array) else da.from_array(series, chunks=(-1, 64))
     terms = np.concatenate([coefficient[:, 1::2], coefficient[:, 2::2]], axis=1)
     vectors = np.concatenate([cbvs["cbv"].values, cbvs["spike_cbv"].values], axis=1)
-    place = np.searchsorted(cbvs["area"].values, cbvs["star_area"].values)
+    place = np.searchsorted(cbvs["area"].values, area)
 
     def divide(block: np.ndarray, block_info: dict) -> np.ndarray:
         (first, last), (start, stop) = block_info[0]["array-location"]

@@ -13,7 +13,8 @@ from typing import Annotated
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.corrections.cleaning import clean_components
+from tasoc_kit.corrections.cleaning import Components, clean_components
+from tasoc_kit.corrections.common_vectors import common_basis, with_less_noise
 from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux
 from tasoc_kit.corrections.spikes import bridge, split_spikes
 from tasoc_kit.corrections.star_areas import NOWHERE, join_small, star_areas
@@ -35,7 +36,7 @@ DECIBEL = 10.0
 
 
 @step(
-    version=1,
+    version=2,
     product="cbvs",
     needs={
         "light_curves": ("flux", "pixel_quality", "quality", "frame_quality", "time", "cadenceno",
@@ -108,24 +109,28 @@ def make_cbvs(
     names = np.unique(area[usable])
     if not names.size:
         raise _too_few(0)
-    slow, spikes = np.zeros((2, names.size, vectors, good.size), np.float32)
-    told = {name: np.full((names.size, vectors), np.nan, np.float32) for name in TOLD}
     used = np.zeros(area.size, bool)
-    for k, name in enumerate(names):
+    made = []
+    for name in names:
         stars = _quietest(np.flatnonzero(usable & (area == name)), diagnostics["rms_hour"].values, most_stars)
         stars, flux = _filled(light_curves, stars, good, cadences)
         if stars.size < FEWEST_OF_ALL:
             raise _too_few(stars.size)
         alike = _most_alike(flux, correlated)
-        made = clean_components(flux[alike], min(vectors, alike.size - 1), entropy, most_dropped)
-        used[stars[alike[made.kept]]] = True
-        noise = _signal_over_noise(made.series)
+        made.append(clean_components(flux[alike], min(vectors, alike.size - 1), entropy, most_dropped))
+        used[stars[alike[made[-1].kept]]] = True
+    basis = _common(made, vectors, snr)
+    slow, spikes = np.zeros((2, names.size, vectors, good.size), np.float32)
+    told = {name: np.full((names.size, vectors), np.nan, np.float32) for name in TOLD}
+    for k, found in enumerate(made):
+        noise = _signal_over_noise(found.series)
         strong = np.flatnonzero((noise >= snr) | (np.arange(noise.size) == 0))
-        for place, component in enumerate(strong):
+        made_of_all = with_less_noise(found.series[strong], _power(found)[strong], basis)
+        for place, series in enumerate(made_of_all):
             whole = np.full(good.size, np.nan)
-            whole[good] = _unit(made.series[component])
+            whole[good] = _unit(series)
             slow[k, place], spikes[k, place] = split_spikes(bridge(whole, cadences), cadences)
-        for variable, values in zip(TOLD, (noise, made.variance, made.entropy), strict=True):
+        for variable, values in zip(TOLD, (noise, found.variance, found.entropy), strict=True):
             told[variable][k, : strong.size] = values[strong]
     return xr.Dataset(
         {"cbv": (("area", "vector", "time"), slow), "spike_cbv": (("area", "vector", "time"), spikes)}
@@ -169,6 +174,19 @@ def _most_alike(flux: np.ndarray, share: float) -> np.ndarray:
     alike = np.median(np.abs(unit @ unit.T), axis=1)
     number = max(FEWEST_OF_ALL, round(share * len(flux)))
     return np.sort(np.argsort(-alike, kind="stable")[:number])
+
+
+def _common(made: list[Components], vectors: int, snr: float) -> np.ndarray:
+    """Return what the areas have in common (component, time), as far as it is more than noise."""
+    basis = common_basis([found.series for found in made], [_power(found) for found in made], vectors)
+    strong = _signal_over_noise(basis) >= snr
+    strong[0] = True
+    return basis[strong]
+
+
+def _power(found: Components) -> np.ndarray:
+    """Return the sum of squares of each component over stars of unit scatter, for a cadence."""
+    return np.asarray(found.variance * found.kept.sum())
 
 
 def _signal_over_noise(series: np.ndarray) -> np.ndarray:

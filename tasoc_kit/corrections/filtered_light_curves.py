@@ -8,6 +8,7 @@ those are measured on.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -28,10 +29,12 @@ SLOW_CADENCE = 1000.0 / 86400
 LONG, SHORT = (3.0, 6.0), (1 / 24, 0.5)
 """Days of the two windows for short and for long exposures, as TASOC has them (Lund+ 2021)."""
 TURNOVER, SOFTNESS = 5.0, 1.0
+BESIDE = 0.5
+"""Days to a place where a step may have come within which a transit is not told from one."""
 
 
 @step(
-    version=1,
+    version=2,
     product="filtered_light_curves",
     needs={"light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tic")},
     gives=("flux_corr", "flux_corr_err", "pixel_quality"),
@@ -87,28 +90,25 @@ def make_filtered_light_curves(
     periods = _of_stars(read_periods(transits), light_curves["tic"].values)
     good, time = good_cadences(light_curves), light_curves["time"].values
     number = light_curves["cadenceno"].values.astype(np.int64)
-    place = number - number.min()
-    grid_time = np.interp(np.arange(place.max() + 1), place[np.isfinite(time)], time[np.isfinite(time)])
+    follow = partial(_follow, time=time, place=number - number.min(), width=width)
     places = jump_places(time, good, light_curves["quality"].values) if jumps else np.empty(0, np.int64)
+    beside = (np.abs(time[:, None] - time[places]) < BESIDE).any(axis=1)
     shape = light_curves.sizes["star"], light_curves.sizes["time"]
     corrected, error = np.full((2, *shape), np.nan, np.float32)
     bits = np.zeros(shape, np.int32)
     for stars in star_blocks(light_curves):
         series = read_flux(light_curves, stars)
         relative = relative_flux(series, good)[0] + 1
-        factor, kinds = correct_jumps(relative, time, places)
-        on_grid = np.full((stars.size, grid_time.size), np.nan)
-        on_grid[:, place] = relative / factor
         mine = {int(k - stars[0]): v for k, v in periods.items() if stars[0] <= k <= stars[-1]}
-        slow = kasoc_filter(
-            on_grid,
-            grid_time,
-            long=width[0],
-            short=width[1],
-            turnover=TURNOVER,
-            softness=SOFTNESS,
-            periods=mine,
-        )[:, place]
+
+        factor, kinds = correct_jumps(relative, time, places)
+        slow, _ = follow(relative / factor, periods={})
+        for k, known in mine.items():
+            # A transit beside a place where a step may have come looks like one, so the others tell of it.
+            one = relative[k : k + 1]
+            _, repeated = follow(np.where(beside, np.nan, one / factor[k]), periods={0: known})
+            factor[k : k + 1], kinds[k : k + 1] = correct_jumps(one / repeated, time, places)
+            slow[k] = follow(one / factor[k], periods={0: known})[0][0]
         out = clip_outliers(relative / (factor * slow), clip)
         for target, name in ((corrected, "flux"), (error, "flux_err")):
             target[stars] = series[name] / (factor * slow)
@@ -121,6 +121,31 @@ def make_filtered_light_curves(
         },
         coords={n: v.variable for n, v in light_curves.coords.items()},
     )
+
+
+def _follow(
+    flux: np.ndarray,
+    *,
+    time: np.ndarray,
+    place: np.ndarray,
+    width: list[int],
+    periods: dict[int, list[float]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the filter finds on a grid of all cadences, those between the given ones too."""
+    known = np.isfinite(time)
+    grid_time = np.interp(np.arange(place.max() + 1), place[known], time[known])
+    on_grid = np.full((len(flux), grid_time.size), np.nan)
+    on_grid[:, place] = flux
+    slow, repeated = kasoc_filter(
+        on_grid,
+        grid_time,
+        long=width[0],
+        short=width[1],
+        turnover=TURNOVER,
+        softness=SOFTNESS,
+        periods=periods,
+    )
+    return slow[:, place], repeated[:, place]
 
 
 def _cadence(light_curves: xr.Dataset) -> float:

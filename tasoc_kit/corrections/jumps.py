@@ -99,7 +99,8 @@ def _step(flux: np.ndarray, offset: np.ndarray, before: int) -> tuple[np.ndarray
         left = np.where(kept, flux - coefficient @ terms[:, :count].T, 0.0)
         power = np.maximum((left**2).sum(axis=1) / np.maximum(number, 1), 1e-24)
         criterion.append(number * np.log(power) + count * np.log(np.maximum(number, 1)))
-        at_place.append(1 + coefficient[:, 2] / coefficient[:, 0] if count > 2 else np.ones(len(flux)))
+        step = coefficient[:, 2] if count > 2 else np.zeros(len(flux))
+        at_place.append(1 + step / np.where(coefficient[:, 0] == 0, np.inf, coefficient[:, 0]))
     best = np.argmin(criterion, axis=0)
     told = np.minimum(kept[:, :before].sum(axis=1), kept[:, before:].sum(axis=1)) >= FEWEST_BESIDE
     ratio = np.choose(best, at_place)

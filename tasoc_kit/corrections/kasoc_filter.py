@@ -81,9 +81,9 @@ def kasoc_filter(
     turnover: float,
     softness: float,
     periods: Mapping[int, Sequence[float]],
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return what light curves have to be divided by.
+    Return what light curves have to be divided by, and what they do with their periods.
 
     Parameters
     ----------
@@ -98,10 +98,16 @@ def kasoc_filter(
         from there the one gives way to the other.
     periods
         Days, of the transits of some stars, by their number.
+
+    Returns
+    -------
+    float64 (star, time) twice; the second is 1 for stars without a period.
     """
-    found = _two_scales(flux, long, short, turnover, softness)
+    found, repeated = _two_scales(flux, long, short, turnover, softness), np.ones(flux.shape)
     for star, known in periods.items():
-        one, ratio = flux[star : star + 1], flux[star] / found[star]
+        one = flux[star : star + 1]
+        # A long deep transit is followed by the fast median, so the slow one alone shows it first.
+        ratio = flux[star] / moving_median(one, long)[0]
         curves = np.ones((len(known), flux.shape[1]))
         for _ in range(TURNS):
             for k, period in enumerate(known):
@@ -109,7 +115,8 @@ def kasoc_filter(
                 curves[k] = phase_curve(ratio / others, time, period)
             found[star] = _two_scales(one / curves.prod(axis=0), long, short, turnover, softness)[0]
             ratio = flux[star] / found[star]
-    return found
+        repeated[star] = curves.prod(axis=0)
+    return found, repeated
 
 
 def _two_scales(flux: np.ndarray, long: int, short: int, turnover: float, softness: float) -> np.ndarray:

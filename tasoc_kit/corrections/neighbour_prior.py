@@ -24,7 +24,12 @@ STARS_AT_ONCE = 2048
 
 
 def expected_coefficients(
-    fit: VectorFit, row: np.ndarray, column: np.ndarray, tmag: np.ndarray, trusted: np.ndarray
+    fit: VectorFit,
+    size: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    tmag: np.ndarray,
+    trusted: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """
     Return what neighbours let expect of each coefficient, and how far single stars are from that.
@@ -33,6 +38,8 @@ def expected_coefficients(
     ----------
     fit
         Each star by itself.
+    size
+        (term) The root mean square of each term over the cadences that are used; 0 for one that is none.
     row, column, tmag
         Places and magnitudes of the stars.
     trusted
@@ -50,7 +57,7 @@ def expected_coefficients(
     if asked.size < 3:
         return mean, scatter
     tree, count = cKDTree(place[asked]), min(NEIGHBOURS + 1, asked.size)
-    error = _errors(fit)
+    error = _errors(fit, size)
     for first in range(0, len(place), STARS_AT_ONCE):
         some = slice(first, first + STARS_AT_ONCE)
         near = asked[tree.query(place[some], count)[1]]
@@ -58,12 +65,13 @@ def expected_coefficients(
         values = np.where(own[:, :, None], np.nan, fit.coefficient[near])
         mean[some] = np.nanmedian(values, axis=1)
         far = MAD_TO_SIGMA * np.nanmedian(np.abs(values - mean[some][:, None]), axis=1)
-        noise = np.median(error[near], axis=1)[:, None]
+        noise = np.median(error[near], axis=1)
         scatter[some] = np.sqrt(np.maximum(far**2 - noise**2, (LEAST_SHARE * mean[some]) ** 2))
     return mean, scatter
 
 
-def _errors(fit: VectorFit) -> np.ndarray:
-    """Return the error (star) of a coefficient of a vector with unit scatter."""
+def _errors(fit: VectorFit, size: np.ndarray) -> np.ndarray:
+    """Return the error (star, term) of the coefficients of terms of such a size."""
     alike = (1 + np.maximum(fit.correlation, 0)) / np.maximum(1 - fit.correlation, 1e-4)
-    return np.sqrt(fit.variance * alike / np.maximum(fit.cadences, 1))
+    whole = np.sqrt(fit.variance * alike / np.maximum(fit.cadences, 1))
+    return whole[:, None] / np.where(size > 0, size, np.inf)

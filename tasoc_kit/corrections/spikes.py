@@ -21,6 +21,8 @@ ORDER = 2
 MIRRORED = 50
 """Cadences of either end that are mirrored, so that the smoothing does not bend there."""
 PROMINENCE = 3.0
+SURE = 5.0
+"""Scatters of what is no spike from which on one is believed: by chance, none in a sector is."""
 
 
 def bridge(series: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -66,4 +68,10 @@ def split_spikes(series: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.n
         peaks = np.concatenate([find_peaks(one, prominence=limit)[0] - 1 for one in high])
         peaks = peaks[np.abs(off[peaks]) > limit]
         slow = bridge(np.where(np.isin(np.arange(series.size), peaks), np.nan, slow), time)
-    return slow, series - slow
+    spikes = series - slow
+    # Whatever is within the noise goes back, so that a vector without spikes costs a light curve no term.
+    noise = mad_sigma(
+        series - savgol_filter(np.pad(slow, ends, mode="reflect"), WINDOWS[-1], ORDER)[ends:-ends]
+    )
+    spikes[np.abs(spikes) <= SURE * float(noise)] = 0.0
+    return series - spikes, spikes

@@ -10,7 +10,7 @@ import numpy as np
 
 from tasoc_kit.numerics.detector import camera_centre
 
-__all__ = ["NOWHERE", "RINGS", "join_small", "star_areas"]
+__all__ = ["NOWHERE", "RINGS", "join_small", "nearest_area", "star_areas"]
 
 RINGS = 4
 _CORNER = np.hypot(2048.0, 2048.0)
@@ -45,7 +45,10 @@ def join_small(area: np.ndarray, fit: np.ndarray, fewest: int) -> np.ndarray:
         return area
     count = np.array([(fit & (area == name)).sum() for name in names])
     rich = names[count >= fewest] if (count >= fewest).any() else names[[int(np.argmax(count))]]
-    joined = area.copy()
-    for name in names:
-        joined[area == name] = rich[int(np.argmin(np.abs(rich - name)))]
-    return joined
+    return nearest_area(area, rich)
+
+
+def nearest_area(area: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return, of the areas that are known, the nearest to that of each star; 0 for stars off the frame."""
+    nearest = known[np.argmin(np.abs(known[:, None] - area), axis=0)]
+    return np.where(area == NOWHERE, NOWHERE, nearest).astype(np.int32)

@@ -133,7 +133,7 @@ def _leave(flux, design, coefficient, kept, residual):
 
 
 @njit(nogil=True, cache=True)
-def _fit_star(flux, design, products, per_vector, coefficient):
+def _fit_star(flux, design, products, per_vector, every, coefficient):
     """Fit one star by itself; return number of vectors, criterion, and what the residuals tell."""
     terms = design.shape[1]
     normal, right = np.empty((terms, terms)), np.empty(terms)
@@ -148,15 +148,17 @@ def _fit_star(flux, design, products, per_vector, coefficient):
     number, criterion = 0, np.inf
     for _ in range(MOST_CLIPS):
         _solve(normal, right, 1 + vectors * per_vector, lower, forward)
-        number, criterion, left = 0, np.inf, square - forward[0] ** 2
+        number, criterion, left, free = 0, np.inf, square - forward[0] ** 2, 1
         for k in range(1, vectors + 1):
             for j in range(1 + (k - 1) * per_vector, 1 + k * per_vector):
                 left -= forward[j] ** 2
-            told = n * np.log(max(left, 1e-300) / n) + (1 + k * per_vector) * np.log(float(n))
+                # Spikes that are zero everywhere are no term.
+                free += normal[j, j] > 0
+            told = n * np.log(max(left, 1e-300) / n) + free * np.log(float(n))
             if told < criterion:
                 number, criterion = k, told
         coefficient[:] = 0.0
-        _back(lower, forward, 1 + number * per_vector, coefficient)
+        _back(lower, forward, 1 + (vectors if every else number) * per_vector, coefficient)
         limit, before = _leave(flux, design, coefficient, kept, residual), n
         for t in range(flux.size):
             if kept[t] and abs(residual[t]) > limit and n > fewest:
@@ -232,7 +234,9 @@ def design_of(vectors: np.ndarray, spikes: np.ndarray | None) -> np.ndarray:
     return np.ascontiguousarray(np.vstack([np.ones(vectors.shape[1]), each]).T)
 
 
-def fit_vectors(flux: np.ndarray, design: np.ndarray, per_vector: int, threads: int = 1) -> VectorFit:
+def fit_vectors(
+    flux: np.ndarray, design: np.ndarray, per_vector: int, threads: int = 1, *, every: bool = False
+) -> VectorFit:
     """
     Fit each star by itself, with as many vectors as the Bayesian information criterion takes.
 
@@ -246,12 +250,17 @@ def fit_vectors(flux: np.ndarray, design: np.ndarray, per_vector: int, threads: 
         Terms of a vector: 1, or 2 with its spikes.
     threads
         Stars that are fitted at the same time.
+    every
+        Fit all vectors, and tell the number that the criterion would take: what is left out would be 0, and
+        that is no measurement of what the neighbours have.
     """
     made = no_fit(len(flux), design.shape[1])
     products = design.T @ design
 
     def fit(star: int) -> None:
-        number, criterion, *left = _fit_star(flux[star], design, products, per_vector, made.coefficient[star])
+        number, criterion, *left = _fit_star(
+            flux[star], design, products, per_vector, every, made.coefficient[star]
+        )
         made.number[star], made.criterion[star] = number, criterion
         made.variance[star], made.correlation[star], made.cadences[star] = left
 

@@ -35,6 +35,7 @@ __all__ = ["LightCurve", "light_curve", "lightkurve_class"]
 
 AROUND = 64
 """Pixels on each side of the star that are read of a full frame: four cells of sky each way."""
+PLACE = ("mission", "sector", "camera", "ccd")
 NEAR = 2.0
 """Pixels within which a star of the list is the star that was asked for."""
 _TIC = re.compile(r"\s*(?:TIC)?\s*(\d+)\s*$", re.IGNORECASE)
@@ -94,7 +95,7 @@ class LightCurve:
             flux_err=series["flux_err"] * flux,
             targetid=int(self.data["tic"]),
             label=f"TIC {int(self.data['tic'])}",
-            meta={name.upper(): self.data.attrs[name] for name in ("sector", "camera", "ccd")},
+            meta={name.upper(): self.data.attrs[name] for name in PLACE if name in self.data.attrs},
         )
         curve["background"] = series["background"] * flux
         for name in ("quality", "cadenceno", "centroid_row", "centroid_column"):

@@ -12,8 +12,9 @@ from tasoc_kit.config import settings
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.sources.target_pixels import open_target_pixels
+from tasoc_kit.sources.tasoc_vectors import open_tasoc_vectors
 
-__all__ = ["FFISource", "ProductSource", "StarSource", "TargetPixelSource"]
+__all__ = ["FFISource", "ProductSource", "StarSource", "TargetPixelSource", "VectorSource"]
 
 
 class _LazySource(DataSource):
@@ -114,6 +115,19 @@ class ProductSource(_LazySource):
         from tasoc_kit.store import open_product
 
         return open_product(self.product, **self.unit, field=self.field, tag=self.tag)
+
+
+class VectorSource(_LazySource):
+    """Co-trending vectors of one CCD, from TASOC's files: one, a folder or a glob."""
+
+    name = "tasoc_vectors"
+
+    def __init__(self, urlpath: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(metadata=metadata)
+        self.urlpath = urlpath
+
+    def _open(self) -> xr.Dataset:
+        return open_tasoc_vectors(self.urlpath)
 
 
 class StarSource(_LazySource):
