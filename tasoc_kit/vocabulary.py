@@ -25,6 +25,7 @@ __all__ = [
     "Method",
     "Status",
     "TessQuality",
+    "VariabilityClass",
     "Variable",
     "flag_names",
     "label",
@@ -372,6 +373,23 @@ class Correction(IntEnum):
     CBV = 1
     ENSEMBLE = 2
     FILTER = 3
+
+
+class VariabilityClass(IntEnum):
+    """How a star varies: the classes of TASOC's starclass (Audenaert+ 2021, AJ 162 209)."""
+
+    UNKNOWN = 0
+    """No class is probable enough, or the light curve is too short."""
+    SOLARLIKE = 1
+    ECLIPSE = 2
+    """Transits and detached eclipses."""
+    RRLYR_CEPHEID = 3
+    DSCT_BCEP = 4
+    GDOR_SPB = 5
+    CONTACT_ROT = 6
+    """Contact binaries, and rotation with spots."""
+    APERIODIC = 7
+    CONSTANT = 8
 
 
 class Method(IntEnum):
