@@ -232,7 +232,7 @@ def variable_stars(number, *, seed, span=(8.0, 13.0), kinds=tuple(SHAPES)):
     noise = expected_noise(tmag, seconds=1800).total * random.uniform(1.0, 1.6, kind.size)
     flux = np.empty((kind.size, time.size))
     for star, of in enumerate(kind):
-        systematic, share = left_over(random, time, noise[star]), random.uniform(0.6, 1.0)
+        systematic, share = left_over(random, time, noise[star]), random.uniform(0.3, 1.0)
         floor = noise[star] if of != VariabilityClass.APERIODIC else max(noise[star], 2 * systematic.std())
         least = LEAST.get(of, 15.0) * floor
         for _ in range(60):

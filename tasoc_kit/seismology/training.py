@@ -93,7 +93,7 @@ def train_forest(stars: int = STARS, turns: int = TURNS, seed: int = SEED) -> tu
 
 def write_forest(forest: Forest, path: Path) -> None:
     """Write trees as arrays, without pickles."""
-    np.savez_compressed(path, allow_pickle=False, **forest._asdict())
+    np.savez_compressed(path, **forest._asdict())
 
 
 if __name__ == "__main__":
