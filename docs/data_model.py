@@ -53,7 +53,9 @@ def render() -> str:
         vocabulary.KitQuality,
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
+        vocabulary.RotationFlag,
         vocabulary.Status,
+        vocabulary.VariabilityClass,
     )
     return (
         HEAD

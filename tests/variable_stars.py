@@ -1,5 +1,5 @@
 """
-Light curves of every class of variable stars, made with other formulae than those the classifier learned from.
+Light curves of every class of variable stars, with other formulae than those the classifier learned from.
 
 Discs that cover each other, spots that come and go on a sphere, tides, series of modes even in period,
 bursts at random: physical shapes, averaged over the exposure, diluted, with what corrections leave.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import xarray as xr
 from giants import simulate_giants
 from scipy.signal import lfilter
 
@@ -35,7 +36,9 @@ def _log(random, low, high):
 
 def solarlike(random, time):
     numax = _log(random, 6.0, 110.0)
-    made = simulate_giants(1, seed=int(random.integers(2**31)), days=29.0, noise=0.0, span=(numax, 1.0001 * numax))
+    made = simulate_giants(
+        1, seed=int(random.integers(2**31)), days=29.0, noise=0.0, span=(numax, 1.0001 * numax)
+    )
     # Its gaps are cut out: what lies beside them is taken as it is.
     return np.interp(time - time[0], made.time - made.time[0], made.flux[0])
 
@@ -48,7 +51,8 @@ def eclipse(random, time):
                   "impact": random.uniform(0, 0.7), "limb": random.uniform(0.2, 0.7)}  # fmt: skip
         return 1e6 * (exposed_curve(KIND["planet"], orbit, time, CADENCE) - 1)
     if kind == 1:
-        orbit |= {"radius_ratio": random.uniform(0.3, 0.98), "axis_ratio": random.uniform(3, 5) * period ** (2 / 3),
+        orbit |= {"radius_ratio": random.uniform(0.3, 0.98),
+                  "axis_ratio": random.uniform(3, 5) * period ** (2 / 3),
                   "impact": random.uniform(0, 0.9), "light_ratio": random.uniform(0.02, 0.95),
                   "ellipsoidal": random.uniform(0, 0.012) / period}  # fmt: skip
         return 1e6 * (exposed_curve(KIND["eclipsing_binary"], orbit, time, CADENCE) - 1)
@@ -94,7 +98,9 @@ def dsct_bcep(random, time):
     if random.random() < 0.12:
         period, size = 1 / random.uniform(6, 13), _log(random, 0.02, 0.3)
         rise = random.uniform(0.3, 0.42)
-        return 1e6 * _exposed(lambda at: 10 ** (0.4 * size * _pulse((at - START) / period, rise, 0.95)) - 1, time)
+        return 1e6 * _exposed(
+            lambda at: 10 ** (0.4 * size * _pulse((at - START) / period, rise, 0.95)) - 1, time
+        )
     spacing, first = random.uniform(2.0, 6.0), random.uniform(4.8, 14.0)
     radial = first + spacing * np.arange(random.integers(1, 5))
     split = random.uniform(0.1, 1.0) * random.integers(-1, 2, (random.integers(1, 4), radial.size))
@@ -118,7 +124,9 @@ def gdor_spb(random, time):
     size, phase = _log(random, 3e-4, 1.2e-2) / amplitude.max(), random.random(count)
 
     def curve(at):
-        return np.expm1(size * amplitude @ np.sin(2 * np.pi * (np.outer(1 / period, at - START) + phase[:, None])))
+        return np.expm1(
+            size * amplitude @ np.sin(2 * np.pi * (np.outer(1 / period, at - START) + phase[:, None]))
+        )
 
     return 1e6 * _exposed(curve, time)
 
@@ -141,8 +149,9 @@ def contact(random, time):
     return 1e6 * (flux / np.median(flux) - 1)
 
 
-def spots(random, time):
-    period, shear, tilt = _log(random, 0.4, 12.0), random.uniform(0, 0.06), np.radians(random.uniform(25, 90))
+def spots(random, time, period=None):
+    period = period or _log(random, 0.4, 12.0)
+    shear, tilt = random.uniform(0, 0.06), np.radians(random.uniform(25, 90))
     total = np.zeros(time.size)
     for _ in range(random.integers(2, 9)):
         latitude, longitude = np.arcsin(random.uniform(-0.7, 0.9)), random.uniform(0, 2 * np.pi)
@@ -201,9 +210,13 @@ def left_over(random, time, noise):
     for first in (START, START + DAYS / 2):
         orbit = (time >= first) & (time < first + DAYS / 2)
         after = time[orbit] - first
-        total[orbit] += size * (random.normal() * (after / 13.5 - 0.5) + random.normal() * np.exp(-after / 0.4))
+        total[orbit] += size * (
+            random.normal() * (after / 13.5 - 0.5) + random.normal() * np.exp(-after / 0.4)
+        )
     memory = np.exp(-CADENCE / random.uniform(0.5, 3.0))
-    wander = lfilter([np.sqrt(1 - memory**2)], [1.0, -memory], random.normal(size=2 * time.size))[-time.size :]
+    wander = lfilter([np.sqrt(1 - memory**2)], [1.0, -memory], random.normal(size=2 * time.size))[
+        -time.size :
+    ]
     total += size * random.random() * wander
     for at in START + random.uniform(0, DAYS, random.poisson(0.5)):
         total += (time > at) * random.normal(0, size)
@@ -247,3 +260,47 @@ def variable_stars(number, *, seed, span=(8.0, 13.0), kinds=tuple(SHAPES)):
     flux = 1e6 * ((1e6 + flux) / (1e6 + np.nanmedian(flux, axis=1, keepdims=True)) - 1)
     error = noise * random.uniform(0.75, 1.1, kind.size)
     return SimpleNamespace(time=time, flux=flux, error=error, kind=kind, tmag=tmag, cadence=CADENCE)
+
+
+def spotted_stars(number, *, seed, span=(8.0, 13.0), periods=(0.4, 10.0)):
+    """Return the same of stars with spots, and their ``period`` (star) at the equator, days."""
+    random = np.random.default_rng(seed)
+    made = variable_stars(number, seed=seed, span=span, kinds=(VariabilityClass.CONSTANT,))
+    period = np.exp(random.uniform(*np.log(periods), number))
+    for star in range(number):
+        signal = spots(random, made.time, period[star])
+        made.flux[star] += signal * max(1.0, 3 * made.error[star] / signal.std())
+    return SimpleNamespace(**vars(made), period=period)
+
+
+def as_light_curves(time, flux, error):
+    """Return the product that steps take of curves in ppm about a level of 1,000 electrons a second."""
+    stars, cadences = flux.shape
+    level = 1000.0
+    return xr.Dataset(
+        {
+            "flux": (("star", "time"), level * (1 + 1e-6 * flux)),
+            "flux_err": (("star", "time"), level * 1e-6 * np.tile(error[:, None], cadences)),
+            "pixel_quality": (("star", "time"), np.zeros(flux.shape, np.int32)),
+        },
+        coords={
+            "time": ("time", time),
+            "quality": ("time", np.zeros(cadences, np.int32)),
+            "frame_quality": ("time", np.zeros(cadences, np.int32)),
+            "tic": ("star", np.arange(1, stars + 1)),
+        },
+        attrs={"sector": 1, "camera": 1, "ccd": 2, "product": "light_curves"},
+    )
+
+
+def bad_light_curves():
+    """Return light curves that say nothing, and two that turn in 1.5 days, for which ``good`` is True."""
+    time = START + CADENCE * np.arange(int(DAYS / CADENCE))
+    wave = 5000 * np.sin(2 * np.pi * time / 1.5) + 100 * np.random.default_rng(1).normal(size=time.size)
+    few, half = np.full(time.size, np.nan), np.where(time < START + 14, np.nan, wave)
+    few[[5, 600, 601]] = 1.0, 2.0, 3.0
+    nothing = [np.full(time.size, np.nan), np.zeros(time.size), few, -1e6 + 0 * time, -2e6 + wave]
+    flux = np.stack([*nothing, half, np.where(np.arange(time.size) == 700, np.inf, wave)])
+    error = np.full(len(flux), 100.0)
+    error[5:] = np.nan
+    return as_light_curves(time, flux, error).assign(good=("star", np.arange(len(flux)) > 4))

@@ -1,7 +1,8 @@
 """Probabilities of classes from boosted decision trees that are stored as plain arrays.
 
-The trees are those of gradient boosting (Friedman 2001, Ann. Stat. 29 1189); their leaves sum to one score for
-each class, and the softmax of the scores over a temperature (Guo+ 2017, arXiv 1706.04599) is the probability.
+The trees are those of gradient boosting (Friedman 2001, Ann. Stat. 29 1189); their leaves sum to one score
+for each class, and the softmax of the scores over a temperature (Guo+ 2017, arXiv 1706.04599) is the
+probability.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def _moments(flux: np.ndarray, noise: np.ndarray, error: np.ndarray) -> np.ndarr
     unit = flux / deviation[:, None]
     low, below, middle, above, high = np.nanpercentile(flux, (0.5, 5, 50, 95, 99.5), axis=1)
     steps = np.diff(flux, axis=1)
-    neumann = np.nanmean(steps**2, axis=1) / deviation**2
+    neumann = np.nansum(steps**2, axis=1) / np.maximum(np.isfinite(steps).sum(axis=1), 1) / deviation**2
     robust = MAD_TO_SIGMA * median_of_rows(np.abs(flux - middle[:, None]))
     robust = np.where(robust > 0, robust, deviation)
     away = (flux - middle[:, None]) / robust[:, None]
@@ -159,6 +159,7 @@ def _spectra(flux: np.ndarray, error: np.ndarray, time: np.ndarray, cadence: flo
         _log(OVERSAMPLING * power.max(axis=1) / total)[:, None],
     ]
     frequency, snr, residual, highest = np.full((len(flux), WAVES), np.nan), [], flux, power
+    first = flux
     for k in range(WAVES):
         place, frequency[:, k] = highest_peak(at, highest)
         snr.append(highest[np.arange(len(flux)), place] / np.maximum(np.median(highest, axis=1), TINY))
@@ -167,7 +168,11 @@ def _spectra(flux: np.ndarray, error: np.ndarray, time: np.ndarray, cadence: flo
         if k < WAVES - 1:
             highest = power_density(residual, time, at, cadence)
     size = np.maximum(np.abs(wave[:, :1]), TINY)
-    told += [_log(frequency / MICROHERTZ), _log(np.stack(snr, axis=1)), np.minimum(np.abs(wave[:, 1:]) / size, 2)]
+    told += [
+        _log(frequency / MICROHERTZ),
+        _log(np.stack(snr, axis=1)),
+        np.minimum(np.abs(wave[:, 1:]) / size, 2),
+    ]
     told += [_explained(flux, one)[:, None] for one in (first, residual)]
     span = max(float(np.ptp(time)), cadence)
     apart = np.abs(frequency[:, 1] - frequency[:, 0]) / MICROHERTZ * span

@@ -1,10 +1,10 @@
 """Waves taken out of light curves one after the other, as long as a spectrum has peaks that noise has not.
 
-In each turn the highest peak of every star's spectrum joins its list, and all of the list are fitted anew, their
-frequencies too. A list ends where the highest peak is below a signal-to-noise ratio (Breger+ 1993, A&A 271 482):
-amplitude over the mean amplitude of the spectrum about it. No two are closer than 1.5 over the length of the light
-curve (Loumos & Deeming 1978, Ap&SS 56 285). Errors are those of Montgomery & O'Donoghue (1999, DSSN 13 28), with
-the noise of the spectrum about the peak in place of white noise.
+In each turn the highest peak of every star's spectrum joins its list, and all of the list are fitted anew,
+their frequencies too. A list ends where the highest peak is below a signal-to-noise ratio (Breger+ 1993,
+A&A 271 482): amplitude over the mean amplitude of the spectrum about it. No two are closer than 1.5 over
+the length of the light curve (Loumos & Deeming 1978, Ap&SS 56 285). Errors are those of Montgomery &
+O'Donoghue (1999, DSSN 13 28), with the noise of the spectrum about the peak in place of white noise.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["WaveList", "least_snr", "prewhiten"]
 
 BREGER = 4.0
 INDEPENDENT = 8.0
-"""Frequencies for each cadence that are as if independent; with fewer, noise measured about a peak is exceeded
-more often than stated in simulated light curves."""
+"""Frequencies for each cadence that are as if independent: with fewer, simulated noise is above the limit
+more often than is stated, for the noise about a peak is itself measured."""
 RESOLVED = 1.5
 OVERSAMPLING = 6.0
 WINDOW = 2.0
@@ -52,8 +52,8 @@ def least_snr(cadences: np.ndarray, false_alarm: float) -> np.ndarray:
     """
     Return the signal-to-noise ratio that noise reaches in so small a share of light curves.
 
-    The power of white noise over its mean is exponential; the mean of the amplitude is √(π/4) times the root of
-    that of the power (Kuschnig+ 1997, A&A 328 544). Never below 4.
+    The power of white noise over its mean is exponential; the mean of the amplitude is √(π/4) times the root
+    of that of the power (Kuschnig+ 1997, A&A 328 544). Never below 4.
     """
     trials = np.maximum(INDEPENDENT * np.asarray(cadences, float), 1)
     return np.maximum(BREGER, np.sqrt(4 / np.pi * np.log(trials / false_alarm)))
@@ -122,7 +122,7 @@ def _prewhiten(
 def _refined(
     flux: np.ndarray, time: np.ndarray, frequency: np.ndarray, apart: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return frequencies, waves and residuals after some turns of Gauss and Newton; no step is a whole width."""
+    """Return frequencies, waves and residuals after some turns of Gauss and Newton, none of a whole width."""
     wave, left = fit_waves(flux, time, frequency)
     for _ in range(TURNS):
         shift = _shifts(left, time, frequency, wave)
@@ -165,13 +165,20 @@ def _noise(grid: np.ndarray, amplitude: np.ndarray, place: np.ndarray, *, robust
     """Return the mean amplitude (star) about a place; from the median where a peak still stands in it."""
     half = max(int(0.5 * WINDOW * MICROHERTZ / grid[0]), 8)
     first = np.clip(place - half, 0, max(grid.size - 2 * half, 0))
-    near = np.take_along_axis(amplitude, np.minimum(first[:, None] + np.arange(2 * half), grid.size - 1), axis=1)
+    near = np.take_along_axis(
+        amplitude, np.minimum(first[:, None] + np.arange(2 * half), grid.size - 1), axis=1
+    )
     # The amplitudes of noise are Rayleigh's.
     return np.sqrt(np.pi / (4 * np.log(2))) * np.median(near, axis=1) if robust else near.mean(axis=1)
 
 
 def _with_noise(
-    listed: np.ndarray, wave: np.ndarray, residual: np.ndarray, time: np.ndarray, cadence: float, grid: np.ndarray
+    listed: np.ndarray,
+    wave: np.ndarray,
+    residual: np.ndarray,
+    time: np.ndarray,
+    cadence: float,
+    grid: np.ndarray,
 ) -> WaveList:
     """Return the list with the ratios that what is left in the spectrum gives."""
     known = np.isfinite(residual).sum(axis=1)

@@ -1,8 +1,8 @@
 """How often a light curve repeats itself: from its autocorrelation, and from its spectrum.
 
-Spots come and go and sit on either side of a star, so that its spectrum may be highest at half the period of
-rotation; the autocorrelation has its highest peak at the whole one (McQuillan+ 2013, MNRAS 432 1203; 2014, ApJS
-211 24). Its peaks stand at multiples of the period, which all of them tell together.
+Spots come and go and sit on either side of a star, so that its spectrum may be highest at half the period
+of rotation; the autocorrelation has its highest peak at the whole one (McQuillan+ 2013, MNRAS 432 1203;
+2014, ApJS 211 24). Its peaks stand at multiples of the period, which all of them tell together.
 """
 
 from __future__ import annotations

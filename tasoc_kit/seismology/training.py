@@ -1,7 +1,8 @@
 """Learn the classes of variability anew: ``python -m tasoc_kit.seismology.training [FILE]``.
 
-Light curves are simulated (:mod:`tasoc_kit.simulation.variability`), their features measured, trees boosted, and the
-temperature set on light curves with another seed. Needs scikit-learn, which using the trees does not.
+Light curves are simulated (:mod:`tasoc_kit.simulation.variability`), their features measured, trees
+boosted, and the temperature set on light curves with another seed. Needs scikit-learn, which using the
+trees does not.
 """
 
 from __future__ import annotations

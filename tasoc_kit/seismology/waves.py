@@ -74,7 +74,7 @@ def fit_waves(flux: np.ndarray, time: np.ndarray, frequency: np.ndarray) -> tupl
     size = RIDGE * np.maximum(known.sum(axis=1), 1)
     # A wave that is none has no terms: its diagonal alone makes the matrix regular.
     normal += size[:, None, None] * np.eye(terms.shape[2])
-    right = (seen.transpose(0, 2, 1) @ np.where(known, flux, 0.0)[:, :, None])
+    right = seen.transpose(0, 2, 1) @ np.where(known, flux, 0.0)[:, :, None]
     found = np.linalg.solve(normal, right)
     waves = frequency.shape[1]
     sine, cosine = found[:, 1 : 1 + waves, 0], found[:, 1 + waves :, 0]

@@ -1,9 +1,9 @@
 """Light curves of every class of variable stars, for those who learn to tell classes apart.
 
-Shapes are templates, not physics: Fourier series for what pulsates, is in contact or has spots, dips with soft
-edges for what eclipses, noise with a coloured spectrum for what is stochastic. Parameters are drawn wider
-than nature has them. Each light curve is that of one sector with its gaps, drifts and jumps that corrections
-left, outliers, light of neighbours, and noise of its magnitude.
+Shapes are templates, not physics: Fourier series for what pulsates, is in contact or has spots, dips with
+soft edges for what eclipses, noise with a coloured spectrum for what is stochastic. Parameters are drawn
+wider than nature has them. Each light curve is that of one sector with its gaps, drifts and jumps that
+corrections left, outliers, light of neighbours, and noise of its magnitude.
 """
 
 from __future__ import annotations
@@ -119,18 +119,28 @@ def _rrlyr_cepheid(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
     # Steep rise, slow fall: sines with φ21 near 4 in the convention of cosines, and what follows from it.
     lag = random.normal(0, 0.35 if kind < 2 else 0.8) / (2 * np.pi)
     shift = np.array([0.0] + [0.5 * (k - 1) + 0.13 * (k - 1) + lag * (k - 1) for k in number[1:]])
-    blazhko = 1 + (random.uniform(0, 0.3) * np.sin(2 * np.pi * time / random.uniform(10, 60)) if kind == 0 else 0)
+    blazhko = 1 + (
+        random.uniform(0, 0.3) * np.sin(2 * np.pi * time / random.uniform(10, 60)) if kind == 0 else 0
+    )
     turn = np.outer(number / period, time) + (number * random.random() - shift)[:, None]
     series = amplitude @ np.sin(2 * np.pi * turn)
-    second = _waves(time, np.array([1.34 / period]), [0.1 * first], [random.random()]) if random.random() < 0.15 else 0
+    second = (
+        _waves(time, np.array([1.34 / period]), [0.1 * first], [random.random()])
+        if random.random() < 0.15
+        else 0
+    )
     return np.asarray(1e6 * (10 ** (0.4 * (series * blazhko + second)) - 1))
 
 
 def _many_waves(
-    random: np.random.Generator, time: np.ndarray, frequency: np.ndarray, strongest: float
+    random: np.random.Generator,
+    time: np.ndarray,
+    frequency: np.ndarray,
+    strongest: float,
+    spread: float = 0.9,
 ) -> np.ndarray:
-    """Return waves whose amplitudes fall off, the strongest of so many ppm."""
-    amplitude = np.sort(np.exp(random.uniform(0.5, 1.3) * random.normal(size=frequency.size)))[::-1]
+    """Return waves whose amplitudes scatter, in the logarithm, the strongest of so many ppm."""
+    amplitude = np.sort(np.exp(spread * random.normal(size=frequency.size)))[::-1]
     return _waves(time, frequency, strongest * amplitude / amplitude[0], random.random(frequency.size))
 
 
@@ -152,7 +162,7 @@ def _gdor_spb(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
     frequency = np.clip(centre * np.exp(width * random.normal(size=random.integers(3, 16))), 0.25, 4.5)
     if random.random() < 0.4:
         frequency = np.append(frequency, 2 * random.choice(frequency, 3) * random.uniform(0.95, 1.05, 3))
-    return _many_waves(random, time, frequency, _even(random, 120.0, 2e4))
+    return _many_waves(random, time, frequency, _even(random, 120.0, 2e4), random.uniform(0.3, 1.0))
 
 
 def _contact_rot(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
@@ -164,17 +174,17 @@ def _contact_rot(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
         spot = 0.06 * random.normal() * np.sin(2 * np.pi * turn[0])
         return np.asarray(-size * (ratio @ np.cos(2 * np.pi * turn) + spot))
     period, size = _even(random, 0.3, 13.0), _even(random, 250.0, 4e4)
-    total, life = np.zeros(time.size), period * _even(random, 2, 30)
+    total, life = np.zeros(time.size), period * _even(random, 2, 60)
     for k in (1, 2, 3):
         share = (1.0, random.uniform(0, 0.9), random.uniform(0, 0.2))[k - 1]
         drift = _coloured(random, time, lambda f: 1 / (1 + (2 * np.pi * f * life) ** 2))
         drift, turn = drift / max(drift.std(), 1e-12), k * time / period + random.random()
         change = 0.5 * random.random()
         total += share * (1 + change * drift) * np.sin(2 * np.pi * turn + 0.5 * change * drift)
-    if random.random() < 0.25:
+    if random.random() < 0.4:
         for _ in range(random.integers(1, 20)):
             after = np.maximum(time - random.uniform(0, time[-1]), 0)
-            total += (after > 0) * _even(random, 0.3, 10) * np.exp(-after / random.uniform(0.02, 0.1))
+            total += (after > 0) * _even(random, 0.3, 10) * np.exp(-after / random.uniform(0.01, 0.1))
     return size * total
 
 
@@ -191,7 +201,7 @@ def _aperiodic(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
         sign = random.choice((-1, 1))
         for _ in range(random.integers(2, 25)):
             away = (time - random.uniform(0, time[-1])) / _even(random, 0.15, 2.0)
-            series += sign * random.exponential() * np.exp(-np.abs(away) ** random.uniform(1, 3))
+            series += sign * random.exponential() * np.exp(-(np.abs(away) ** random.uniform(1, 3)))
     series = series - series.mean()
     return np.asarray(size * series / max(series.std(), 1e-12))
 
@@ -266,7 +276,9 @@ def simulate_variability(
     for star, kind in enumerate(kinds):
         drift = _drift(random, time, noise[star])
         most = max(noise[star], OVER_DRIFT * np.sqrt(time.size) / 30 * drift.std())
-        signal = _drawn(random, VariabilityClass(kind), time, most if kind == VariabilityClass.APERIODIC else noise[star])
+        signal = _drawn(
+            random, VariabilityClass(kind), time, most if kind == VariabilityClass.APERIODIC else noise[star]
+        )
         flux[star] = signal + drift + noise[star] * random.normal(size=time.size)
     off = random.random(flux.shape) < random.exponential(0.001, kinds.size)[:, None]
     flux += off * noise[:, None] * random.normal(0, 6, flux.shape)
