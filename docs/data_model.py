@@ -53,9 +53,11 @@ def render() -> str:
         vocabulary.KitQuality,
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
+        vocabulary.RotationFlag,
         vocabulary.Status,
         vocabulary.Dataval,
         vocabulary.Verdict,
+        vocabulary.VariabilityClass,
     )
     return (
         HEAD

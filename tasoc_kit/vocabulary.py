@@ -24,8 +24,10 @@ __all__ = [
     "Fate",
     "KitQuality",
     "Method",
+    "RotationFlag",
     "Status",
     "TessQuality",
+    "VariabilityClass",
     "Variable",
     "Verdict",
     "flag_names",
@@ -77,6 +79,9 @@ DIMENSIONS: dict[str, str] = {
     "neighbour": "stars that the PSF flux of a star depends on most",
     "check": "checks that the verdict on a CCD is made of",
     "overlap": "other CCDs of the sector that see some of the same stars",
+    "rank": "frequencies of a star, in the order in which they were found",
+    "class": "classes of variability",
+    "feature": "numbers of a light curve that classes are told by",
 }
 
 
@@ -85,7 +90,7 @@ def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Varia
 
 
 _T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
-_C = ("correction", "star")
+_C, _R = ("correction", "star"), ("star", "rank")
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -94,13 +99,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("time_start", _T, "float64", "d", "start of the exposure, BTJD"),
     ("time_stop", _T, "float64", "d", "end of the exposure, BTJD"),
     ("timecorr", _T, "float64", "d", "barycentric correction at the CCD centre"),
-    (
-        "spacecraft_x",
-        _T,
-        "float64",
-        "km",
-        "x of the spacecraft from the barycentre, ICRS",
-    ),
+    ("spacecraft_x", _T, "float64", "km", "x of the spacecraft from the barycentre, ICRS"),
     ("spacecraft_y", _T, "float64", "km", "y of the spacecraft"),
     ("spacecraft_z", _T, "float64", "km", "z of the spacecraft"),
     ("cadenceno", _T, "int32", "", "cadence number"),
@@ -254,13 +253,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("stamp_star", ("stamp_pixel",), "int32", "", "index along ``star`` of the star a stamp pixel is of"),
     ("stamp_row", ("stamp_pixel",), "int16", "pix", "row of a stamp pixel"),
     ("stamp_column", ("stamp_pixel",), "int16", "pix", "column of a stamp pixel"),
-    (
-        "psf_sum",
-        ("time", "psf_star"),
-        "float32",
-        "electron / s",
-        "sum of the raw pixels weighted with the PSF",
-    ),
+    ("psf_sum", ("time", "psf_star"), "float32", "electron / s", "sum of raw pixels weighted with the PSF"),
     ("halo_weight", ("segment", "stamp_pixel"), "float32", "", "weight of a pixel's flux over its mean"),
     ("segment_start", ("segment",), "float64", "d", "BTJD of the first cadence of a segment"),
     ("finite_pixels", _T, "int32", "", "pixels of the frame with a finite value"),
@@ -285,13 +278,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("strap_gain", ("column",), "float32", "", "extra response of a column to scattered light"),
     ("column_noise", ("time", "column"), "float32", "electron / s", "offset of a whole column"),
     ("column_noise_err", _T, "float32", "electron / s", "error of that offset"),
-    (
-        "sky_anomaly",
-        _CELLS,
-        "int8",
-        "",
-        "sigma by which an anomalous cell is off its sky, else 0",
-    ),
+    ("sky_anomaly", _CELLS, "int8", "", "sigma by which an anomalous cell is off its sky, else 0"),
     ("sky", _CUBE, "float32", "electron / s", "sky in a pixel, evaluated from its model"),
     ("background", _SERIES, "float32", "electron / s", "sky in the aperture, already subtracted"),
     ("centroid_row", _SERIES, "float64", "pix", "flux-weighted mean row in the aperture"),
@@ -304,7 +291,7 @@ VARIABLES: dict[str, Variable] = _table(
         ("star", "neighbour"),
         "int32",
         "",
-        "index of a star that the PSF flux depends on; −1 for none",
+        "index of a star that PSF flux depends on; −1 for none",
     ),
     ("psf_correlation", ("star", "neighbour"), "float32", "", "correlation of the errors of the two fluxes"),
     ("dataval", _S, "int32", "", "bits that say what is wrong with the numbers of a star"),
@@ -331,6 +318,30 @@ VARIABLES: dict[str, Variable] = _table(
     ("star_camera", _S, "int8", "", "camera that measured a star, in a table of several CCDs"),
     ("star_ccd", _S, "int8", "", "CCD that measured a star, in a table of several CCDs"),
     ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
+    ("peak_frequency", _R, "float64", "uHz", "frequency of a wave in the flux"),
+    ("peak_frequency_err", _R, "float64", "uHz", "1-sigma uncertainty of peak_frequency"),
+    ("peak_amplitude", _R, "float32", "1e-6", "amplitude of the wave, ppm"),
+    ("peak_amplitude_err", _R, "float32", "1e-6", "1-sigma uncertainty of peak_amplitude"),
+    ("peak_phase", _R, "float32", "rad", "phase of the sine at phase_time"),
+    ("peak_phase_err", _R, "float32", "rad", "1-sigma uncertainty of peak_phase"),
+    ("peak_snr", _R, "float32", "", "amplitude over the mean amplitude about it in what is left"),
+    ("peak_number", _S, "int16", "", "frequencies of the star that stand out of the noise"),
+    ("residual_scatter", _S, "float32", "1e-6", "scatter of the flux without its waves, ppm"),
+    ("phase_time", _S, "float64", "d", "BTJD at which phases hold"),
+    ("rotation_period", _S, "float32", "d", "period of rotation"),
+    ("rotation_period_err", _S, "float32", "d", "1-sigma uncertainty of rotation_period"),
+    ("acf_period", _S, "float32", "d", "period of the autocorrelation"),
+    ("acf_height", _S, "float32", "", "its peak over the troughs beside it"),
+    ("spectrum_period", _S, "float32", "d", "period at which the spectrum is highest"),
+    ("spectrum_period_err", _S, "float32", "d", "half width of that peak at half its height"),
+    ("variation_range", _S, "float32", "1e-6", "range from the 5th to the 95th percentile of the flux, ppm"),
+    ("photometric_activity", _S, "float32", "1e-6", "mean scatter of the flux over five rotations, ppm"),
+    ("rotation_flags", _S, "int32", "", "bits that say what limits rotation_period"),
+    ("class", ("class",), "int8", "", "class of variability, as in VariabilityClass"),
+    ("variability_class", _S, "int8", "", "most probable class of variability; 0 where none is probable"),
+    ("class_probability", ("star", "class"), "float32", "", "probability of a class of variability"),
+    ("feature_name", ("feature",), "str", "", "name of a number that classes are told by"),
+    ("features", ("star", "feature"), "float32", "", "numbers of a light curve that classes are told by"),
 )
 
 
@@ -399,6 +410,23 @@ class Correction(IntEnum):
     CBV = 1
     ENSEMBLE = 2
     FILTER = 3
+
+
+class VariabilityClass(IntEnum):
+    """How a star varies: the classes of TASOC's starclass (Audenaert+ 2021, AJ 162 209)."""
+
+    UNKNOWN = 0
+    """No class is probable enough, or the light curve is too short."""
+    SOLARLIKE = 1
+    ECLIPSE = 2
+    """Transits and detached eclipses."""
+    RRLYR_CEPHEID = 3
+    DSCT_BCEP = 4
+    GDOR_SPB = 5
+    CONTACT_ROT = 6
+    """Contact binaries, and rotation with spots."""
+    APERIODIC = 7
+    CONSTANT = 8
 
 
 class Method(IntEnum):
@@ -474,6 +502,19 @@ class Verdict(IntEnum):
     PASS = 1
     WARN = 2
     FAIL = 3
+
+
+class RotationFlag(IntFlag):
+    """What limits the period of rotation of a star."""
+
+    NOT_FOUND = 1
+    """The autocorrelation has no peak that noise has not: no period is stated."""
+    DISAGREE = 2
+    """The spectrum has another period."""
+    TWICE = 4
+    """The period is twice that of the spectrum, as with spots on either side."""
+    LONG = 8
+    """The spectrum is highest at a period longer than half the light curve."""
 
 
 SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")
