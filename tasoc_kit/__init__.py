@@ -15,6 +15,7 @@ _PUBLIC = {
     "push_products": "archive",
     "pull_products": "archive",
     "verify_products": "archive",
+    "open_light_curve_files": "sources.light_curve_files",
     "science": "sources.ffi",
     "where": "sources.pointings",
     "read_stars": "sources.star_catalog",

@@ -303,6 +303,8 @@ VARIABLES: dict[str, Variable] = _table(
         "index of a star that the PSF flux depends on; −1 for none",
     ),
     ("psf_correlation", ("star", "neighbour"), "float32", "", "correlation of the errors of the two fluxes"),
+    ("object", _S, "str", "", "name of the star in the file that its light curve is from"),
+    ("source_quality", _SERIES, "int32", "", "quality bits of the star as its file has them"),
     ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
 )
 

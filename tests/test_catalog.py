@@ -29,7 +29,14 @@ def data():
 
 
 def test_the_main_catalog_nests_the_others():
-    assert list(catalog.open_catalog()) == ["ffi", "cutouts", "targets", "simulation", "products"]
+    assert list(catalog.open_catalog()) == [
+        "ffi",
+        "cutouts",
+        "light_curves",
+        "targets",
+        "simulation",
+        "products",
+    ]
 
 
 def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():
@@ -39,7 +46,12 @@ def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():
     )
     assert not (table["state"] == "broken").any(), table
     assert table["description"].str.len().min() > 10
-    assert set(table.loc[table["state"] == "needs", "entry"]) == {"ffi.tess", "ffi.listing", "cutouts.local"}
+    assert set(table.loc[table["state"] == "needs", "entry"]) == {
+        "ffi.tess",
+        "ffi.listing",
+        "cutouts.local",
+        "light_curves.local",
+    }
 
 
 def test_every_parameter_says_what_it_means():
