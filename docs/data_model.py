@@ -53,6 +53,7 @@ def render() -> str:
         vocabulary.KitQuality,
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
+        vocabulary.OscillationFlag,
         vocabulary.Status,
     )
     return (

@@ -47,6 +47,8 @@ _PUBLIC = {
     "make_ensemble_light_curves": "corrections.ensemble_light_curves",
     "make_filtered_light_curves": "corrections.filtered_light_curves",
     "choose_corrections": "corrections.corrections",
+    "make_spectra": "seismology.spectra",
+    "measure_oscillations": "seismology.oscillations",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "write_tasoc_files": "exports.tasoc_files",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
 import xarray as xr
 
@@ -23,6 +24,7 @@ __all__ = [
     "Fate",
     "KitQuality",
     "Method",
+    "OscillationFlag",
     "Status",
     "TessQuality",
     "Variable",
@@ -73,6 +75,9 @@ DIMENSIONS: dict[str, str] = {
     "correction": "ways in which a light curve is corrected",
     "vector": "co-trending vectors of an area, the strongest first",
     "neighbour": "stars that the PSF flux of a star depends on most",
+    "frequency": "frequencies of a power density spectrum",
+    "offset": "distances from a frequency, in a spectral window",
+    "part": "parts of the model of a power density spectrum",
 }
 
 
@@ -80,8 +85,16 @@ def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Varia
     return {row[0]: Variable(*row) for row in rows}
 
 
+def _interval(name: str, dtype: str, unit: str, meaning: str) -> tuple[tuple[Any, ...], ...]:
+    """Return the rows of a star's value and of the ends of its 68 % interval."""
+    ends = (("", ""), ("_low", "lower end of the 68 % interval of "), ("_high", "upper end of that of "))
+    return tuple((name + end, _S, dtype, unit, say + (name if end else meaning)) for end, say in ends)
+
+
 _T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
 _C = ("correction", "star")
+_PSD = "1e-12 / uHz"
+"""ppm²/µHz, as astropy reads it."""
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -90,13 +103,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("time_start", _T, "float64", "d", "start of the exposure, BTJD"),
     ("time_stop", _T, "float64", "d", "end of the exposure, BTJD"),
     ("timecorr", _T, "float64", "d", "barycentric correction at the CCD centre"),
-    (
-        "spacecraft_x",
-        _T,
-        "float64",
-        "km",
-        "x of the spacecraft from the barycentre, ICRS",
-    ),
+    ("spacecraft_x", _T, "float64", "km", "x of the spacecraft from the barycentre, ICRS"),
     ("spacecraft_y", _T, "float64", "km", "y of the spacecraft"),
     ("spacecraft_z", _T, "float64", "km", "z of the spacecraft"),
     ("cadenceno", _T, "int32", "", "cadence number"),
@@ -250,13 +257,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("stamp_star", ("stamp_pixel",), "int32", "", "index along ``star`` of the star a stamp pixel is of"),
     ("stamp_row", ("stamp_pixel",), "int16", "pix", "row of a stamp pixel"),
     ("stamp_column", ("stamp_pixel",), "int16", "pix", "column of a stamp pixel"),
-    (
-        "psf_sum",
-        ("time", "psf_star"),
-        "float32",
-        "electron / s",
-        "sum of the raw pixels weighted with the PSF",
-    ),
+    ("psf_sum", ("time", "psf_star"), "float32", "electron / s", "sum of raw pixels weighted with the PSF"),
     ("halo_weight", ("segment", "stamp_pixel"), "float32", "", "weight of a pixel's flux over its mean"),
     ("segment_start", ("segment",), "float64", "d", "BTJD of the first cadence of a segment"),
     ("finite_pixels", _T, "int32", "", "pixels of the frame with a finite value"),
@@ -281,13 +282,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("strap_gain", ("column",), "float32", "", "extra response of a column to scattered light"),
     ("column_noise", ("time", "column"), "float32", "electron / s", "offset of a whole column"),
     ("column_noise_err", _T, "float32", "electron / s", "error of that offset"),
-    (
-        "sky_anomaly",
-        _CELLS,
-        "int8",
-        "",
-        "sigma by which an anomalous cell is off its sky, else 0",
-    ),
+    ("sky_anomaly", _CELLS, "int8", "", "sigma by which an anomalous cell is off its sky, else 0"),
     ("sky", _CUBE, "float32", "electron / s", "sky in a pixel, evaluated from its model"),
     ("background", _SERIES, "float32", "electron / s", "sky in the aperture, already subtracted"),
     ("centroid_row", _SERIES, "float64", "pix", "flux-weighted mean row in the aperture"),
@@ -306,6 +301,32 @@ VARIABLES: dict[str, Variable] = _table(
     ("object", _S, "str", "", "name of the star in the file that its light curve is from"),
     ("source_quality", _SERIES, "int32", "", "quality bits of the star as its file has them"),
     ("jitter_response", ("star", "term"), "float32", "electron / s", "flux change with the pointing offset"),
+    ("frequency", ("frequency",), "float64", "uHz", "frequency of a power density spectrum"),
+    ("power", ("star", "frequency"), "float32", _PSD, "power density of the flux, ppm²/µHz"),
+    ("offset", ("offset",), "float64", "uHz", "distance from a frequency"),
+    ("spectral_window", ("offset",), "float64", "", "power that a wave of unit power has there"),
+    ("noise_level", _S, "float32", _PSD, "mean power density of the upper tenth of the frequencies"),
+    ("known_cadences", _S, "int32", "", "cadences that a spectrum is made of"),
+    (
+        "spectrum_correction",
+        _S,
+        "int8",
+        "",
+        "correction that the flux of a spectrum has had; 0 none",
+    ),
+    *_interval("numax", "float32", "uHz", "frequency of maximum power of solar-like oscillations"),
+    *_interval("dnu", "float32", "uHz", "large frequency separation"),
+    *_interval("envelope_height", "float32", _PSD, "power density of the oscillations at numax"),
+    *_interval("white_noise", "float32", _PSD, "power density of the white noise"),
+    *_interval("granulation_amplitude", "float32", "1e-6", "rms of the granulation, ppm"),
+    *_interval("detection_probability", "float32", "", "probability that there are oscillations"),
+    *_interval("mass", "float32", "solMass", "mass from numax, dnu and teff"),
+    *_interval("radius", "float32", "solRad", "radius from numax, dnu and teff"),
+    *_interval("logg", "float32", "dex(cm / s2)", "surface gravity from numax and teff"),
+    ("envelope_width", _S, "float32", "uHz", "scatter of the Gaussian envelope of the oscillations"),
+    ("part_name", ("part",), "str", "", "what a part of the model of a spectrum stands for"),
+    ("part_height", ("star", "part"), "float32", _PSD, "height of a part of the model of a spectrum"),
+    ("oscillation_flags", _S, "int32", "", "bits that say what limits numax and dnu"),
 )
 
 
@@ -420,6 +441,23 @@ class ApertureFlag(IntFlag):
     INSIDE_BRIGHTER = 64
     STRAP = 128
     CONTAMINATED = 256
+
+
+class OscillationFlag(IntFlag):
+    """What limits the oscillations of a star."""
+
+    UNLIKELY = 1
+    """There are hardly any: the probability is below one half."""
+    AT_THE_END = 2
+    """The interval of numax reaches the lowest or highest frequency that can be told."""
+    NO_DNU = 4
+    """The spectrum is too short or too coarse for dnu."""
+    DISAGREE = 8
+    """dnu is far from what numax lets expect."""
+    NO_TEFF = 16
+    """The catalogue has no effective temperature, so there is no mass, radius or logg."""
+    FIRST_PASS = 32
+    """The coarse first pass saw nothing, so that the fine one was left out."""
 
 
 SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")

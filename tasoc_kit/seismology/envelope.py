@@ -16,10 +16,10 @@ import numpy as np
 from numba import njit
 from scipy.special import logsumexp
 
-__all__ = ["Envelope", "attenuation", "background_of", "find_envelope", "trial_frequencies"]
+from tasoc_kit.numerics.oscillation_model import PARTS, part_shapes
 
-PARTS = 8
-"""White noise, slow variation, two granulations, oscillations."""
+__all__ = ["Envelope", "background_of", "find_envelope", "trial_frequencies"]
+
 TRIALS_PER_E = 40
 """Trials for each factor of e in frequency."""
 LOWEST, HIGHEST = 3.0, 0.95
@@ -60,34 +60,6 @@ def trial_frequencies(nyquist: float, resolution: float) -> np.ndarray:
     if high <= low:
         return np.empty(0)
     return np.geomspace(low, high, max(2, int(TRIALS_PER_E * np.log(high / low))))
-
-
-def attenuation(frequency: np.ndarray, nyquist: float) -> np.ndarray:
-    """Return the share of the power at a frequency that exposures as long as the sampling leave."""
-    return np.asarray(np.sinc(frequency / (2 * nyquist)) ** 2)
-
-
-def envelope_width(numax: float) -> float:
-    """Return the scatter, µHz, of the Gaussian envelope (Mosser+ 2012, A&A 537 A30)."""
-    return 0.66 * numax**0.88 / 2.3548
-
-
-def _shapes(frequency: np.ndarray, numax: float, nyquist: float, width: float = 1.0) -> np.ndarray:
-    """Return the parts of the model (part, frequency) at unit height."""
-    first, second = 0.317 * numax**0.970, 0.948 * numax**0.992
-    seen = attenuation(frequency, nyquist)
-    slow = frequency[0] / frequency
-    return np.stack(
-        [
-            np.ones(frequency.size),
-            slow**2,
-            *(
-                seen / (1 + (frequency / rate) ** 4)
-                for rate in (0.5 * first, first, 1.7 * first, second, 1.5 * second)
-            ),
-            seen * np.exp(-0.5 * ((frequency - numax) / (width * envelope_width(numax))) ** 2),
-        ]
-    )
 
 
 @njit(nogil=True, cache=True)
@@ -162,13 +134,13 @@ def find_envelope(frequency: np.ndarray, power: np.ndarray, nyquist: float) -> E
     start, at = _bins(frequency)
     trials = trial_frequencies(nyquist, frequency[0])
     stars = len(power)
-    nothing = Envelope(*(np.full(stars, np.nan) for _ in range(5)), np.full((stars, PARTS), np.nan))
+    nothing = Envelope(*(np.full(stars, np.nan) for _ in range(5)), np.full((stars, len(PARTS)), np.nan))
     if at.size < FEWEST_BINS or not trials.size:
         return nothing
-    shapes = [np.stack([_shapes(at, trial, nyquist, width) for trial in trials]) for width in WIDTHS]
+    shapes = [np.stack([part_shapes(at, trial, nyquist, width) for trial in trials]) for width in WIDTHS]
     weight = np.diff(np.append(start, frequency.size)).astype(float)
     likelihood = np.empty((len(WIDTHS), trials.size))
-    heights = np.empty((len(WIDTHS), trials.size, PARTS))
+    heights = np.empty((len(WIDTHS), trials.size, len(PARTS)))
     for star in np.flatnonzero(np.isfinite(power).all(axis=1) & (power > 0).any(axis=1)):
         binned = np.add.reduceat(power[star], start) / weight
         binned = np.maximum(binned, 1e-12 * binned.max())
@@ -206,4 +178,4 @@ def _read(
 
 def background_of(frequency: np.ndarray, numax: float, heights: np.ndarray, nyquist: float) -> np.ndarray:
     """Return the model of one star without its oscillations, ppm²/µHz."""
-    return np.asarray(heights[:-1] @ _shapes(frequency, numax, nyquist)[:-1])
+    return np.asarray(heights[:-1] @ part_shapes(frequency, numax, nyquist)[:-1])

@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-__all__ = ["expected_separation", "find_separation"]
+from tasoc_kit.numerics.oscillation_model import expected_separation
+
+__all__ = ["find_separation"]
 
 WIDE = 3.0
 """Scatters of the envelope on either side of νmax that are looked at."""
@@ -28,11 +30,6 @@ NARROWER = 0.4
 as simulated giants tell."""
 SHARE = 0.6827
 FEWEST = 32
-
-
-def expected_separation(numax: float) -> float:
-    """Return Δν, µHz, of a star with such a νmax (Stello+ 2009: 0.263 νmax^0.772)."""
-    return 0.263 * numax**0.772
 
 
 def find_separation(
