@@ -21,7 +21,17 @@ _log = logging.getLogger(__name__)
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import apertures, ccd, frames, light_curves, overview, psf, sky, star
+    from tasoc_kit.dashboards import (
+        apertures,
+        ccd,
+        corrections,
+        frames,
+        light_curves,
+        overview,
+        psf,
+        sky,
+        star,
+    )
     from tasoc_kit.dashboards.failed import or_failed
 
     made = {
@@ -32,6 +42,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "psf": psf.page,
         "light_curves": light_curves.page,
         "apertures": apertures.page,
+        "corrections": corrections.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

@@ -19,10 +19,16 @@ SHOWS = {
     "psf": "psf",
     "light_curves": "light_curves",
     "apertures": "light_curves",
+    "corrections": "corrections",
 }
 """Page of one CCD → the product it shows."""
-_MAKERS = {"sky": "fit_sky", "psf": "fit_psf", "light_curves": "make_light_curves"}
-_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "star")
+_MAKERS = {
+    "sky": "fit_sky",
+    "psf": "fit_psf",
+    "light_curves": "make_light_curves",
+    "corrections": "choose_corrections",
+}
+_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "corrections", "star")
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
