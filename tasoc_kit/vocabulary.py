@@ -93,8 +93,7 @@ def _interval(name: str, dtype: str, unit: str, meaning: str) -> tuple[tuple[Any
 
 _T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
 _C = ("correction", "star")
-_PSD = "1e-12 / uHz"
-"""ppm²/µHz, as astropy reads it."""
+_PSD = "1e-12 / uHz"  # ppm²/µHz, as astropy reads it
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -444,20 +443,21 @@ class ApertureFlag(IntFlag):
 
 
 class OscillationFlag(IntFlag):
-    """What limits the oscillations of a star."""
+    """What limits the oscillations of a star, or speaks against them."""
 
     UNLIKELY = 1
-    """There are hardly any: the probability is below one half."""
-    AT_THE_END = 2
+    FIRST_PASS = 2
+    """The coarse first pass saw nothing, so that there was no fine one."""
+    AT_THE_END = 4
     """The interval of numax reaches the lowest or highest frequency that can be told."""
-    NO_DNU = 4
-    """The spectrum is too short or too coarse for dnu."""
-    DISAGREE = 8
+    COHERENT = 8
+    """Over half of the power of the envelope lies in one peak."""
+    TOO_HIGH = 16
+    """The envelope is far higher than that of any star with such a numax."""
+    NO_DNU = 32
+    DISAGREE = 64
     """dnu is far from what numax lets expect."""
-    NO_TEFF = 16
-    """The catalogue has no effective temperature, so there is no mass, radius or logg."""
-    FIRST_PASS = 32
-    """The coarse first pass saw nothing, so that the fine one was left out."""
+    NO_TEFF = 128
 
 
 SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")

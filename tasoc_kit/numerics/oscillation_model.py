@@ -13,6 +13,7 @@ __all__ = [
     "GRANULATION",
     "PARTS",
     "attenuation",
+    "envelope_height",
     "envelope_width",
     "expected_separation",
     "granulation_rates",
@@ -35,6 +36,11 @@ def envelope_width(numax: np.ndarray | float) -> np.ndarray | float:
     return 0.66 * numax**0.88 / 2.3548
 
 
+def envelope_height(numax: np.ndarray | float) -> np.ndarray | float:
+    """Return the height, ppm²/µHz, that the envelope of giants has on average (Mosser+ 2012, table 2)."""
+    return 2.03e7 * numax**-2.38
+
+
 def expected_separation(numax: np.ndarray | float) -> np.ndarray | float:
     """Return Δν, µHz, of a star with such a νmax (Stello+ 2009, MNRAS 400 L80: 0.263 νmax^0.772)."""
     return 0.263 * numax**0.772
@@ -43,28 +49,32 @@ def expected_separation(numax: np.ndarray | float) -> np.ndarray | float:
 def granulation_rates(numax: float) -> np.ndarray:
     """Return the frequencies, µHz, at which granulation turns over: those of Kallinger+ and about them."""
     first, second = 0.317 * numax**0.970, 0.948 * numax**0.992
-    return np.array([0.5 * first, first, 1.7 * first, second, 1.5 * second])
+    return np.array([0.5 * first, first, 1.7 * first, second, 2 * second])
 
 
-def part_shapes(frequency: np.ndarray, numax: float, nyquist: float, width: float = 1.0) -> np.ndarray:
+def part_shapes(
+    frequency: np.ndarray, numax: float, nyquist: float, resolution: float, width: float = 1.0
+) -> np.ndarray:
     """
     Return the parts of the model (part, frequency) at unit height.
 
     Parameters
     ----------
     frequency
-        µHz, the lowest first: there slow variation has its unit height.
+        µHz, none of them 0.
     numax, nyquist
         µHz.
+    resolution
+        µHz, one over the time span: there slow variation has its unit height.
     width
-        Of the envelope, over that of :func:`envelope_width`.
+        Scatter of the envelope over that of :func:`envelope_width`.
     """
     seen = attenuation(frequency, nyquist)
     rates = granulation_rates(numax)[:, None]
     return np.concatenate(
         [
             np.ones((1, frequency.size)),
-            (frequency[:1] / frequency)[None] ** 2,
+            (resolution / frequency)[None] ** 2,
             seen / (1 + (frequency / rates) ** 4),
             (seen * np.exp(-0.5 * ((frequency - numax) / (width * envelope_width(numax))) ** 2))[None],
         ]
@@ -72,19 +82,24 @@ def part_shapes(frequency: np.ndarray, numax: float, nyquist: float, width: floa
 
 
 def model_of(
-    frequency: np.ndarray, numax: float, heights: np.ndarray, nyquist: float, width: float | None = None
+    frequency: np.ndarray,
+    numax: float,
+    heights: np.ndarray,
+    nyquist: float,
+    resolution: float,
+    width: float | None = None,
 ) -> np.ndarray:
     """
     Return the parts of the model of one star, ppm²/µHz (part, frequency): their sum is the spectrum.
 
     Parameters
     ----------
-    frequency
-        µHz, on the grid that the heights were found on.
+    frequency, numax, nyquist, resolution
+        µHz.
     heights
-        (part) ppm²/µHz.
+        (part) ppm²/µHz, in the order of ``PARTS``.
     width
-        Scatter of the envelope, µHz.
+        Scatter of the envelope, µHz; by default that of :func:`envelope_width`.
     """
-    relative = 1.0 if width is None else width / envelope_width(numax)
-    return heights[:, None] * part_shapes(frequency, numax, nyquist, relative)
+    relative = 1.0 if width is None else width / float(envelope_width(numax))
+    return np.asarray(heights[:, None] * part_shapes(frequency, numax, nyquist, resolution, relative))
