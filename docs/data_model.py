@@ -54,6 +54,7 @@ def render() -> str:
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
         vocabulary.RotationFlag,
+        vocabulary.OscillationFlag,
         vocabulary.Status,
         vocabulary.Dataval,
         vocabulary.Verdict,

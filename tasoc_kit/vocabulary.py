@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
 import xarray as xr
 
@@ -25,6 +26,7 @@ __all__ = [
     "KitQuality",
     "Method",
     "RotationFlag",
+    "OscillationFlag",
     "Status",
     "TessQuality",
     "VariabilityClass",
@@ -82,6 +84,9 @@ DIMENSIONS: dict[str, str] = {
     "rank": "frequencies of a star, in the order in which they were found",
     "class": "classes of variability",
     "feature": "numbers of a light curve that classes are told by",
+    "frequency": "frequencies of a power density spectrum",
+    "offset": "distances from a frequency, in a spectral window",
+    "part": "parts of the model of a power density spectrum",
 }
 
 
@@ -89,8 +94,15 @@ def _table(*rows: tuple[str, tuple[str, ...], str, str, str]) -> dict[str, Varia
     return {row[0]: Variable(*row) for row in rows}
 
 
+def _interval(name: str, dtype: str, unit: str, meaning: str) -> tuple[tuple[Any, ...], ...]:
+    """Return the rows of a star's value and of the ends of its 68 % interval."""
+    ends = (("", ""), ("_low", "lower end of the 68 % interval of "), ("_high", "upper end of that of "))
+    return tuple((name + end, _S, dtype, unit, say + (name if end else meaning)) for end, say in ends)
+
+
 _T, _S, _P, _L = ("time",), ("star",), ("row", "column"), ("target",)
 _C, _R = ("correction", "star"), ("star", "rank")
+_PSD = "1e-12 / uHz"  # ppm²/µHz, as astropy reads it
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
 
@@ -342,6 +354,34 @@ VARIABLES: dict[str, Variable] = _table(
     ("class_probability", ("star", "class"), "float32", "", "probability of a class of variability"),
     ("feature_name", ("feature",), "str", "", "name of a number that classes are told by"),
     ("features", ("star", "feature"), "float32", "", "numbers of a light curve that classes are told by"),
+    ("object", _S, "str", "", "name of the star in the file that its light curve is from"),
+    ("source_quality", _SERIES, "int32", "", "quality bits of the star as its file has them"),
+    ("frequency", ("frequency",), "float64", "uHz", "frequency of a power density spectrum"),
+    ("power", ("star", "frequency"), "float32", _PSD, "power density of the flux, ppm²/µHz"),
+    ("offset", ("offset",), "float64", "uHz", "distance from a frequency"),
+    ("spectral_window", ("offset",), "float64", "", "power that a wave of unit power has there"),
+    ("noise_level", _S, "float32", _PSD, "mean power density of the upper tenth of the frequencies"),
+    ("known_cadences", _S, "int32", "", "cadences that a spectrum is made of"),
+    (
+        "spectrum_correction",
+        _S,
+        "int8",
+        "",
+        "correction that the flux of a spectrum has had; 0 none",
+    ),
+    *_interval("numax", "float32", "uHz", "frequency of maximum power of solar-like oscillations"),
+    *_interval("dnu", "float32", "uHz", "large frequency separation"),
+    *_interval("envelope_height", "float32", _PSD, "power density of the oscillations at numax"),
+    *_interval("white_noise", "float32", _PSD, "power density of the white noise"),
+    *_interval("granulation_amplitude", "float32", "1e-6", "rms of the granulation, ppm"),
+    *_interval("detection_probability", "float32", "", "probability that there are oscillations"),
+    *_interval("mass", "float32", "solMass", "mass from numax, dnu and teff"),
+    *_interval("radius", "float32", "solRad", "radius from numax, dnu and teff"),
+    *_interval("logg", "float32", "dex(cm / s2)", "surface gravity from numax and teff"),
+    ("envelope_width", _S, "float32", "uHz", "scatter of the Gaussian envelope of the oscillations"),
+    ("part_name", ("part",), "str", "", "what a part of the model of a spectrum stands for"),
+    ("part_height", ("star", "part"), "float32", _PSD, "height of a part of the model of a spectrum"),
+    ("oscillation_flags", _S, "int32", "", "bits that say what limits numax and dnu"),
 )
 
 
@@ -515,6 +555,24 @@ class RotationFlag(IntFlag):
     """The period is twice that of the spectrum, as with spots on either side."""
     LONG = 8
     """The spectrum is highest at a period longer than half the light curve."""
+
+
+class OscillationFlag(IntFlag):
+    """What limits the oscillations of a star, or speaks against them."""
+
+    UNLIKELY = 1
+    FIRST_PASS = 2
+    """The coarse first pass saw nothing, so that there was no fine one."""
+    AT_THE_END = 4
+    """The interval of numax reaches the lowest or highest frequency that can be told."""
+    COHERENT = 8
+    """Over half of the power of the envelope lies in one peak."""
+    TOO_HIGH = 16
+    """The envelope is far higher than that of any star with such a numax."""
+    NO_DNU = 32
+    DISAGREE = 64
+    """dnu is far from what numax lets expect."""
+    NO_TEFF = 128
 
 
 SPACECRAFT = ("spacecraft_x", "spacecraft_y", "spacecraft_z")

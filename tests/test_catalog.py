@@ -29,7 +29,15 @@ def data():
 
 
 def test_the_main_catalog_nests_the_others():
-    assert list(catalog.open_catalog()) == ["ffi", "cutouts", "targets", "vectors", "simulation", "products"]
+    assert list(catalog.open_catalog()) == [
+        "ffi",
+        "cutouts",
+        "light_curves",
+        "targets",
+        "vectors",
+        "simulation",
+        "products",
+    ]
 
 
 def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():
@@ -44,6 +52,7 @@ def test_every_entry_has_a_description_and_a_driver_that_can_be_imported():
         "ffi.listing",
         "cutouts.local",
         "vectors.tasoc",
+        "light_curves.local",
     }
 
 

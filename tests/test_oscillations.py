@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from giants import simulate_giants
 
-from tasoc_kit.seismology.envelope import background_of, envelope_width, find_envelope
+from tasoc_kit.numerics.oscillation_model import envelope_width, expected_separation
+from tasoc_kit.seismology.envelope import background_of, find_envelope
 from tasoc_kit.seismology.power_density import MICROHERTZ, frequency_grid, power_density
-from tasoc_kit.seismology.separation import expected_separation, find_separation
+from tasoc_kit.seismology.separation import find_separation
 
 STARS = 60
 

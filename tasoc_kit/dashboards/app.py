@@ -24,6 +24,7 @@ def pages() -> dict[str, Callable[[], Any]]:
     from tasoc_kit.dashboards import (
         apertures,
         ccd,
+        corrections,
         frames,
         light_curves,
         overview,
@@ -43,6 +44,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "psf": psf.page,
         "light_curves": light_curves.page,
         "apertures": apertures.page,
+        "corrections": corrections.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

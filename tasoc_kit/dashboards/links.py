@@ -20,6 +20,7 @@ SHOWS = {
     "psf": "psf",
     "light_curves": "light_curves",
     "apertures": "light_curves",
+    "corrections": "corrections",
 }
 """Page of one CCD → the product it shows."""
 _MAKERS = {
@@ -27,8 +28,9 @@ _MAKERS = {
     "psf": "fit_psf",
     "light_curves": "make_light_curves",
     "validation": "make_validation",
+    "corrections": "choose_corrections",
 }
-_OF_A_STAR = ("ccd", "validation", "frames", "psf", "light_curves", "apertures", "star")
+_OF_A_STAR = ("ccd", "validation", "frames", "psf", "light_curves", "apertures", "corrections", "star")
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

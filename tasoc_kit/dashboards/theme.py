@@ -47,6 +47,7 @@ PAGES = {
     "psf": "PSF",
     "light_curves": "Light curves",
     "apertures": "Apertures",
+    "corrections": "Corrections",
     "star": "Star",
 }
 """In the order of the bar: the store, one CCD, one star."""

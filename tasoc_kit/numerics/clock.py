@@ -19,6 +19,7 @@ __all__ = [
     "btjd_from_utc",
     "cadence_number",
     "julian_year",
+    "times_by_number",
     "utc_from_btjd",
 ]
 
@@ -96,3 +97,29 @@ def cadence_number(spacecraft_time: ArrayLike, cadence: ArrayLike = 1800.0) -> n
 def julian_year(btjd: float) -> float:
     """Return a date as Julian epoch: 2000.0 is JD 2451545.0 TDB."""
     return 2000.0 + (btjd + BTJD_ZERO - 2451545.0) / 365.25
+
+
+def times_by_number(times: np.ndarray, cadenceno: np.ndarray) -> np.ndarray:
+    """
+    Return times with those that are missing filled in by cadence number.
+
+    Parameters
+    ----------
+    times
+        (time) days; NaN where a cadence has none.
+    cadenceno
+        (time) cadence numbers; where one stands twice nothing is filled in.
+
+    Notes
+    -----
+    Between known times it is the line from one to the next, beyond them that through all.
+    """
+    known = np.isfinite(times)
+    if known.all() or known.sum() < 2 or np.unique(cadenceno).size != cadenceno.size:
+        return times
+    numbers = cadenceno[known]
+    slope, start = np.polyfit(numbers - cadenceno[0], times[known], 1)
+    guess = np.interp(cadenceno, numbers, times[known])
+    beyond = (cadenceno < numbers.min()) | (cadenceno > numbers.max())
+    line = start + slope * (cadenceno - cadenceno[0])
+    return np.where(known, times, np.where(beyond, line, guess))

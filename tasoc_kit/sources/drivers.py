@@ -11,10 +11,18 @@ from intake.source.base import DataSource, Schema
 from tasoc_kit.config import settings
 from tasoc_kit.sources.cube import open_cube
 from tasoc_kit.sources.ffi import open_ffi
+from tasoc_kit.sources.light_curve_files import open_light_curve_files
 from tasoc_kit.sources.target_pixels import open_target_pixels
 from tasoc_kit.sources.tasoc_vectors import open_tasoc_vectors
 
-__all__ = ["FFISource", "ProductSource", "StarSource", "TargetPixelSource", "VectorSource"]
+__all__ = [
+    "FFISource",
+    "LightCurveSource",
+    "ProductSource",
+    "StarSource",
+    "TargetPixelSource",
+    "VectorSource",
+]
 
 
 class _LazySource(DataSource):
@@ -89,6 +97,19 @@ class TargetPixelSource(_LazySource):
         if self.urlpath.endswith((".fits", ".fits.gz", ".zip")):
             return open_target_pixels(self.urlpath, self.sector)
         return open_cube(self.urlpath, self.sector)
+
+
+class LightCurveSource(_LazySource):
+    """Light curves of other pipelines: a file, a folder or a glob."""
+
+    name = "light_curve_files"
+
+    def __init__(self, urlpath: str, column: str = "", metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(metadata=metadata)
+        self.urlpath, self.column = urlpath, column
+
+    def _open(self) -> xr.Dataset:
+        return open_light_curve_files(self.urlpath, self.column)
 
 
 class ProductSource(_LazySource):

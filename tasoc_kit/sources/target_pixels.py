@@ -25,7 +25,7 @@ from astropy.io.fits.verify import VerifyError
 
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
-from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number
+from tasoc_kit.numerics.clock import BTJD_ZERO, DAY, cadence_number, times_by_number
 from tasoc_kit.numerics.time_stamps import StampShift, stamp_shift
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
@@ -152,14 +152,7 @@ def _native(values: np.ndarray | None, dtype: str, length: int) -> np.ndarray:
 def _times(table: _Table, cadenceno: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mid-times in BTJD and where the file has none; these are filled in by cadence number."""
     times = np.array(table.column("TIME"), dtype=np.float64) + _reference(table)
-    missing = ~np.isfinite(times)
-    if missing.any() and np.unique(cadenceno).size == cadenceno.size and (~missing).sum() > 1:
-        slope, start = np.polyfit(cadenceno[~missing] - cadenceno[0], times[~missing], 1)
-        guess = np.interp(cadenceno, cadenceno[~missing], times[~missing])
-        beyond = (cadenceno < cadenceno[~missing].min()) | (cadenceno > cadenceno[~missing].max())
-        line = start + slope * (cadenceno - cadenceno[0])
-        times = np.where(missing, np.where(beyond, line, guess), times)
-    return times, missing
+    return times_by_number(times, cadenceno), ~np.isfinite(times)
 
 
 def _reference(table: _Table) -> float:
