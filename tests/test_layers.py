@@ -14,7 +14,7 @@ import tasoc_kit
 PACKAGE = Path(__file__).resolve().parents[1] / "tasoc_kit"
 NOTEBOOKS = sorted(PACKAGE.with_name("notebooks").glob("*.ipynb"))
 LAYERS = (
-    {"errors", "vocabulary", "config"},
+    {"errors", "vocabulary", "dataval", "config"},
     {"provenance"},
     {"step", "numerics", "chunks"},
     {"store", "products", "archive", "storage", "database", "records"},

@@ -50,6 +50,26 @@ code { font-family: "Roboto Mono", "DejaVu Sans Mono", monospace; font-size: 0.8
 @media print { section { break-inside: avoid; } }
 """
 
+_FIT = """
+// A legend has as many columns as there is room for.
+window.addEventListener("load", () => {
+  const fit = () => {
+    for (const root of Bokeh.documents.flatMap((open) => open.roots())) {
+      const view = Bokeh.index.get(root)
+      for (const legend of view?.children_views().filter((child) => child.model.ncols !== undefined) ?? []) {
+        const items = [...legend.shadow_el.querySelectorAll(".bk-item")]
+        const widest = Math.max(...items.map((item) => item.getBoundingClientRect().width))
+        if (!(widest > 0)) continue
+        const columns = Math.floor(root.inner_width / (widest + 8))
+        legend.model.ncols = Math.max(1, Math.min(columns, items.length))
+      }
+    }
+  }
+  // figures follow the window a moment later
+  new ResizeObserver(() => setTimeout(fit, 150)).observe(document.querySelector("main"))
+})
+"""
+
 
 def write_validation(ref: ProductRef, path: str | os.PathLike[str], *, overwrite: bool = False) -> Verdict:
     """
@@ -109,7 +129,7 @@ def validation_markup(product: xr.Dataset) -> str:
         f"<p class='soft'>{int(product['approved'].sum()):,} of {len(stars):,} light curves are approved."
         f"{some} Product <code>{identity}</code></p></section>"
         f"<section><h2>Checks</h2>{verdict_table(product)}</section><div class='figures'>{shown}</div></main>"
-        f"{script}</body></html>"
+        f"{script}<script>{_FIT}</script></body></html>"
     )
 
 
