@@ -18,6 +18,7 @@ from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.validation import (
     FIGURES,
     badge,
+    overlap_table,
     validation_figures,
     validation_source,
     validation_table,
@@ -117,6 +118,8 @@ def validation_markup(product: xr.Dataset) -> str:
     )
     # what other libraries add to the resources is asked from the network, and none of it is needed
     scripts = "".join(f"<script>{text}</script>" for text in _SCRIPTS.js_raw)
+    others = overlap_table(product)
+    others = f"<section><h2>Other CCDs of the sector</h2>{others}</section>" if others else ""
     identity = html.escape(str(product.attrs.get("provenance_id", "")))
     drawn = len(source.data["tmag"])
     some = f" The figures show {drawn:,} of them." if drawn < len(stars) else ""
@@ -128,7 +131,8 @@ def validation_markup(product: xr.Dataset) -> str:
         f"<p class='verdict'>{badge(product['verdict'])} {html.escape(str(product.attrs['reason']))}</p>"
         f"<p class='soft'>{int(product['approved'].sum()):,} of {len(stars):,} light curves are approved."
         f"{some} Product <code>{identity}</code></p></section>"
-        f"<section><h2>Checks</h2>{verdict_table(product)}</section><div class='figures'>{shown}</div></main>"
+        f"<section><h2>Checks</h2>{verdict_table(product)}</section>{others}"
+        f"<div class='figures'>{shown}</div></main>"
         f"{script}<script>{_FIT}</script></body></html>"
     )
 
