@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from validated_ccd import make_tables
 
 from tasoc_kit.provenance import Record, stamp
+from tasoc_kit.validation import validation
 from tasoc_kit.vocabulary import KitQuality, Status, TessQuality
 
 FIRST_ROW, FIRST_COLUMN = 100, 300
@@ -140,6 +142,13 @@ def make_psf_light_curves(light_curves: xr.Dataset, apertures: xr.Dataset) -> xr
     twice = light_curves.assign(flux=2 * light_curves["flux"]).isel(star=slice(0, -2))
     twice = twice.drop_vars(["centroid_row", "centroid_column", "row_size"])
     return _stamped(twice, "psf_light_curves", apertures)
+
+
+def make_validation(light_curves: xr.Dataset) -> xr.Dataset:
+    """The validation of stars with 1.1 times the noise of the model."""
+    tables = make_tables(light_curves)
+    product = validation.make_validation(light_curves, tables.diagnostics, tables.corrections)
+    return _stamped(product, "validation", light_curves)
 
 
 def make_sky(frames: int = 96) -> xr.Dataset:

@@ -22,6 +22,7 @@ import pytest
 from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import theme
+from tasoc_kit.exports.validation_page import validation_markup
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
 
@@ -134,7 +135,9 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
         reference = data.make_reference(cube, 40)
         apertures = data.make_apertures(reference, 40)
         curves = data.make_light_curves(apertures)
-        for product in (reference, apertures, curves, data.make_psf_light_curves(curves, apertures)):
+        validation = data.make_validation(curves)
+        others = data.make_psf_light_curves(curves, apertures)
+        for product in (reference, apertures, curves, others, validation):
             store.write_product(product)
     settings.cache_clear()
     with served(place, **environment) as address:
@@ -190,6 +193,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sect
         ("frames", 2),
         ("frames?cube=simulation.tiny", 2),
         ("light_curves", 3),
+        (f"validation?tic={data.FIRST_TIC + 1}", 8),
         ("star", 0),
         (f"star?tic={data.FIRST_TIC + 1}", 1),
     ],
@@ -203,6 +207,13 @@ def test_a_page_without_its_product_says_what_to_run(visit, empty, address):
     visit.go(f"{empty}/{address}", "h1")
     visit.page.get_by_text("tasoc run photometry").first.wait_for(timeout=PATIENCE)
     assert visit.errors == []
+
+
+def test_the_file_of_a_validation_opens_by_itself(visit, tmp_path):
+    curves = data.make_light_curves(data.make_apertures(data.make_reference(data.make_cube()), 12))
+    path = tmp_path / "validation.html"
+    path.write_text(validation_markup(data.make_validation(curves)))
+    complete(visit, path.as_uri(), 7)
 
 
 WIDTHS = (None, 1000, 360)

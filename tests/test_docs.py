@@ -19,6 +19,7 @@ PAGES = (
     "docs/guide.md",
     "docs/photometry.md",
     "docs/scale.md",
+    "docs/validation.md",
 )
 
 

@@ -20,7 +20,13 @@ from tasoc_kit.numerics import validation_limits as limits
 from tasoc_kit.numerics.noise import expected_noise
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.plan import load_pipelines, make_plan
-from tasoc_kit.plots.validation import FIGURES, validation_figures, validation_source, validation_table
+from tasoc_kit.plots.validation import (
+    FIGURES,
+    overlap_table,
+    validation_figures,
+    validation_source,
+    validation_table,
+)
 from tasoc_kit.provenance import Record, stamp
 from tasoc_kit.sources.neighbours import read_neighbours
 from tasoc_kit.validation.overlap import compare_overlap
@@ -323,6 +329,8 @@ def test_stars_of_two_ccds_are_compared_by_their_numbers():
     found = validate(ccd, neighbours)
     assert worse(found) == {"overlap_flux", "overlap_noise"}
     assert "10.0% off that on camera 1, CCD 3" in found.attrs["reason"]
+    row = "<td>camera 1, CCD 3</td><td>45</td><td>0.900</td><td>2.00</td>"
+    assert row in overlap_table(found)
     assert said(validate(ccd, neighbours.isel(star=slice(0, 203))))["overlap_flux"] == Verdict.NOT_DONE
 
 

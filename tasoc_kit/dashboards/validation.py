@@ -26,6 +26,7 @@ from tasoc_kit.plots.theme import SELECTED
 from tasoc_kit.plots.validation import (
     FIGURES,
     badge,
+    overlap_table,
     validation_figures,
     validation_source,
     validation_table,
@@ -163,9 +164,16 @@ class ValidationView(pn.viewable.Viewer):
         verdict = theme.markup(
             f"<p>{badge(self.product['verdict'])} {html.escape(str(self.product.attrs['reason']))}</p>"
         )
+        checks = [theme.caption("Checks"), theme.markup(verdict_table(self.product))]
+        others = overlap_table(self.product)
+        if others:
+            checks += [
+                theme.caption("Other CCDs of the sector", margin=(14, 0, 0, 0)),
+                theme.markup(others),
+            ]
         return [
             theme.panel_card(head, verdict, self.links.pane),
-            theme.panel_card(theme.caption("Checks"), theme.markup(verdict_table(self.product))),
+            theme.panel_card(*checks),
             self.curve,
             self.below,
             theme.panel_card(

@@ -18,6 +18,7 @@ from tasoc_kit.plots.frame import title_of
 from tasoc_kit.plots.validation import (
     FIGURES,
     badge,
+    overlap_table,
     validation_figures,
     validation_source,
     validation_table,
@@ -48,6 +49,26 @@ th, td { text-align: left; padding: 0.3rem 1.1rem 0.3rem 0; white-space: nowrap;
 .soft { opacity: 0.78; font-size: 0.88rem; } .verdict { font-size: 1.05rem; }
 code { font-family: "Roboto Mono", "DejaVu Sans Mono", monospace; font-size: 0.86em; }
 @media print { section { break-inside: avoid; } }
+"""
+
+_FIT = """
+// A legend has as many columns as there is room for.
+window.addEventListener("load", () => {
+  const fit = () => {
+    for (const root of Bokeh.documents.flatMap((open) => open.roots())) {
+      const view = Bokeh.index.get(root)
+      for (const legend of view?.children_views().filter((child) => child.model.ncols !== undefined) ?? []) {
+        const items = [...legend.shadow_el.querySelectorAll(".bk-item")]
+        const widest = Math.max(...items.map((item) => item.getBoundingClientRect().width))
+        if (!(widest > 0)) continue
+        const columns = Math.floor(root.inner_width / (widest + 8))
+        legend.model.ncols = Math.max(1, Math.min(columns, items.length))
+      }
+    }
+  }
+  // figures follow the window a moment later
+  new ResizeObserver(() => setTimeout(fit, 150)).observe(document.querySelector("main"))
+})
 """
 
 
@@ -97,6 +118,8 @@ def validation_markup(product: xr.Dataset) -> str:
     )
     # what other libraries add to the resources is asked from the network, and none of it is needed
     scripts = "".join(f"<script>{text}</script>" for text in _SCRIPTS.js_raw)
+    others = overlap_table(product)
+    others = f"<section><h2>Other CCDs of the sector</h2>{others}</section>" if others else ""
     identity = html.escape(str(product.attrs.get("provenance_id", "")))
     drawn = len(source.data["tmag"])
     some = f" The figures show {drawn:,} of them." if drawn < len(stars) else ""
@@ -108,8 +131,9 @@ def validation_markup(product: xr.Dataset) -> str:
         f"<p class='verdict'>{badge(product['verdict'])} {html.escape(str(product.attrs['reason']))}</p>"
         f"<p class='soft'>{int(product['approved'].sum()):,} of {len(stars):,} light curves are approved."
         f"{some} Product <code>{identity}</code></p></section>"
-        f"<section><h2>Checks</h2>{verdict_table(product)}</section><div class='figures'>{shown}</div></main>"
-        f"{script}</body></html>"
+        f"<section><h2>Checks</h2>{verdict_table(product)}</section>{others}"
+        f"<div class='figures'>{shown}</div></main>"
+        f"{script}<script>{_FIT}</script></body></html>"
     )
 
 

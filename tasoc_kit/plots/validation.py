@@ -32,6 +32,7 @@ __all__ = [
     "contamination_by_magnitude",
     "flux_by_magnitude",
     "noise_by_magnitude",
+    "overlap_table",
     "validation",
     "validation_figures",
     "validation_source",
@@ -150,7 +151,7 @@ def _figure(
         looks["yticks"] = ticks
     return hv.Overlay(layers).opts(
         xlabel="TESS magnitude", ylabel=title, xlim=_limits(stars["tmag"], False),
-        **series_options(**({"height": 330, "columns": 4} | looks | options)),
+        **series_options(**({"height": 330, "columns": 3} | looks | options)),
     )  # fmt: skip
 
 
@@ -235,8 +236,8 @@ def flux_by_magnitude(
     grid, point = _grid(stars), float(validation["zero_point"])
     layers = [*_both(source, "flux"), _line(grid, limits.lowest_flux(grid), "flux", "lowest")]
     for value, label, look in (
-        (ZERO_POINT, "zero point of TASOC", {"color": MUTED, "line_dash": "dotted"}),
-        (point, f"zero point {point:.3f} mag", {"color": _FOUND, "line_dash": "solid"}),
+        (ZERO_POINT, f"{ZERO_POINT} mag, TASOC", {"color": MUTED, "line_dash": "dotted"}),
+        (point, f"{point:.3f} mag, found", {"color": _FOUND, "line_dash": "solid"}),
     ):
         if np.isfinite(value):
             layers.append(_line(grid, 10 ** (-0.4 * (grid - value)), "flux", label, **look))
@@ -332,22 +333,38 @@ def badge(verdict: int) -> str:
 
 def verdict_table(validation: xr.Dataset) -> str:
     """Return the markup of the checks: verdict, what is checked, value, limits, what was found."""
-    rows = ""
+    rows = []
     for name in validation["check"].values:
         one, check = validation.sel(check=name), limits.CHECKS[str(name)]
         value, warn, fail = (float(one[f"check_{of}"]) for of in ("value", "warn", "fail"))
-        shown = f"{value:.3f}" if np.isfinite(value) else "–"
-        reason = html.escape(str(one["check_reason"].values))
-        rows += (
-            f"<tr><td>{badge(one['check_verdict'])}</td><td>{html.escape(check.title)}</td><td>{shown}</td>"
-            f"<td title='{html.escape(check.source, quote=True)}'>{warn:g} / {fail:g}</td>"
-            f"<td style='white-space:normal;min-width:16em'>{reason}</td></tr>"
+        rows.append(
+            f"<td>{badge(one['check_verdict'])}</td><td>{html.escape(check.title)}</td>"
+            f"<td>{value:.3f}</td>".replace(">nan<", ">–<")
+            + f"<td title='{html.escape(check.source, quote=True)}'>{warn:g} / {fail:g}</td>"
+            "<td style='white-space:normal;min-width:16em'>"
+            f"{html.escape(str(one['check_reason'].values))}</td>"
         )
-    head = "".join(
-        f"<th scope='col'>{title}</th>"
-        for title in ("verdict", "check", "value", "warns / fails from", "what was found")
-    )
+    return _table("Checks", ("verdict", "check", "value", "warns / fails from", "what was found"), rows)
+
+
+def overlap_table(validation: xr.Dataset) -> str:
+    """Return the markup of the other CCDs that see the same stars; empty where none was compared."""
+    if "overlap_camera" not in validation:
+        return ""
+    names = ("camera", "ccd", "stars", "flux", "rms")
+    columns = [validation[f"overlap_{name}"].values for name in names]
+    rows = [
+        f"<td>camera {camera}, CCD {ccd}</td><td>{stars:,}</td><td>{flux:.3f}</td><td>{rms:.2f}</td>"
+        for camera, ccd, stars, flux, rms in zip(*columns, strict=True)
+    ]
+    head = ("other CCD", "stars in common", "flux here / there", "noise of one hour here / there")
+    return _table("Other CCDs", head, rows)
+
+
+def _table(label: str, head: tuple[str, ...], rows: list[str]) -> str:
+    titles = "".join(f"<th scope='col'>{title}</th>" for title in head)
     return (
-        "<div role='region' aria-label='Checks' tabindex='0' style='overflow-x:auto'>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<div role='region' aria-label='{label}' tabindex='0' style='overflow-x:auto'>"
+        f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody>"
+        "</table></div>"
     )
