@@ -163,7 +163,8 @@ def _measured(
 def _unit(relative: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return hourly means of zero mean and unit length, 0 where nothing is known."""
     hourly = hourly_means(relative, time)
-    hourly = np.nan_to_num(hourly - np.nanmean(hourly, axis=1, keepdims=True))
+    known = np.maximum(np.isfinite(hourly).sum(axis=1, keepdims=True), 1)
+    hourly = np.nan_to_num(hourly - np.nansum(hourly, axis=1, keepdims=True) / known)
     length = np.linalg.norm(hourly, axis=1, keepdims=True)
     return (hourly / np.where(length > 0, length, 1)).astype(np.float32)
 
