@@ -1,6 +1,7 @@
 """Claims about corrected flux in what leaves the store."""
 
 import gzip
+import importlib.util
 
 import numpy as np
 import pytest
@@ -158,3 +159,22 @@ def test_a_star_of_the_store_has_its_corrected_flux(sector, corrected, ref):
     assert tk.star(tic).sectors["correction"].tolist() == [best]
     other = tk.star(tic, method=Method.PSF, correction="cbv")
     assert other.sectors["correction"].tolist() == ["none"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lightkurve") is None, reason="lightkurve (extra oracle)")
+def test_lightkurve_takes_the_corrected_flux_of_a_tasoc_file(sector, corrected, ref, tmp_path):
+    import lightkurve
+
+    star = int(served(sector, corrected, "cbv", 1)[0])
+    write_tasoc_files(ref, tmp_path, tics=[int(sector.light_curves["tic"][star])], correction="cbv")
+    (path,) = tmp_path.rglob("*-tasoc-cbv_lc.fits.gz")
+    curve = lightkurve.read(str(path), quality_bitmask="none")
+    assert (curve.meta["AUTHOR"], curve.meta["FLUX_ORIGIN"]) == ("TASOC", "flux_corr")
+    ours = corrected["cbv_light_curves"]["flux_corr"].values[star].astype(float)
+    flux = np.ma.filled(np.ma.asarray(curve.flux.value), np.nan)
+    places = np.searchsorted(sector.light_curves["cadenceno"].values, np.asarray(curve["cadenceno"]))
+    known = np.isfinite(flux)
+    assert known.sum() > 40
+    np.testing.assert_allclose(
+        np.diff(flux[known]) / 1e6, np.diff(ours[places][known] / np.median(ours)), atol=2e-6
+    )
