@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_catalog": "catalog",
     "open_cube": "catalog",
+    "open_entry": "catalog",
     "open_product": "store",
     "write_product": "store",
     "find_product": "store",

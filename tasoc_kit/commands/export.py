@@ -39,6 +39,9 @@ def light_curves(
         str | None,
         typer.Option(help="Frames, to mark the pixels that the sky was made of; else those without a star."),
     ] = None,
+    correction: Annotated[
+        str, typer.Option(help="What FLUX_CORR is: best, none, cbv, ensemble or filter.")
+    ] = "best",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -58,9 +61,8 @@ def light_curves(
     from tasoc_kit.commands.exporting import export_light_curves
 
     unit = {"sector": sector, "camera": camera, "ccd": ccd}
-    export_light_curves(
-        to, unit, tic, tag=tag, version=version, cube=cube, workers=workers, overwrite=overwrite
-    )
+    how = {"version": version, "cube": cube, "correction": correction, "workers": workers}
+    export_light_curves(to, unit, tic, tag=tag, overwrite=overwrite, **how)
 
 
 @app.command()

@@ -57,6 +57,7 @@ def export_light_curves(
     tag: str | None,
     version: int,
     cube: str | None,
+    correction: str,
     workers: int,
     overwrite: bool,
 ) -> None:
@@ -77,6 +78,7 @@ def export_light_curves(
                 tics=chosen,
                 version=version,
                 cube=None if cube is None else _open(cube, _ccd(ref)),
+                correction=correction,
                 overwrite=overwrite,
                 workers=workers or len(os.sched_getaffinity(0)),
                 progress=progress,

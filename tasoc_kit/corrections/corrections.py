@@ -40,7 +40,7 @@ SLOW_KEPT = (Correction.CBV, Correction.ENSEMBLE)
 
 
 @step(
-    version=1,
+    version=2,
     product="corrections",
     needs={
         "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "frame_quality", "time",
@@ -96,7 +96,8 @@ def choose_corrections(
     for k, table in enumerate(kinds.values()):
         underfit[k], measures[:, k] = _measured(table, "flux_corr", good, near, light_curves)
     told = dict(zip(MEASURES, measures, strict=True))
-    overfit = np.maximum(told["ptp"] / diagnostics["ptp"].values - 1, 0)
+    before = diagnostics["ptp"].values
+    overfit = np.maximum(told["ptp"] / np.where(before > 0, before, np.nan) - 1, 0)
     found = {f"{name}_corr": told[name] for name in TOLD} | {"underfit": underfit, "overfit": overfit}
     return xr.Dataset(
         {name: (("correction", "star"), values.astype(np.float32)) for name, values in found.items()}
@@ -137,13 +138,13 @@ def _measured(
     """Return what is still shared with neighbours (star), and the measures (measure, star)."""
     time = (table if carrier is None else carrier)["time"].values[good]
     asked = np.unique(near[near >= 0])
-    others = np.zeros((near.shape[0], 0), np.float32)
     place = np.full(near.shape[0] + 1, -1)
     place[asked] = np.arange(asked.size)
     shared, measures = np.full(len(near), np.nan), np.full((len(MEASURES), len(near)), np.nan)
     if not time.size:
         return shared, measures
     others = _unit(relative_flux(read_flux(table, asked, name), good)[0][:, good], time)
+    others = others if asked.size else np.zeros((1, others.shape[1]), np.float32)
     for stars in star_blocks(table):
         series = read_flux(table, stars, name)
         relative, level = relative_flux(series, good)
@@ -163,7 +164,8 @@ def _measured(
 def _unit(relative: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return hourly means of zero mean and unit length, 0 where nothing is known."""
     hourly = hourly_means(relative, time)
-    hourly = np.nan_to_num(hourly - np.nanmean(hourly, axis=1, keepdims=True))
+    known = np.maximum(np.isfinite(hourly).sum(axis=1, keepdims=True), 1)
+    hourly = np.nan_to_num(hourly - np.nansum(hourly, axis=1, keepdims=True) / known)
     length = np.linalg.norm(hourly, axis=1, keepdims=True)
     return (hourly / np.where(length > 0, length, 1)).astype(np.float32)
 

@@ -108,9 +108,9 @@ def _median_neighbour(references, chosen, scales, shared):
 
 
 @njit(nogil=True, cache=True)
-def _correct(flux, references, near, rough, best):
-    """Fill in what a star shares with its neighbours, and return how many of them tell; 0 for none."""
-    scales, shared = np.empty(NUMBERS[-1]), np.empty(flux.size)
+def _correct(flux, references, near, rough, best, members, scales):
+    """Fill in what a star shares with its neighbours, and these; return how many tell, 0 for none."""
+    shared = np.empty(flux.size)
     chosen = _choose(flux, references, near, rough, scales)
     least, number = np.inf, 0
     for wanted in NUMBERS:
@@ -121,19 +121,22 @@ def _correct(flux, references, near, rough, best):
                 least, number = now, wanted
                 for t in range(flux.size):
                     best[t] = shared[t]
+    members[:number] = chosen[:number]
+    scales[number:] = np.nan
     return number
 
 
 @step(
-    version=1,
+    version=2,
     product="ensemble_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "star_row", "star_column"),
         "diagnostics": ("status", "rms_hour", "mean_flux"),
     },
-    gives=("flux_corr", "flux_corr_err", "pixel_quality", "ensemble_size"),
+    gives=("flux_corr", "flux_corr_err", "pixel_quality", "ensemble_size", "ensemble_star",
+           "ensemble_scale"),
     libraries=("numpy", "scipy", "numba"),
-)
+)  # fmt: skip
 def make_ensemble_light_curves(
     light_curves: xr.Dataset,
     diagnostics: xr.Dataset,
@@ -155,8 +158,9 @@ def make_ensemble_light_curves(
     Returns
     -------
     ``flux_corr`` and ``flux_corr_err`` (star, time), electron/s, at the level of the star; ``ensemble_size``
-    (star), neighbours that were taken. NaN in bad cadences, and for a star that has fewer than five. Bits and
-    star table are those of the light curves.
+    (star), neighbours that were taken; ``ensemble_star`` and ``ensemble_scale`` (star, neighbour), their
+    numbers in the star table, −1 where there are no more, and what each was multiplied by. NaN in bad
+    cadences, and for a star that has fewer than five. Bits and star table are those of the light curves.
 
     Raises
     ------
@@ -177,6 +181,8 @@ def make_ensemble_light_curves(
     shape = light_curves.sizes["star"], light_curves.sizes["time"]
     corrected, error = np.full((2, *shape), np.nan, np.float32)
     size = np.zeros(shape[0], np.int16)
+    members = np.full((shape[0], NUMBERS[-1]), -1)
+    scales = np.full(members.shape, np.nan)
     for stars in star_blocks(light_curves) if tree is not None else ():
         series = read_flux(light_curves, stars)
         flux = relative_flux(series, good)[0]
@@ -185,7 +191,8 @@ def make_ensemble_light_curves(
 
         def some(first: int, flux=flux, near=near, shared=shared, stars=stars) -> None:
             for k in range(first, min(first + STARS_AT_ONCE, stars.size)):
-                size[stars[k]] = _correct(flux[k], references, near[k], rough, shared[k])
+                told = members[stars[k]], scales[stars[k]]
+                size[stars[k]] = _correct(flux[k], references, near[k], rough, shared[k], *told)
 
         with ThreadPoolExecutor(settings().threads) as pool:
             list(pool.map(some, range(0, stars.size, STARS_AT_ONCE)))
@@ -198,9 +205,17 @@ def make_ensemble_light_curves(
             "flux_corr_err": (("star", "time"), error),
             "pixel_quality": light_curves["pixel_quality"].variable,
             "ensemble_size": ("star", size),
+            "ensemble_star": (("star", "neighbour"), _numbers(members, asked)),
+            "ensemble_scale": (("star", "neighbour"), scales.astype(np.float32)),
         },
         coords={n: v.variable for n, v in light_curves.coords.items()},
     )
+
+
+def _numbers(members: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return members by their number in the star table, −1 where there are none."""
+    known = members >= 0
+    return np.where(known, asked[np.where(known, members, 0)] if asked.size else -1, -1).astype(np.int32)
 
 
 def _references(

@@ -37,6 +37,8 @@ def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) 
     scatter = diagnostics["rms_hour"].values
     places = np.stack([light_curves[name].values for name in ("star_row", "star_column")], axis=1)
     fit = (diagnostics["status"].values == Status.OK) & np.isfinite(scatter) & np.isfinite(places).all(axis=1)
+    # A light curve that never changes was not measured.
+    fit &= scatter > 0
     if "method" in diagnostics.variables:
         fit &= diagnostics["method"].values == Method.APERTURE
     known = np.flatnonzero(fit)
@@ -69,7 +71,7 @@ def relative_flux(series: dict[str, np.ndarray], good: np.ndarray) -> tuple[np.n
     where it is not positive.
     """
     used = good & ((series["pixel_quality"] & DEFAULT_BAD_KIT_BITS) == 0)
-    flux = np.where(used, series["flux"], np.nan).astype(float)
+    flux = np.where(used & np.isfinite(series["flux"]), series["flux"], np.nan).astype(float)
     level = median_of_rows(flux)
     level = np.where(level > 0, level, np.nan)
     return flux / level[:, None] - 1, level

@@ -14,18 +14,20 @@ import pandas as pd
 
 from tasoc_kit import plots
 from tasoc_kit.errors import StoreError
-from tasoc_kit.exports.family import open_family
+from tasoc_kit.exports.corrected import BEST, open_corrected
+from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.photometry.one_star import lightkurve_class
 from tasoc_kit.plots.light_curve import one_star
 from tasoc_kit.sources.pointings import position_of
 from tasoc_kit.storage.units import ProductRef, parse_unit
 from tasoc_kit.store import current_products, read_variable
-from tasoc_kit.vocabulary import Method
+from tasoc_kit.vocabulary import Correction, Method
 
 __all__ = ["Found", "Star", "find_star", "star"]
 
 NEAR = 21.0 / 3600
 """Degrees, one pixel: a place nearer than that to a star of the products is that star."""
+_FLUXES = {"flux", "flux_corr"}
 _SERIES = ("flux", "flux_err", "background", "pixel_quality", "star_time")
 _THREADS = 16
 _TIC = re.compile(r"\s*(?:TIC[\s-]*)?(\d+)\s*$", re.IGNORECASE)
@@ -49,12 +51,12 @@ class Star:
     """
     One row a cadence, in order of time: ``time`` (BTJD), ``flux``, ``flux_err``, ``sector``, ``camera``,
     ``ccd``, ``cadenceno``, ``quality`` (TESS), ``pixel_quality`` and ``frame_quality`` (ours), ``flags``
-    (their names), ``good``.
+    (their names), ``good``; and ``flux_corr`` and ``flux_corr_err`` where the store has a correction.
     """
     sectors: pd.DataFrame
     """
-    One row a sector and CCD: place, ``method``, ``level`` (median of the good cadences, electron/s),
-    ``scatter`` (ppm, point to point), ``contamination``, cadences, and the id of the product.
+    One row a sector and CCD: place, ``method``, ``correction``, ``level`` (median of the good cadences,
+    electron/s), ``scatter`` (ppm, point to point), ``contamination``, cadences, and the id of the product.
     """
     normalised: bool
     """True where the flux is relative to the level of its sector."""
@@ -167,6 +169,7 @@ def star(
     method: Method | str | None = None,
     normalise: bool = True,
     decontaminate: bool = False,
+    correction: str = BEST,
     tag: str | None = None,
     store: str | None = None,
 ) -> Star:
@@ -186,6 +189,9 @@ def star(
     decontaminate
         Take out the light of other stars in the aperture, by the share that the catalogue gives them; a
         constant, which makes signals as deep as they are.
+    correction
+        What ``flux_corr`` is: ``"best"`` for the star in each sector where the store knows it, ``"none"``,
+        ``"cbv"``, ``"ensemble"`` or ``"filter"``. Light curves of apertures are what is corrected.
     tag
         Of the products; by default the tag ``current``, else the newest.
     store
@@ -207,7 +213,9 @@ def star(
         raise _nowhere(target, sectors, tag, store)
     chosen = _method(method)
     with ThreadPoolExecutor(4) as threads:
-        parts = list(threads.map(lambda one: _read(one, chosen, normalise, decontaminate, store), found))
+        parts = list(
+            threads.map(lambda one: _read(one, chosen, normalise, decontaminate, correction, store), found)
+        )
     curve = pd.concat([table for table, _ in parts], ignore_index=True)
     curve = curve.sort_values("time", kind="stable", ignore_index=True)
     tic = int(_column(found[0].ref, "tic")[found[0].star])
@@ -238,7 +246,12 @@ def _nowhere(
 
 
 def _read(
-    found: Found, method: Method | None, normalise: bool, decontaminate: bool, store: str | None
+    found: Found,
+    method: Method | None,
+    normalise: bool,
+    decontaminate: bool,
+    correction: str,
+    store: str | None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the cadences of one unit and what is told of it."""
     family = open_family(found.ref, store=store)
@@ -247,18 +260,23 @@ def _read(
     table["time"] = table.pop("star_time")
     share = float(family.per_star("contamination")[found.star])
     used = Method(int(series["method"][0]))
+    kind = _correct(table, family, found.star, used, correction, store)
     good = table.loc[table["good"], "flux"]
     level, scatter = float(good.median()), _scatter(good.to_numpy())
     if decontaminate and used is Method.APERTURE and np.isfinite(share):
-        table["flux"] -= share * level
+        for name in _FLUXES & set(table):
+            table[name] -= share * level
         level *= 1 - share
     if normalise:
         table[["flux", "flux_err"]] /= level
+        if "flux_corr" in table:
+            table[["flux_corr", "flux_corr_err"]] /= table.loc[table["good"], "flux_corr"].median()
     unit = parse_unit(found.ref.unit)
     place = {name: unit[name] for name in ("sector", "camera", "ccd")}
     told = {
         **place,
         "method": used.name.lower(),
+        "correction": kind.name.lower(),
         "level": level,
         "scatter": 1e6 * scatter / level,
         "contamination": share,
@@ -270,6 +288,20 @@ def _read(
         "id": found.ref.id,
     }
     return table.assign(**place, method=told["method"]), told
+
+
+def _correct(
+    table: pd.DataFrame, family: Family, star: int, used: Method, correction: str, store: str | None
+) -> Correction:
+    """Put the corrected flux and its bits beside what was measured; return what it was corrected by."""
+    corrected = open_corrected(family, correction, store=store)
+    kind = Correction(int(corrected.kind[star])) if used is Method.APERTURE else Correction.NONE
+    if kind:
+        read = corrected.read(np.array([star]))
+        for name in ("flux_corr", "flux_corr_err"):
+            table[name] = read[name].values[0].astype(float)
+        table["pixel_quality"] |= read["pixel_quality"].values[0]
+    return kind
 
 
 def _scatter(flux: np.ndarray) -> float:

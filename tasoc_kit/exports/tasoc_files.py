@@ -10,7 +10,6 @@ has its name only once it is whole, so what was interrupted goes on where it was
 from __future__ import annotations
 
 import gzip
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,6 +22,8 @@ import xarray as xr
 from astropy.io import fits
 
 from tasoc_kit.errors import SourceError, StoreError
+from tasoc_kit.exports.corrected import BEST, PLAIN, Corrected, in_ppm, open_corrected
+from tasoc_kit.exports.correction_cards import correction_cards, ensemble_tables, extension_bytes
 from tasoc_kit.exports.exported_file import exported_file
 from tasoc_kit.exports.family import Family, open_family
 from tasoc_kit.exports.stamp import Card, aperture_bits, image_cards, stamp_around
@@ -32,15 +33,22 @@ from tasoc_kit.photometry.pointing import motion_at
 from tasoc_kit.photometry.skies.sky_pixels import sky_pixels
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
-from tasoc_kit.sources.header_text import BLOCK, card, hdu_bytes
+from tasoc_kit.sources.header_text import card, hdu_bytes
 from tasoc_kit.storage.encoding import STAR_CHUNK
 from tasoc_kit.storage.units import ProductRef, product_unit
-from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, Method
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Correction, KitQuality, Method
 
 __all__ = ["Written", "file_name", "wanted_stars", "write_tasoc_files"]
 
 LEVEL = 4
 """Of gzip: finer ones take 2.5 times as long and save 0.5 %."""
+_KIND = {
+    Correction.NONE: "tasoc",
+    Correction.CBV: "tasoc-cbv",
+    Correction.ENSEMBLE: "tasoc-ens",
+    Correction.FILTER: "tasoc-kf",
+}
+"""What TASOC calls a file by what its corrected series was corrected by."""
 TASOC_BITS = 511
 """Bits that our quality shares with TASOC's."""
 
@@ -56,11 +64,18 @@ class Written:
     """Stars without a light curve."""
 
 
-def file_name(tic: int, attrs: dict[str, object], data_release: int, version: int) -> str:
+def file_name(
+    tic: int,
+    attrs: dict[str, object],
+    data_release: int,
+    version: int,
+    correction: Correction = Correction.NONE,
+) -> str:
     """Return the name of a star's file, in the folders of its cadence and the first digits of its number."""
     cadence = round(float(str(attrs["cadence"])))
     place = "s{:03d}-{}-{}".format(*(int(str(attrs[name])) for name in ("sector", "camera", "ccd")))
-    name = f"tess{tic:011d}-{place}-c{cadence:04d}-dr{data_release:02d}-v{version:02d}-tasoc_lc.fits.gz"
+    made = f"c{cadence:04d}-dr{data_release:02d}-v{version:02d}-{_KIND[correction]}"
+    name = f"tess{tic:011d}-{place}-{made}_lc.fits.gz"
     return f"c{cadence:04d}/{tic:011d}"[:11] + f"/{name}"
 
 
@@ -71,6 +86,7 @@ def write_tasoc_files(
     tics: Sequence[int] | None = None,
     version: int = 1,
     cube: xr.Dataset | None = None,
+    correction: str = BEST,
     overwrite: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -91,6 +107,10 @@ def write_tasoc_files(
     cube
         The frames: some are read to see which pixels the sky was made of. Without them, or without the
         products ``stream`` and ``reference``, all pixels count as sky that no star is seen in.
+    correction
+        What FLUX_CORR is: ``best`` for each star, as the product ``corrections`` has it, if there is one;
+        ``none``, ``cbv``, ``ensemble`` or ``filter``. Light curves of apertures are what is corrected, so for
+        a star that another photometry serves it is NaN.
     overwrite
         Replace files that were made from other products; those of the same product are kept.
     workers
@@ -104,16 +124,17 @@ def write_tasoc_files(
         If the frames are not those of the light curves.
     StoreError
         If a file made from another product is there, a star is not on this CCD, or the disk does not take
-        a file. Nothing is half-written.
+        a file, or the store lacks the correction that was named. Nothing is half-written.
     """
     family, target = open_family(ref), Path(folder)
+    corrected = open_corrected(family, correction)
     wanted = wanted_stars(family, tics)
-    paths = {star: target / _name(family, star, version) for star in wanted}
-    made_from = {star: _identity(family, star) for star in paths}
+    paths = {star: target / _name(family, star, version, corrected) for star in wanted}
+    made_from = {star: _identity(family, star, corrected) for star in paths}
     todo = _missing(paths, made_from, overwrite)
     sky = None if cube is None or not todo else _served_sky(family, cube)
     count = 0
-    for done in _run(ref, target, todo, version, sky, workers):
+    for done in _run(ref, target, todo, (version, sky, correction), workers):
         count += done
         if progress:
             progress(len(wanted) - len(todo) + count, len(wanted))
@@ -121,14 +142,16 @@ def write_tasoc_files(
     return Written(len(todo), len(wanted) - len(todo), asked - len(wanted))
 
 
-def _name(family: Family, star: int, version: int) -> str:
-    attrs = family.light_curves.attrs
-    return file_name(int(family.light_curves["tic"][star]), attrs, int(attrs.get("data_rel", 0)), version)
+def _name(family: Family, star: int, version: int, corrected: Corrected) -> str:
+    attrs, kind = family.light_curves.attrs, Correction(int(corrected.kind[star]))
+    release = int(attrs.get("data_rel", 0))
+    return file_name(int(family.light_curves["tic"][star]), attrs, release, version, kind)
 
 
-def _identity(family: Family, star: int) -> str:
-    """Return the id of the product that the series of a star comes from."""
-    return str(family.source(Method(int(family.method[star]))).attrs["provenance_id"])
+def _identity(family: Family, star: int, corrected: Corrected) -> str:
+    """Return the ids of the products that the series of a star come from."""
+    measured = str(family.source(Method(int(family.method[star]))).attrs["provenance_id"])
+    return " ".join(filter(None, (measured, corrected.identity(star))))
 
 
 def _served_sky(family: Family, cube: xr.Dataset) -> xr.DataArray | None:
@@ -182,7 +205,7 @@ def _provenance_of(path: Path) -> str | None:
     try:
         with gzip.open(path) as packed:
             header = fits.Header.fromfile(packed, endcard=True)
-        return str(header.get("PROVID", ""))
+        return " ".join(filter(None, (str(header.get(key, "")) for key in ("PROVID", "CORRID"))))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, EOFError, ValueError):
@@ -190,20 +213,24 @@ def _provenance_of(path: Path) -> str | None:
 
 
 def _run(
-    ref: ProductRef, folder: Path, stars: list[int], version: int, sky: xr.DataArray | None, workers: int
+    ref: ProductRef,
+    folder: Path,
+    stars: list[int],
+    settings: tuple[int, xr.DataArray | None, str],
+    workers: int,
 ) -> Iterator[int]:
     """Write the files of stars and yield how many, piece by piece."""
     per_chunk = np.asarray(stars, np.int64) // STAR_CHUNK
     pieces = [np.asarray(stars, np.int64)[per_chunk == chunk] for chunk in np.unique(per_chunk)]
     if workers == 1 or len(stars) < 64:
         for piece in pieces:
-            yield _write_some(ref, folder, piece, version, sky)
+            yield _write_some(ref, folder, piece, *settings)
         return
     pieces = [
         part for piece in pieces for part in np.array_split(piece, min(workers, piece.size)) if part.size
     ]
     with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
-        running = [processes.submit(_write_some, ref, folder, piece, version, sky) for piece in pieces]
+        running = [processes.submit(_write_some, ref, folder, piece, *settings) for piece in pieces]
         try:
             for future in as_completed(running):
                 yield future.result()
@@ -212,11 +239,11 @@ def _run(
 
 
 def _write_some(
-    ref: ProductRef, folder: Path, stars: np.ndarray, version: int, sky: xr.DataArray | None
+    ref: ProductRef, folder: Path, stars: np.ndarray, version: int, sky: xr.DataArray | None, correction: str
 ) -> int:
     family = open_family(ref)
-    series = family.read(stars)
-    for path, content in render(family, series, stars, version, sky):
+    series, corrected = family.read(stars), open_corrected(family, correction)
+    for path, content in render(family, series, stars, version, sky, corrected):
         with exported_file(folder / path) as part:
             part.write_bytes(content)
     return int(stars.size)
@@ -228,6 +255,7 @@ def render(
     stars: np.ndarray,
     version: int,
     sky: xr.DataArray | None = None,
+    corrected: Corrected | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """
     Yield name and content of the file of each star.
@@ -240,10 +268,14 @@ def render(
         Indices of the stars.
     sky
         True for the pixels that the sky was made of (row, column); by default the dark ones.
+    corrected
+        Corrections of the light curves; none by default.
     """
+    corrected = corrected or open_corrected(family, PLAIN)
     files = _Files(family, series, version, sky)
+    files.correct(corrected, stars)
     for k, star in enumerate(stars.tolist()):
-        yield _name(family, star, version), gzip.compress(files.render(k, star), LEVEL, mtime=0)
+        yield _name(family, star, version, corrected), gzip.compress(files.render(k, star), LEVEL, mtime=0)
 
 
 class _Files:
@@ -262,11 +294,20 @@ class _Files:
         reference = family.parents.get("reference")
         self.wcs = "" if reference is None else str(reference.attrs.get("wcs", ""))
 
+    def correct(self, corrected: Corrected, stars: np.ndarray) -> None:
+        """Take the corrected series of the stars of the series."""
+        self.corrected, self.corrected_flux, self.corrected_bits = corrected, None, None
+        if corrected.tables:
+            read = corrected.read(stars)
+            self.corrected_flux = in_ppm(self.family.light_curves, read)
+            self.corrected_bits = read["pixel_quality"].values
+
     def render(self, k: int, star: int) -> bytes:
         """Return the file of the ``k``-th star of the series."""
         method = Method(int(self.values["method"][k]))
         own = object_cards(self.family, star, method, self.used.contamination(star, method))
-        images = self._images(star, method)
+        own += correction_cards(self.family, self.corrected, star)
+        images = [*ensemble_tables(self.family, self.corrected, star), *self._images(star, method)]
         extended = ("NEXTEND", 1 + len(images), "number of standard extensions")
         primary = hdu_bytes([*_FIRST, extended, *self.primary, *own])
         return b"".join([primary, self._light_curve(k, star), *images])
@@ -277,7 +318,11 @@ class _Files:
         data["TIMECORR"] = self.timecorr + (time - self.values["time"])
         for column, name in _SERIES.items():
             data[column] = self.values[name][k]
-        data["QUALITY"] = tasoc_quality(self.values["pixel_quality"][k] | self.values["frame_quality"])
+        bits = self.values["pixel_quality"][k] | self.values["frame_quality"]
+        if self.corrected_flux is not None:
+            data["FLUX_CORR"], data["FLUX_CORR_ERR"] = (values[k] for values in self.corrected_flux)
+            bits = bits | self.corrected_bits[k]
+        data["QUALITY"] = tasoc_quality(bits)
         data["POS_CORR1"], data["POS_CORR2"] = self._motion(star)
         return hdu_bytes([*self.columns, *time_cards(time, self.series.attrs)], data)
 
@@ -307,7 +352,7 @@ class _Files:
             _image_bytes(bits.astype(">i4"), "APERTURE", [*place, served]),
         ]
         if method is Method.HALO:
-            images.append(_extension_bytes(self.used.weight_map(star, stamp, saturated)))
+            images.append(extension_bytes(self.used.weight_map(star, stamp, saturated)))
         return images
 
     def _loaded(self, name: str) -> xr.DataArray:
@@ -373,14 +418,6 @@ def _image_bytes(image: np.ndarray, name: str, cards: list[Card]) -> bytes:
     bits = 8 * image.itemsize * (-1 if image.dtype.kind == "f" else 1)
     first = _extension_cards("IMAGE", bits, image.shape[::-1])
     return hdu_bytes([*first, ("EXTNAME", name, "name of extension"), _INHERIT, *cards], image)
-
-
-def _extension_bytes(hdu: fits.BinTableHDU) -> bytes:
-    """Return an extension that astropy made."""
-    hdu.add_checksum(when="by astropy")
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer)
-    return buffer.getvalue()[BLOCK:]
 
 
 def tasoc_quality(ours: np.ndarray) -> np.ndarray:
