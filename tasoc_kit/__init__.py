@@ -49,6 +49,8 @@ _PUBLIC = {
     "extract_frequencies": "seismology.frequencies",
     "measure_rotation": "seismology.rotation",
     "classify_stars": "seismology.variability",
+    "clearest_stars": "seismology.variability",
+    "star_flux": "seismology.star_flux",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
     "write_tasoc_files": "exports.tasoc_files",
