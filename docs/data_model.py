@@ -53,8 +53,8 @@ def render() -> str:
         vocabulary.KitQuality,
         vocabulary.ApertureFlag,
         vocabulary.EdgeSide,
-        vocabulary.RotationFlag,
         vocabulary.Status,
+        vocabulary.RotationFlag,
         vocabulary.VariabilityClass,
     )
     return (
