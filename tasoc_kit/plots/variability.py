@@ -81,6 +81,6 @@ def class_examples(classified: xr.Dataset, flux: xr.Dataset, *, columns: int = 2
         )
         figures.append(drawn.opts(color=MUTED if kind == VariabilityClass.UNKNOWN else GOOD))
     if not figures:
-        said = hv.Text(0.5, 0.5, "no star has a class").opts(xaxis=None, yaxis=None, show_grid=False)
-        figures.append(said.opts(**series_options(height=120, show_grid=False)))
+        empty = np.empty(0)
+        figures.append(folded(empty, empty, float("nan"), title="no star has a class"))
     return hv.Layout(figures).opts(shared_axes=False).cols(columns)
