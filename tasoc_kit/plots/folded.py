@@ -5,7 +5,7 @@ from __future__ import annotations
 import holoviews as hv
 import numpy as np
 
-from tasoc_kit.plots.theme import GOOD, MUTED, series_options
+from tasoc_kit.plots.theme import GOOD, MUTED, plain_numbers, series_options
 
 __all__ = ["folded"]
 
@@ -36,4 +36,6 @@ def folded(
         drawn = hv.Scatter((places, np.tile(flux, _PERIODS)), "phase", "ppm").opts(
             color=GOOD, size=2, alpha=0.6, xlabel=f"phase (periods of {period:.4g} d)"
         )
-    return drawn.opts(title=title, ylabel="flux (ppm)", **series_options(height=height))
+    return drawn.opts(
+        title=title, ylabel="flux (ppm)", hooks=[plain_numbers], **series_options(height=height)
+    )

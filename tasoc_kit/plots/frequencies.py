@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from astropy.timeseries import LombScargle
 
-from tasoc_kit.plots.theme import GOOD, MUTED, SELECTED, series_options
+from tasoc_kit.plots.theme import GOOD, MUTED, SELECTED, plain_numbers, series_options
 
 __all__ = ["frequencies", "prewhitening"]
 
@@ -70,6 +70,7 @@ def prewhitening(found: xr.Dataset, star: int, flux: xr.Dataset) -> hv.Overlay:
         title=f"{name} · {int(listed.sum())} frequencies",
         xlabel="frequency (µHz)",
         ylabel="amplitude (ppm)",
+        hooks=[plain_numbers],
         **series_options(height=320),
     )
 
@@ -85,7 +86,7 @@ def frequencies(found: xr.Dataset) -> hv.Overlay:
     """
     frequency, amplitude = found["peak_frequency"].values, found["peak_amplitude"].values
     parts = [
-        hv.Scatter((x, y), "frequency", "amplitude", label=name).opts(
+        hv.Scatter((x, y), "peak_frequency", "peak_amplitude", label=name).opts(
             color=colour, size=size, tools=["hover"], alpha=0.8
         )
         for name, x, y, colour, size in (
