@@ -58,6 +58,8 @@ _PUBLIC = {
     "measure_oscillations": "seismology.oscillations",
     "light_curve": "photometry.one_star",
     "star": "exports.star",
+    "clearest_stars": "seismology.variability",
+    "star_flux": "seismology.star_flux",
     "write_tasoc_files": "exports.tasoc_files",
     "write_table": "exports.tables",
     "write_validation": "exports.validation_page",

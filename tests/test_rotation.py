@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from variable_stars import CADENCE, as_light_curves, bad_light_curves, spotted_stars, variable_stars
 
-from tasoc_kit.seismology.autocorrelation import autocorrelation, even_grid
+from tasoc_kit.numerics.autocorrelation import autocorrelation, even_grid
 from tasoc_kit.seismology.rotation import measure_rotation, photometric_activity
 from tasoc_kit.vocabulary import RotationFlag, VariabilityClass
 

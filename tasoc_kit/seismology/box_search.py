@@ -14,11 +14,11 @@ from numba import njit
 
 __all__ = ["BoxSearch", "search_boxes", "trial_periods"]
 
-SHORTEST = 0.4
+SHORTEST = 0.5
 """Days."""
 DURATION = 0.076
 """Of the period, at one day; it goes with the period to the power −2/3."""
-OVERSAMPLING = 2.0
+OVERSAMPLING = 1.5
 BINS = 128
 WIDEST = 0.16
 """Of the period: the longest dip that is looked for."""

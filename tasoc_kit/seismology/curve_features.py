@@ -11,8 +11,8 @@ from __future__ import annotations
 import bottleneck
 import numpy as np
 
+from tasoc_kit.numerics.autocorrelation import autocorrelation, even_grid
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA, median_of_rows
-from tasoc_kit.seismology.autocorrelation import autocorrelation, even_grid
 from tasoc_kit.seismology.box_search import search_boxes
 from tasoc_kit.seismology.power_density import MICROHERTZ, frequency_grid, power_density
 from tasoc_kit.seismology.waves import fit_waves, harmonics, highest_peak

@@ -26,9 +26,11 @@ RESOLVED = 1.5
 OVERSAMPLING = 6.0
 WINDOW = 2.0
 """Cycles a day on both sides of a frequency together in which noise is measured."""
+LEAST_WINDOW = 8
+"""Resolved frequencies on either side, at least."""
 TURNS = 3
 """Of the fit of frequencies, each time that one joins."""
-FEWEST = 50
+FEWEST = 24
 AT_ONCE = 200
 """Stars that are worked on together."""
 
@@ -163,7 +165,7 @@ def _separate(frequency: np.ndarray, apart: float) -> np.ndarray:
 
 def _noise(grid: np.ndarray, amplitude: np.ndarray, place: np.ndarray, *, robust: bool = False) -> np.ndarray:
     """Return the mean amplitude (star) about a place; from the median where a peak still stands in it."""
-    half = max(int(0.5 * WINDOW * MICROHERTZ / grid[0]), 8)
+    half = max(int(0.5 * WINDOW * MICROHERTZ / grid[0]), int(LEAST_WINDOW * OVERSAMPLING))
     first = np.clip(place - half, 0, max(grid.size - 2 * half, 0))
     near = np.take_along_axis(
         amplitude, np.minimum(first[:, None] + np.arange(2 * half), grid.size - 1), axis=1

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelmax, argrelmin
 
-from tasoc_kit.seismology.autocorrelation import autocorrelation, even_grid
+from tasoc_kit.numerics.autocorrelation import autocorrelation, even_grid
 from tasoc_kit.seismology.power_density import MICROHERTZ, frequency_grid, power_density
 from tasoc_kit.seismology.waves import highest_peak
 
@@ -32,7 +32,7 @@ ALIKE = 0.15
 OVERSAMPLING = 8.0
 HALF_WIDTH = 0.443
 """Of a peak of a spectrum at half its height, over one over the length of the light curve."""
-FEWEST = 50
+FEWEST = 24
 
 
 class Repetition(NamedTuple):

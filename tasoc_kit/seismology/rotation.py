@@ -29,6 +29,8 @@ simulated rotators are within the error."""
 ROTATIONS = 5
 """In each of the pieces whose scatter is the photometric activity."""
 RANGE = (5, 95)
+NOISE = 6.0
+"""Over the root of the number of cadences: noise alone has no peak as high."""
 
 
 @step(
@@ -74,7 +76,8 @@ def measure_rotation(
     method
         The correction that is taken for all stars, or the best of each.
     height
-        Peaks that are lower over the troughs beside them are not taken for a rotation.
+        Peaks that are lower over the troughs beside them are not taken for a rotation; nor are those below 6
+        over the root of the number of cadences, which noise may have.
 
     Returns
     -------
@@ -113,7 +116,8 @@ def _measured(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the columns and the bits of some stars."""
     found = find_repetition(flux, time, cadence)
-    bits = _bits(found, height)
+    cadences = np.isfinite(flux).sum(axis=1)
+    bits = _bits(found, np.maximum(height, NOISE / np.sqrt(np.maximum(cadences, 1))))
     stated = (bits & RotationFlag.NOT_FOUND) == 0
     error = np.hypot(found.acf_period_err, OF_WIDTH * found.spectrum_period_err)
     period = np.where(stated, found.acf_period, np.nan)
@@ -126,7 +130,7 @@ def _measured(
     return told | {name: getattr(found, name) for name in MEASURED if name in Repetition._fields}, bits
 
 
-def _bits(found: Repetition, height: float) -> np.ndarray:
+def _bits(found: Repetition, height: np.ndarray) -> np.ndarray:
     """Return the flags (star)."""
     ratio = found.acf_period / found.spectrum_period
     known = np.isfinite(ratio)

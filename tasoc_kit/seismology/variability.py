@@ -21,7 +21,7 @@ from tasoc_kit.seismology.curve_features import curve_features
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Correction, VariabilityClass
 
-__all__ = ["classify_stars"]
+__all__ = ["classify_stars", "clearest_stars"]
 
 SERIES = ("flux", "flux_err")
 
@@ -115,3 +115,18 @@ def _stated_error(light_curves: xr.Dataset, stars: np.ndarray, good: np.ndarray)
     return (
         1e6 * median_of_rows(np.where(np.isfinite(error), error, np.nan)) / np.where(level > 0, level, np.nan)
     )
+
+
+def clearest_stars(variability: xr.Dataset) -> np.ndarray:
+    """
+    Return the number of the most probable star of each class that has one, in the order of the classes.
+
+    Parameters
+    ----------
+    variability
+        The product.
+    """
+    kinds = variability["variability_class"].values
+    sure = np.nan_to_num(variability["class_probability"].values).max(axis=1)
+    there = np.unique(kinds[kinds != VariabilityClass.UNKNOWN])
+    return np.array([np.flatnonzero(kinds == kind)[sure[kinds == kind].argmax()] for kind in there], int)
