@@ -30,6 +30,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         overview,
         psf,
         sky,
+        spectrum,
         star,
     )
     from tasoc_kit.dashboards.failed import or_failed
@@ -43,6 +44,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "light_curves": light_curves.page,
         "apertures": apertures.page,
         "corrections": corrections.page,
+        "spectrum": spectrum.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

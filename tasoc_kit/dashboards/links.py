@@ -20,6 +20,7 @@ SHOWS = {
     "light_curves": "light_curves",
     "apertures": "light_curves",
     "corrections": "corrections",
+    "spectrum": "oscillations",
 }
 """Page of one CCD → the product it shows."""
 _MAKERS = {
@@ -27,8 +28,9 @@ _MAKERS = {
     "psf": "fit_psf",
     "light_curves": "make_light_curves",
     "corrections": "choose_corrections",
+    "oscillations": "measure_oscillations",
 }
-_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "corrections", "star")
+_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "corrections", "spectrum", "star")
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
