@@ -19,10 +19,10 @@ def series(stars=6, cadences=1300, seed=1, sigma=100.0):
     return time[~gap], sigma * random.normal(size=(stars, (~gap).sum()))
 
 
-@pytest.fixture(params=["nifty", "astropy"])
+@pytest.fixture(params=["finufft", "astropy"])
 def way(request, monkeypatch):
-    if request.param == "nifty":
-        pytest.importorskip("nifty_ls", reason="nifty-ls: the extra 'seismology' is not installed")
+    if request.param == "finufft":
+        pytest.importorskip("finufft", reason="finufft: the extra 'seismology' is not installed")
     else:
         monkeypatch.setattr(module, "_periodogram", lambda: module._by_astropy)
     return request.param

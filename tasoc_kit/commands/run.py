@@ -21,7 +21,7 @@ from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Pipeline, Run, load_pipelines, make_plan, read_settings
+from tasoc_kit.pipeline.plan import Pipeline, Run, check_start, load_pipelines, make_plan, read_settings
 from tasoc_kit.pipeline.preload import compute_here
 
 __all__ = ["Options", "find_pipeline", "run_pipeline"]
@@ -136,6 +136,8 @@ def run_pipeline(options: Options) -> int:
         console.print(f"[bold]{pipeline.name}[/]: {pipeline.title}, from {options.source}")
         do_apart(lambda: _open_once(options))
         plans, lost = _plan(options, pipeline, chosen)
+        for plan in plans:
+            check_start(plan, pipeline)
         wanted = [_cut(plan, stages) for plan in plans]
         with Bars(sum(map(len, wanted))) as bars:
             results = run_plans(

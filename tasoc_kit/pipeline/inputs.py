@@ -165,7 +165,7 @@ def open_inputs(
     opened: dict[str, Any] = {}
     if not ids and wanted.products:
         unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
-        *before, run = make_plan(found, unit, last=stage)
+        *before, run = make_plan(found, unit, last=stage, whole=True)
         opened["cube"], ids = unit.cube, run.ids
         _make(before)
     else:
@@ -221,7 +221,7 @@ def make_products(
     >>> made.light_curves.flux  # doctest: +SKIP
     """
     unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
-    return _make(make_plan(load_pipelines()[pipeline], unit, changes, last=last))
+    return _make(make_plan(load_pipelines()[pipeline], unit, changes, last=last, whole=True))
 
 
 def _make(plan: Sequence[Run]) -> SimpleNamespace:

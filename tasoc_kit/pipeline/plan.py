@@ -28,7 +28,17 @@ from tasoc_kit.provenance import Record
 from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import Folder
 
-__all__ = ["Cost", "Pipeline", "Run", "Stage", "Unit", "load_pipelines", "make_plan", "read_settings"]
+__all__ = [
+    "Cost",
+    "Pipeline",
+    "Run",
+    "Stage",
+    "Unit",
+    "check_start",
+    "load_pipelines",
+    "make_plan",
+    "read_settings",
+]
 
 
 class Cost(BaseModel):
@@ -96,6 +106,8 @@ class Pipeline(BaseModel):
     name: str
     title: str
     notebooks: tuple[Stage, ...]
+    after: str = ""
+    """Name of the pipeline whose products it starts from; empty for one that starts from the frames."""
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -223,7 +235,7 @@ def read_settings(
     chosen: dict[str, dict[str, Any]] = {}
     if config is not None:
         for name, values in _read_config(config).items():
-            chosen[pipeline.stage(name).name] = dict(values or {})
+            chosen[_stage_to_set(pipeline, name)] = dict(values or {})
     for assignment in assignments:
         target, equals, text = assignment.partition("=")
         stage, dot, parameter = target.strip().partition(".")
@@ -232,8 +244,17 @@ def read_settings(
                 f"--set {assignment!r}: expected step.parameter=value, as apertures.threshold=1.0. "
                 "Correct it."
             )
-        chosen.setdefault(pipeline.stage(stage).name, {})[parameter] = yaml.safe_load(text)
+        chosen.setdefault(_stage_to_set(pipeline, stage), {})[parameter] = yaml.safe_load(text)
     return chosen
+
+
+def _stage_to_set(pipeline: Pipeline, name: str) -> str:
+    """Return the name of a stage that takes settings: one of the pipeline, or of those before it."""
+    if pipeline.after and name not in pipeline.stages:
+        before = load_pipelines()[pipeline.after]
+        if name in before.stages or before.after:
+            return _stage_to_set(before, name)
+    return pipeline.stage(name).name
 
 
 def _read_config(path: Path) -> dict[str, dict[str, Any] | None]:
@@ -255,9 +276,12 @@ def make_plan(
     chosen: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     last: str | None = None,
+    whole: bool = False,
 ) -> list[Run]:
     """
     Return the runs of one unit from the first stage on, each with the id of what it will make.
+
+    What a pipeline starts from are the products that the one before it makes with these settings.
 
     Parameters
     ----------
@@ -269,6 +293,8 @@ def make_plan(
         Settings by stage that differ from the defaults.
     last
         The last stage that is wanted.
+    whole
+        With the runs of the pipelines before it that its products come from.
 
     Raises
     ------
@@ -277,12 +303,47 @@ def make_plan(
     """
     chosen = chosen or {}
     ids = {"cube": str(unit.cube.attrs["provenance_id"]), "catalogue?": unit.catalogue_id}
+    stages = pipeline.between(None, last)
+    before = _plan_before(pipeline, stages, unit, chosen)
+    ids |= {run.stage.name: run.id for run in before}
     runs = []
-    for stage in pipeline.between(None, last):
+    for stage in stages:
         run = _make_run(pipeline, stage, unit, ids, chosen.get(stage.name, {}))
         ids[stage.name] = run.id
         runs.append(run)
-    return runs
+    return [*before, *runs] if whole else runs
+
+
+def _plan_before(
+    pipeline: Pipeline, stages: Sequence[Stage], unit: Unit, chosen: Mapping[str, Mapping[str, Any]]
+) -> list[Run]:
+    """Return the runs of the pipelines before this one, to the last that its stages take a product of."""
+    if not pipeline.after:
+        return []
+    earlier = load_pipelines()[pipeline.after]
+    taken = {name for stage in stages for name in stage.products}
+    last = [name for name in earlier.stages if name in taken]
+    return make_plan(earlier, unit, chosen, last=last[-1], whole=True) if last else []
+
+
+def check_start(plan: Sequence[Run], pipeline: Pipeline) -> None:
+    """
+    Refuse a plan that starts from products which are not there.
+
+    Raises
+    ------
+    NotebookError
+        Naming the products of the pipeline before it that the store lacks.
+    """
+    own = {run.stage.name for run in plan}
+    given = {name: run.ids[name] for run in plan for name in run.stage.products if name not in own}
+    lost = [name for name, id_ in given.items() if not store.is_complete(name, plan[0].unit.name, id_)]
+    if pipeline.after and lost:
+        raise NotebookError(
+            f"{plan[0].unit.name}: {pipeline.name} starts from {lost}, which are not there with these "
+            f"settings; expected them done. Run 'tasoc run {pipeline.after}' on the same frames first, with "
+            "the same --set where there is any."
+        )
 
 
 def _make_run(

@@ -12,7 +12,7 @@ from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.executors import Result, Silent, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Run, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Run, check_start, load_pipelines, make_plan
 from tasoc_kit.pipeline.progress import progress
 
 __all__ = ["run_pipeline"]
@@ -88,6 +88,8 @@ def run_pipeline(
         open_unit(cube, catalogue=catalogue, **place) for place in find_units(cube, sectors, cameras, ccds)
     ]
     plans = [make_plan(found, unit, changes, last=last) for unit in units]
+    for plan in plans:
+        check_start(plan, found)
     with start_places("dask" if scheduler else "local", workers, scheduler) as places:
         watch = _Watch(sum(map(len, plans)))
         results = run_plans(plans, places=places, observer=watch)

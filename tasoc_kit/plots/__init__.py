@@ -4,12 +4,15 @@ from tasoc_kit.plots.apertures import mark_apertures, stamp
 from tasoc_kit.plots.cbvs import cbvs
 from tasoc_kit.plots.conditions import flags, masks, pointing, sky, sky_share, timeline
 from tasoc_kit.plots.corrections import before_and_after, corrections
+from tasoc_kit.plots.echelle import echelle, over_background
 from tasoc_kit.plots.frame import frame, image, mark_stars
 from tasoc_kit.plots.halo import halo
 from tasoc_kit.plots.light_curve import light_curve
 from tasoc_kit.plots.noise import measure_noise, noise
+from tasoc_kit.plots.oscillations import oscillations
 from tasoc_kit.plots.psf import mosaic, star_stamps
 from tasoc_kit.plots.runs import runs
+from tasoc_kit.plots.spectrum import smooth_spectrum, spectral_window, spectrum, spectrum_model
 from tasoc_kit.plots.star import star
 from tasoc_kit.plots.targets import fates, tally
 from tasoc_kit.plots.theme import live
@@ -18,6 +21,7 @@ __all__ = [
     "before_and_after",
     "cbvs",
     "corrections",
+    "echelle",
     "fates",
     "flags",
     "frame",
@@ -31,10 +35,16 @@ __all__ = [
     "measure_noise",
     "mosaic",
     "noise",
+    "oscillations",
+    "over_background",
     "pointing",
     "runs",
     "sky",
     "sky_share",
+    "smooth_spectrum",
+    "spectral_window",
+    "spectrum",
+    "spectrum_model",
     "stamp",
     "star",
     "star_stamps",

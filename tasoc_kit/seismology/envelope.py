@@ -178,7 +178,7 @@ def make_trials(frequency: np.ndarray, nyquist: float) -> Trials | None:
     )
 
 
-def find_envelope(power: np.ndarray, trials: Trials | None) -> Envelope:
+def find_envelope(power: np.ndarray, trials: Trials | None, share: np.ndarray | None = None) -> Envelope:
     """
     Return νmax of many stars, with intervals and odds.
 
@@ -188,6 +188,9 @@ def find_envelope(power: np.ndarray, trials: Trials | None) -> Envelope:
         (star, frequency) ppm²/µHz; NaN for a star without a spectrum.
     trials
         Those of the grid.
+    share
+        (star) of the cadences that are known: of as many frequencies the power is independent. By default
+        all are.
     """
     stars = len(power)
     found = Envelope(
@@ -200,7 +203,8 @@ def find_envelope(power: np.ndarray, trials: Trials | None) -> Envelope:
         return found
     for star in np.flatnonzero(np.isfinite(power).all(axis=1) & (power > 0).any(axis=1)):
         binned = np.add.reduceat(power[star], trials.start) / trials.weight
-        _measure(found, int(star), binned, trials)
+        told = 1.0 if share is None else min(1.0, float(share[star]))
+        _measure(found, int(star), binned, trials._replace(weight=trials.weight * np.float32(told)))
     _refuse(found, power, trials.resolution)
     return found
 

@@ -43,7 +43,7 @@ real stars (Huber+ 2011, ApJ 743 143)."""
 @step(
     version=1,
     product="oscillations",
-    needs={"spectra": ("power", "frequency")},
+    needs={"spectra": ("power", "frequency", "known_cadences")},
     gives=(
         *(name + end for name in (*MEASURED, *DERIVED) for end in ENDS),
         "envelope_width", "part_name", "part_height", "oscillation_flags",
@@ -84,10 +84,12 @@ def measure_oscillations(spectra: xr.Dataset) -> xr.Dataset:
     frequency = frequency[every - 1 :: every]
     trials, stars = make_trials(frequency, nyquist), spectra.sizes["star"]
 
+    share = spectra["known_cadences"].values / max(2 * frequency.size, 1)
+
     def measure(first: int) -> tuple[Envelope, np.ndarray]:
-        block = spectra["power"].isel(star=slice(first, first + STARS_AT_ONCE)).values
-        power = block[:, every - 1 :: every].astype(float)
-        envelope = find_envelope(power, trials)
+        some = slice(first, first + STARS_AT_ONCE)
+        power = spectra["power"].isel(star=some).values[:, every - 1 :: every].astype(float)
+        envelope = find_envelope(power, trials, share[some])
         return envelope, _separations(frequency, power, envelope, nyquist, first)
 
     with ThreadPoolExecutor(settings().threads) as pool:
