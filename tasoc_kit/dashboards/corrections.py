@@ -37,7 +37,7 @@ SOURCES = {
     Correction.FILTER: "filtered_light_curves",
 }
 _HEAD = {
-    "flux": "",
+    "light curve": "",
     "hourly scatter (ppm)": "Robust scatter of hourly means",
     "from cadence to cadence (ppm)": "Median change from one cadence to the next",
     "standard deviation (ppm)": "",

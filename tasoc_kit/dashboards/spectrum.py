@@ -255,15 +255,18 @@ def _cell(of: xr.Dataset | None, name: str) -> str:
     return html.escape(with_interval(*ends))
 
 
+def _expected(of: xr.Dataset | None) -> str:
+    numax = np.nan if of is None else float(of["numax"][0])
+    return f"{float(expected_separation(numax)):.2f}" if np.isfinite(numax) else "–"
+
+
 def _numbers_markup(found: xr.Dataset, tried: xr.Dataset | None) -> str:
     """Return the numbers that were measured, and those with νmax at the line."""
-    numax = float((found if tried is None else tried)["numax"][0])
     rows = [
         (title, unit, _cell(found, name), _cell(tried, name)) for name, (title, unit) in _QUANTITIES.items()
     ]
-    expected = f"{float(expected_separation(numax)):.2f}" if np.isfinite(numax) else "–"
-    rows.insert(2, ("Δν that νmax lets expect", "µHz", expected if tried is None else "", expected))
-    head = ("", "unit", "measured, 68 % interval", "with νmax at the line")
+    rows.insert(2, ("Δν that νmax lets expect", "µHz", _expected(found), _expected(tried)))
+    head = ("quantity", "unit", "measured, 68 % interval", "with νmax at the line")
     shown = 4 if tried is not None else 3
     cells = "".join(
         f"<tr><th scope='row'>{title}</th>"

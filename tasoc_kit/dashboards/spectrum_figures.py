@@ -18,7 +18,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Span
 from tasoc_kit.numerics.echelle import echelle as cut_into_orders
 from tasoc_kit.plots.echelle import echelle, over_background
 from tasoc_kit.plots.spectrum import smooth_spectrum, spectrum_model
-from tasoc_kit.plots.theme import GOOD, MODEL, MUTED, SELECTED, series_options
+from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MODEL, MUTED, SELECTED, series_options
 
 __all__ = ["EchelleFigure", "SpectrumFigure"]
 
@@ -27,9 +27,9 @@ _LINES: dict[str, dict[str, Any]] = {
     "power density": {"color": MUTED, "line_width": 0.7, "alpha": 0.6},
     "smoothed": {"color": GOOD, "line_width": 1.8},
     "white noise": {"color": MODEL["read-out"], "line_width": 1.4, "line_dash": "dashed"},
-    "slow variation": {"color": MODEL["zodiacal light"], "line_width": 1.4, "line_dash": "dotted"},
+    "slow variation": {"color": FLAG_COLOURS[1], "line_width": 1.4, "line_dash": "dotted"},
     "granulation": {"color": MODEL["star"], "line_width": 1.4, "line_dash": "dashdot"},
-    "oscillations": {"color": SELECTED, "line_width": 1.4, "line_dash": "dashed"},
+    "oscillations": {"color": MODEL["zodiacal light"], "line_width": 1.4, "line_dash": "dashed"},
     "background": {"color": MODEL["total"], "line_width": 1.6, "line_dash": "dotdash"},
     "model": {"color": MODEL["total"], "line_width": 2.2},
 }
@@ -156,7 +156,9 @@ class EchelleFigure:
         self._drawn: Any = None
         self._frequency = self._ratio = np.empty(0)
         self._limits = 0.0, 0.0
-        self.pane = pn.pane.Bokeh(None, sizing_mode="stretch_width", min_height=400, margin=(0, 0, 6, 0))
+        self._figure = pn.pane.Bokeh(None, sizing_mode="stretch_width", min_height=400, margin=(0, 0, 6, 0))
+        # A pane that holds a figure of Bokeh is as visible as that is; what it stands in can be hidden.
+        self.pane = pn.Column(self._figure, sizing_mode="stretch_width")
 
     def show(self, spectrum: xr.Dataset, oscillations: xr.Dataset, dnu: float) -> None:
         """Show a star, or another model of it; both Datasets hold that star alone."""
@@ -170,7 +172,7 @@ class EchelleFigure:
         if self._drawn is None:
             figure = echelle(spectrum, oscillations, 0, dnu, ratio=self._ratio).opts(title="")
             self._drawn = hv.renderer("bokeh").get_plot(figure)
-            self.pane.object = self._drawn.state
+            self._figure.object = self._drawn.state
         self.pane.visible = True
         self.show_orders(dnu)
 
