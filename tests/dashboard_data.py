@@ -151,6 +151,86 @@ def make_validation(light_curves: xr.Dataset) -> xr.Dataset:
     return _stamped(product, "validation", light_curves)
 
 
+def make_corrections(light_curves: xr.Dataset) -> list[xr.Dataset]:
+    """
+    What the corrections make of light curves, and all that is made on the way, the choice last.
+
+    Vectors serve even stars best and neighbours odd ones; the flux of the last star is left as it is.
+    """
+    stars, cadences = light_curves.sizes["star"], light_curves.sizes["time"]
+    before = np.geomspace(1e-4, 1e-2, stars)
+    measures = {"rms_hour": before, "ptp": before, "variance": before**2}
+    table = {name: light_curves[name].variable for name in ("tic", "tmag", "star_row", "star_column")}
+    diagnostics = _stamped(
+        xr.Dataset({name: ("star", values) for name, values in measures.items()}, table),
+        "diagnostics", light_curves,
+    )  # fmt: skip
+    vectors = np.cumsum(np.random.default_rng(2).normal(size=(1, 2, cadences)), axis=2)
+    cbvs = xr.Dataset(
+        {
+            "cbv": (("area", "vector", "time"), vectors),
+            "spike_cbv": (("area", "vector", "time"), 0 * vectors),
+            "cbv_snr": (("area", "vector"), [[20.0, 10.0]]),
+            "star_area": ("star", np.full(stars, 120, np.int32)),
+        },
+        coords={"area": [120], "time": light_curves["time"].variable} | table,
+    )
+    made = [diagnostics, _stamped(cbvs, "cbvs", light_curves)]
+    for name, factor in (("cbv", 1.0), ("ensemble", 1.1), ("filtered", 0.9)):
+        corrected = {
+            "flux_corr": factor * light_curves["flux"],
+            "pixel_quality": light_curves["pixel_quality"],
+        }
+        extra = {"cbv_number": ("star", np.full(stars, 2, np.int8))} if name == "cbv" else {}
+        made.append(_stamped(xr.Dataset(corrected | extra), f"{name}_light_curves", light_curves))
+    best = np.where(np.arange(stars) % 2, 2, 1).astype(np.int8)
+    best[-1] = 0
+    scale = np.array([0.5, 0.7, 0.4])[:, None]
+    both = ("correction", "star")
+    choice = xr.Dataset(
+        {f"{name}_corr": (both, scale * values) for name, values in measures.items()}
+        | {
+            "underfit": (both, np.where(np.arange(stars) % 2, [[0.2], [0.1], [0.0]], [[0.1], [0.2], [0.0]])),
+            "overfit": (both, np.full((3, stars), 0.01)),
+            "shared": ("star", np.full(stars, 0.6)),
+            "best_correction": ("star", best),
+        },
+        coords={"correction": np.array([1, 2, 3], np.int8)} | table,
+    )
+    return [*made, _stamped(choice, "corrections", *made, light_curves)]
+
+
+def make_giants(stars: int = 3) -> list[xr.Dataset]:
+    """Spectra and oscillations of giants of sector 2; the last star has none, and its flux is noise."""
+    from giants import simulate_giants
+
+    from tasoc_kit.seismology.oscillations import measure_oscillations
+    from tasoc_kit.seismology.spectra import make_spectra
+
+    made = simulate_giants(stars - 1, seed=5, days=54.0, span=(60.0, 120.0))
+    cadences = made.time.size
+    noise = np.random.default_rng(1).normal(0, 200, (1, cadences))
+    flux = 1e4 * (1 + 1e-6 * np.concatenate([made.flux, noise]))
+    nothing = np.zeros(cadences, np.int32)
+    curves = xr.Dataset(
+        {
+            "flux": (("star", "time"), flux.astype(np.float32)),
+            "pixel_quality": (("star", "time"), np.zeros(flux.shape, np.int32)),
+        },
+        coords={
+            "time": made.time,
+            "cadenceno": ("time", np.rint((made.time - made.time[0]) / made.cadence).astype(np.int32)),
+            "quality": ("time", nothing),
+            "frame_quality": ("time", nothing),
+            "tic": ("star", FIRST_TIC + np.arange(stars)),
+            "tmag": ("star", np.linspace(8, 10, stars, dtype=np.float32)),
+            "teff": ("star", np.full(stars, 4800, np.float32)),
+        },
+    )
+    spectra = make_spectra(_stamped(curves, "light_curves", sector=2))
+    return [spectra, measure_oscillations(spectra)]
+
+
 def make_sky(frames: int = 96) -> xr.Dataset:
     """A scattered-light ramp over the reference sky."""
     ramp = 40 * np.exp(-np.arange(frames) / 12)

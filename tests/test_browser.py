@@ -139,6 +139,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
         others = data.make_psf_light_curves(curves, apertures)
         for product in (reference, apertures, curves, others, validation):
             store.write_product(product)
+        for product in (*data.make_corrections(curves), *data.make_giants()):
+            store.write_product(product)
     settings.cache_clear()
     with served(place, **environment) as address:
         yield address, environment["TASOC_STORE"]
@@ -460,6 +462,51 @@ def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard,
     page.keyboard.press("Enter")
     assert bar.get_by_role("link").count() == len(theme.PAGES)
     context.close()
+
+
+def test_the_corrections_of_a_star_are_held_against_each_other(visit, dashboard):
+    page = visit.page
+    complete(visit, f"{dashboard[0]}/corrections?tic={data.FIRST_TIC + 2}", 6)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_text("vectors ✓ best").wait_for(timeout=PATIENCE)
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.get_by_role("heading", name=f"TIC {data.FIRST_TIC + 3}").wait_for(timeout=PATIENCE)
+    page.get_by_text("neighbours ✓ best").wait_for(timeout=PATIENCE)
+    assert visit.errors == []
+
+
+NUMAX = """() => {
+  const walk = (view) => [view, ...(view.child_views ?? []).flatMap(walk)]
+  for (const view of Object.values(Bokeh.index).flatMap(walk)) {
+    const line = view.model.type === "Figure" && view.model.center.find((part) => part.editable)
+    if (!line) continue
+    const { left, top } = view.el.getBoundingClientRect(), frame = view.frame.bbox
+    const x = left + view.frame.x_scale.compute(line.location)
+    return { x, y: top + frame.top + frame.height / 2, numax: line.location }
+  }
+}"""
+"""Where the line at νmax stands on the screen, and its frequency."""
+
+
+def test_numax_is_dragged_on_the_spectrum_of_a_star(visit, dashboard):
+    page = visit.page
+    complete(visit, f"{dashboard[0]}/spectrum", 2)
+    page.set_viewport_size({"width": 1280, "height": 1100})
+    page.wait_for_timeout(500)
+    before = page.evaluate(NUMAX)
+    page.mouse.move(before["x"], before["y"])
+    page.mouse.down()
+    page.mouse.move(before["x"] - 40, before["y"], steps=6)
+    page.mouse.up()
+    page.get_by_text("with νmax at the line").wait_for(timeout=PATIENCE)
+    assert page.evaluate(NUMAX)["numax"] < 0.8 * before["numax"]
+    page.get_by_role("button", name="Back to what was measured").click()
+    page.get_by_text("with νmax at the line").wait_for(state="detached", timeout=PATIENCE)
+    page.wait_for_function(
+        f"numax => Math.abs(({NUMAX})().numax / numax - 1) < 1e-6", arg=before["numax"], timeout=PATIENCE
+    )
+    assert visit.errors == []
 
 
 def test_a_cube_that_cannot_be_opened_is_answered_in_words(visit, dashboard):

@@ -30,6 +30,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         overview,
         psf,
         sky,
+        spectrum,
         star,
         validation,
     )
@@ -45,6 +46,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "light_curves": light_curves.page,
         "apertures": apertures.page,
         "corrections": corrections.page,
+        "spectrum": spectrum.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

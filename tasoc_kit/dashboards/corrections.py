@@ -37,7 +37,7 @@ SOURCES = {
     Correction.FILTER: "filtered_light_curves",
 }
 _HEAD = {
-    "flux": "",
+    "light curve": "",
     "hourly scatter (ppm)": "Robust scatter of hourly means",
     "from cadence to cadence (ppm)": "Median change from one cadence to the next",
     "standard deviation (ppm)": "",
@@ -139,8 +139,9 @@ class CorrectionsView(pn.viewable.Viewer):
         row = self.chooser.stars.loc[star]
         best = int(self.chosen["best_correction"].values[star])
         numbers = numbers_of(self.chosen, self.diagnostics, star)
-        name = f"TIC {row['tic']}" if row["tic"] else f"Star {star}"
-        self.heading.object = theme.heading_markup(name, f"Tmag {row['tmag']:.2f} · best: {row['best']}")
+        self.heading.object = theme.heading_markup(
+            self.chooser.star_name(), f"Tmag {row['tmag']:.2f} · best: {row['best']}"
+        )
         self.why.object = f"<p class='soft'>{html.escape(why_best(numbers, best))}</p>"
         self.table.object = _numbers_markup(numbers, best)
         self.panels.show(star, self.one_scale, NAMES[Correction(best)])

@@ -21,6 +21,7 @@ SHOWS = {
     "light_curves": "light_curves",
     "apertures": "light_curves",
     "corrections": "corrections",
+    "spectrum": "oscillations",
 }
 """Page of one CCD → the product it shows."""
 _MAKERS = {
@@ -29,8 +30,19 @@ _MAKERS = {
     "light_curves": "make_light_curves",
     "validation": "make_validation",
     "corrections": "choose_corrections",
+    "oscillations": "measure_oscillations",
 }
-_OF_A_STAR = ("ccd", "validation", "frames", "psf", "light_curves", "apertures", "corrections", "star")
+_OF_A_STAR = (
+    "ccd",
+    "validation",
+    "frames",
+    "psf",
+    "light_curves",
+    "apertures",
+    "corrections",
+    "spectrum",
+    "star",
+)
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

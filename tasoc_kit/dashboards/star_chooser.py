@@ -114,10 +114,11 @@ class StarChooser(pn.viewable.Viewer):
 
     def _draw(self) -> None:
         first = self.pages.value * ROWS_PER_PAGE
+        some = self.shown.iloc[first : first + ROWS_PER_PAGE]
         rows = [
             {"star": int(star), "verdict": "open"}
-            | {column.name: _written(row[column.name], column.form) for column in self._columns}
-            for star, row in self.shown.iloc[first : first + ROWS_PER_PAGE].iterrows()
+            | {one.name: _written(some.at[star, one.name], one.form) for one in self._columns}
+            for star in some.index
         ]
         self.table.param.update(rows=rows, star=self.star)
         self.count.object = f"<p class='soft'>{len(self.shown):,} of {len(self.stars):,} stars</p>"
@@ -155,6 +156,11 @@ class StarChooser(pn.viewable.Viewer):
             self._draw()
         else:
             self.pages.value = page
+
+    def star_name(self) -> str:
+        """Return the name of the star in view."""
+        tic = int(self.stars.at[self.star, "tic"])
+        return f"TIC {tic}" if tic else f"Star {self.star}"
 
     def actions(self) -> dict[str, Callable[[], None]]:
         """Return what the keys of the page do."""

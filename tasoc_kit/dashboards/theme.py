@@ -48,6 +48,7 @@ PAGES = {
     "light_curves": "Light curves",
     "apertures": "Apertures",
     "corrections": "Corrections",
+    "spectrum": "Spectrum",
     "star": "Star",
 }
 """In the order of the bar: the store, one CCD, one star."""

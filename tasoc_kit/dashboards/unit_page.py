@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -42,10 +42,10 @@ def asked_tic() -> int | None:
     return int(tic) if tic.isdigit() else None
 
 
-def nothing_yet(lacks: str, about: str) -> pmui.Paper:
+def nothing_yet(lacks: str, about: str, makes: Sequence[str] = _MAKES) -> pmui.Paper:
     """Return what stands on a page that the store has no product for: what it shows, and how to make some."""
     text = f"{about} Make some from the simulated sector, or from your own files:"
-    return theme.empty(f"No {lacks} yet", text, _MAKES)
+    return theme.empty(f"No {lacks} yet", text, makes)
 
 
 def _open(row: pd.Series) -> xr.Dataset:
@@ -74,6 +74,7 @@ def unit_page(
     *,
     lacks: str,
     about: str,
+    makes: Sequence[str] = _MAKES,
     after: Callable[[Any], Any] | None = None,
     width: int = 320,
 ) -> pmui.Page:
@@ -90,6 +91,8 @@ def unit_page(
         Product → what is shown of it; a TasocKitError it raises is shown to people.
     lacks, about
         What is not there while the store has no such product, and what the page is for.
+    makes
+        Commands that make one.
     after
         Called with what is shown once the page is on the screen; may be a coroutine.
     width
@@ -102,7 +105,7 @@ def unit_page(
         trouble = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page(slug, main=[theme.heading(title), trouble])
     if found.empty:
-        return theme.make_page(slug, main=[theme.heading(title), nothing_yet(lacks, about)])
+        return theme.make_page(slug, main=[theme.heading(title), nothing_yet(lacks, about, makes)])
     choice = _choice(found)
     sidebar, main = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
 

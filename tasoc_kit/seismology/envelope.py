@@ -26,7 +26,7 @@ from tasoc_kit.numerics.oscillation_model import (
     part_shapes,
 )
 
-__all__ = ["Envelope", "Trials", "find_envelope", "make_trials"]
+__all__ = ["Envelope", "Trials", "find_envelope", "fit_at", "make_trials"]
 
 TRIALS_PER_E, COARSE = 80, 8
 """Trials for each factor of e in frequency; from one of the coarse pass to the next."""
@@ -320,3 +320,32 @@ def _covariance(weight: np.ndarray, shapes: np.ndarray, heights: np.ndarray) -> 
     curved = (some * (weight / (heights @ shapes) ** 2)) @ some.T
     found[np.ix_(free, free)] = np.linalg.pinv(curved, hermitian=True) * heights.max() ** 2
     return found
+
+
+def fit_at(power: np.ndarray, trials: Trials, numax: float) -> tuple[float, float, np.ndarray]:
+    """
+    Return the model of one star for a νmax that is given, whether oscillations are likely there or not.
+
+    Parameters
+    ----------
+    power
+        (frequency) ppm²/µHz.
+    trials
+        Those of the grid; the one nearest to ``numax`` is taken.
+    numax
+        µHz.
+
+    Returns
+    -------
+    The νmax that was taken and the scatter of the envelope, µHz; and the heights (part), ppm²/µHz.
+    """
+    at = int(np.argmin(np.abs(np.log(trials.numax / numax))))
+    binned = np.add.reduceat(power, trials.start) / trials.weight
+    scale = float(binned @ trials.weight / trials.weight.sum())
+    relative = np.maximum(binned / scale, 1e-9).astype(np.float32)
+    shapes = np.repeat(trials.shapes[at : at + 1], len(WIDTHS), axis=0)
+    heights = np.full((len(WIDTHS), len(PARTS)), relative.mean() / len(PARTS), np.float32)
+    turns = COARSE_TURNS + TURNS
+    told = _fit_all(relative, trials.weight, shapes, trials.envelope[:, at], len(PARTS), turns, heights)
+    best, taken = int(np.argmax(told)), float(trials.numax[at])
+    return taken, float(WIDTHS[best] * envelope_width(taken)), scale * heights[best].astype(float)
