@@ -151,7 +151,7 @@ class ValidationView(pn.viewable.Viewer):
             "stars": f"{self.product.sizes['star']:,}",
             "with a light curve": f"{len(self.stars):,}",
             "approved": f"{int(self.product['approved'].sum()):,}",
-            "zero point": f"{point:.3f} ± {error:.3f} mag" if np.isfinite(point) else "not known",
+            "zero point": f"{point:.4f} ± {error:.4f} mag" if np.isfinite(point) else "not known",
             "ecliptic latitude": f"{self.product.attrs['ecliptic_latitude']:.1f}°",
         }
         return [theme.markup("<h2>CCD</h2>" + theme.facts_markup(facts), margin=(12, 6)), self.facts]
@@ -162,7 +162,7 @@ class ValidationView(pn.viewable.Viewer):
         some = f" The figures show {drawn:,} of {len(self.stars):,} stars." if drawn < len(self.stars) else ""
         head = theme.heading(f"Validation · {title_of(self.product)}", f"Tap a star to see it.{some}")
         verdict = theme.markup(
-            f"<p>{badge(self.product['verdict'])} {html.escape(str(self.product.attrs['reason']))}</p>"
+            f"<p>{badge(int(self.product['verdict']))} {html.escape(str(self.product.attrs['reason']))}</p>"
         )
         checks = [theme.caption("Checks"), theme.markup(verdict_table(self.product))]
         others = overlap_table(self.product)

@@ -128,7 +128,7 @@ def validation_markup(product: xr.Dataset) -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{scripts}</head><body>"
         f"<header>tasoc_kit</header><main><section><h1>{html.escape(title)}</h1>"
-        f"<p class='verdict'>{badge(product['verdict'])} {html.escape(str(product.attrs['reason']))}</p>"
+        f"<p class='verdict'>{badge(int(product['verdict']))} {html.escape(str(product.attrs['reason']))}</p>"
         f"<p class='soft'>{int(product['approved'].sum()):,} of {len(stars):,} light curves are approved."
         f"{some} Product <code>{identity}</code></p></section>"
         f"<section><h2>Checks</h2>{verdict_table(product)}</section>{others}"

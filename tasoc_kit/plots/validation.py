@@ -43,8 +43,10 @@ __all__ = [
 DRAWN = 10_000
 """Of more stars than these every second is drawn, or fewer: seven figures are in view at once."""
 _LIMIT, _FOUND = MODEL["total"], MODEL["read-out"]
-_TICKS = [m * 10**k for k in range(8) for m in (1, 2, 5)]
+_TICKS = [m * 10**k for k in range(5) for m in (1, 2, 5)]
 _BINS = 24
+_DECADES = 2.0
+"""A logarithmic axis over fewer decades than these has ticks between the powers of ten."""
 _BADGES = {
     Verdict.PASS: ("✓", "#1b7a4b"),
     Verdict.WARN: ("!", "#8a5a00"),
@@ -147,7 +149,7 @@ def _figure(
     low, high = _limits(stars[y], log)
     looks: dict[str, Any] = {"ylim": (low, high), "logy": log}
     ticks = [tick for tick in _TICKS if low <= tick <= high]
-    if log and 3 <= len(ticks) <= 10:
+    if log and ticks and np.log10(high / low) < _DECADES:
         looks["yticks"] = ticks
     return hv.Overlay(layers).opts(
         xlabel="TESS magnitude", ylabel=title, xlim=_limits(stars["tmag"], False),
@@ -272,6 +274,7 @@ def bits_of_stars(validation: xr.Dataset, **options: Any) -> hv.Bars:
         }
     )
     return hv.Bars(table, kdims=["bit"], vdims=["stars", "colour"]).opts(
+        ylim=(0, 1.05 * max(1, table["stars"].max())),
         invert_axes=True, color="colour", line_color=None, tools=["hover"], xlabel="", ylabel="stars",
         **series_options(**({"height": 90 + 26 * len(table), "show_grid": False} | options)),
     )  # fmt: skip
@@ -323,8 +326,8 @@ def validation(validation: xr.Dataset, *names: str) -> hv.Layout:
 
 def badge(verdict: int) -> str:
     """Return the markup of a verdict: a sign, a word and a colour."""
-    sign, colour = _BADGES[Verdict(int(verdict))]
-    word = Verdict(int(verdict)).name.replace("_", " ").lower()
+    sign, colour = _BADGES[Verdict(verdict)]
+    word = Verdict(verdict).name.replace("_", " ").lower()
     return (
         f"<span style='background:{colour};color:#fff;border-radius:999px;padding:0.15em 0.7em;"
         f"white-space:nowrap;font-weight:600'>{sign} {word}</span>"
@@ -338,7 +341,7 @@ def verdict_table(validation: xr.Dataset) -> str:
         one, check = validation.sel(check=name), limits.CHECKS[str(name)]
         value, warn, fail = (float(one[f"check_{of}"]) for of in ("value", "warn", "fail"))
         rows.append(
-            f"<td>{badge(one['check_verdict'])}</td><td>{html.escape(check.title)}</td>"
+            f"<td>{badge(int(one['check_verdict']))}</td><td>{html.escape(check.title)}</td>"
             f"<td>{value:.3f}</td>".replace(">nan<", ">–<")
             + f"<td title='{html.escape(check.source, quote=True)}'>{warn:g} / {fail:g}</td>"
             "<td style='white-space:normal;min-width:16em'>"

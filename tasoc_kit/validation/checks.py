@@ -132,7 +132,7 @@ def _zero_point(stars: xr.Dataset) -> dict[str, _Found]:
         low, high = limits.ZERO_POINT_TMAG
         few = _few(count, f"stars of the catalogue between Tmag {low:g} and {high:g} without others' light")
         return {"zero_point": _Found(np.nan, count, few)}
-    words = f"the zero point is {value:.3f} ± {error:.3f} mag, from {count:,} stars"
+    words = f"the zero point is {value:.4f} ± {error:.4f} mag, from {count:,} stars"
     return {"zero_point": _Found(abs(value - ZERO_POINT), count, words)}
 
 

@@ -11,7 +11,7 @@ one product come from one kind of file, and ``SMALL_STAMP``, for apertures are g
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -72,7 +72,7 @@ class ZeroPoint(NamedTuple):
 def make_validation(
     light_curves: xr.Dataset,
     diagnostics: xr.Dataset,
-    corrections: xr.Dataset,
+    corrections: xr.Dataset | None = None,
     neighbours: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """
@@ -83,7 +83,7 @@ def make_validation(
     light_curves
         Places and magnitudes of the stars, ``exposure`` and ``cadence``; no flux is read.
     diagnostics, corrections
-        Measures of the same stars before and after.
+        Measures of the same stars before and after; without corrections, after is before.
     neighbours
         Diagnostics of the other CCDs of the sector in one table, as of ``read_neighbours``.
 
@@ -149,9 +149,9 @@ def fit_zero_point(stars: xr.Dataset, named: np.ndarray) -> ZeroPoint:
     return ZeroPoint(middle, _MEDIAN_ERR * scatter / np.sqrt(points.size), points.size)
 
 
-def _check_stars(light_curves: xr.Dataset, **tables: xr.Dataset) -> None:
+def _check_stars(light_curves: xr.Dataset, **tables: xr.Dataset | None) -> None:
     for name, table in tables.items():
-        if table.sizes["star"] != light_curves.sizes["star"]:
+        if table is not None and table.sizes["star"] != light_curves.sizes["star"]:
             raise StepInputError(
                 f"make_validation: {name} has {table.sizes['star']} stars, the light curves "
                 f"{light_curves.sizes['star']}; expected the same. Open both by the ids in one lineage."
@@ -172,8 +172,12 @@ def _expected(light_curves: xr.Dataset, latitude: float) -> dict[str, tuple[str,
     return {name: ("star", (scale[name] * one.total).astype(np.float32)) for name, one in found.items()}
 
 
-def _corrected(stars: xr.Dataset, corrections: xr.Dataset) -> dict[str, tuple[str, np.ndarray]]:
+def _corrected(stars: xr.Dataset, corrections: xr.Dataset | None) -> dict[str, Any]:
     """Return both measures with the correction that serves each star best."""
+    if corrections is None:
+        none = np.full(stars.sizes["star"], Correction.NONE, np.int8)
+        before = {f"{name}_best": stars[name].variable for name in ("rms_hour", "ptp")}
+        return before | {"best_correction": ("star", none)}
     best = corrections["best_correction"].values
     found = {}
     for name in ("rms_hour", "ptp"):
