@@ -12,7 +12,7 @@ PAGE = Path(__file__).with_suffix(".md")
 
 HEAD = """# Data model
 
-This page is written by `python docs/data_model.py` from `tasoc_kit/vocabulary.py`, the one table of names.
+This page is written by `python docs/data_model.py` from `tasoc_kit/vocabulary/`, the one table of names.
 A step takes and returns `xarray.Dataset`s whose variables are all in this table.
 
 * **Place** is `row`, `column`: 0-based labels on the full 2078 × 2136 frame, never x and y. The science area
