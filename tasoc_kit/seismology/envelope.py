@@ -54,8 +54,9 @@ oscillations, of white noise or granulation, three reach it."""
 ONE_PEAK, HALF_PEAK = 0.5, 1
 """Share of the power of an envelope above which one peak, with so many frequencies on either side, is no mode
 of a star like the Sun: it would have 0.1 to 0.4."""
-TALLEST = 8.0
-"""Times the height that giants have at this νmax: classical pulsators and binaries are above."""
+TALLEST = 4.0
+"""Times the height that giants have at this νmax: classical pulsators, binaries and deep transits are above;
+giants reach twice of it."""
 MODES = 2.7
 """Modes in one Δν that the power is spread over, as those of degree 0 to 3 are seen by TESS."""
 LINEWIDTH = 0.1
