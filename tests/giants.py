@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import xarray as xr
 
-__all__ = ["simulate_giants"]
+__all__ = ["as_light_curves", "simulate_giants"]
 
 CADENCE = 1800 / 86400
 LONGER = 4
@@ -85,3 +86,18 @@ def simulate_giants(
         flux[star] = series[first : first + cadences] + noise * random.normal(size=cadences)
     known = (time - time[0]) % 13.5 < 12.5
     return SimpleNamespace(time=time[known], flux=flux[:, known], numax=numax, dnu=dnu, cadence=CADENCE)
+
+
+def as_light_curves(flux: np.ndarray, time: np.ndarray, teff: float = 4800.0) -> xr.Dataset:
+    """Return light curves (star, time) of flux in ppm, of stars of one temperature."""
+    stars = len(flux)
+    return xr.Dataset(
+        {"flux": (("star", "time"), (1e4 * (1 + 1e-6 * flux)).astype(np.float32))},
+        coords={
+            "time": time,
+            "quality": ("time", np.zeros(time.size, np.int32)),
+            "tic": ("star", np.arange(1, stars + 1)),
+            "teff": ("star", np.full(stars, teff, np.float32)),
+        },
+        attrs={"sector": 1, "camera": 1, "ccd": 2, "field": "", "product": "light_curves"},
+    )

@@ -9,10 +9,18 @@ import pytest
 import yaml
 from tiny_pipeline import PIPELINES, make_doubled, make_unit
 
-from tasoc_kit import provenance
+from tasoc_kit import provenance, store
+from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, SourceError, StepParameterError
 from tasoc_kit.photometry.quality import make_quality
-from tasoc_kit.pipeline.plan import Pipeline, Unit, load_pipelines, make_plan, read_settings
+from tasoc_kit.pipeline.plan import (
+    Pipeline,
+    Unit,
+    check_start,
+    load_pipelines,
+    make_plan,
+    read_settings,
+)
 from tasoc_kit.sources.manual_excludes import read_manual_excludes
 
 
@@ -89,6 +97,48 @@ def test_first_and_last_steps_bound_the_plan(pipeline: Pipeline) -> None:
         pipeline.between("summed", "doubled")
     with pytest.raises(NotebookError, match="no step 'sumed'; did you mean 'summed'"):
         pipeline.between(None, "sumed")
+
+
+LATER = """
+later:
+  title: The sum of what another pipeline doubles
+  after: tiny
+  notebooks:
+    - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
+"""
+
+
+@pytest.fixture
+def later(tiny_pipelines: dict[str, Pipeline]) -> Pipeline:
+    with (settings().notebooks / "pipelines.yaml").open("a") as file:
+        file.write(LATER)
+    return load_pipelines()["later"]
+
+
+def test_a_pipeline_starts_from_the_products_of_the_one_before_it(
+    pipeline: Pipeline, later: Pipeline, tmp_path: Path
+) -> None:
+    unit = make_unit(tmp_path)
+    doubled, summed = make_plan(pipeline, unit)
+    (run,) = make_plan(later, unit)
+    assert (run.id, run.ids["doubled"]) == (summed.id, doubled.id)
+    assert [run.stage.name for run in make_plan(later, unit, whole=True)] == ["doubled", "summed"]
+    with pytest.raises(NotebookError, match=r"starts from \['doubled'\].*Run 'tasoc run tiny'"):
+        check_start([run], later)
+    store.write_product(make_doubled(unit.cube))
+    check_start([run], later)
+
+
+def test_settings_of_the_pipeline_before_choose_what_a_pipeline_starts_from(
+    later: Pipeline, tmp_path: Path
+) -> None:
+    unit = make_unit(tmp_path)
+    chosen = read_settings(later, ["doubled.factor=3.0", "summed.offset=1"])
+    assert chosen == {"doubled": {"factor": 3.0}, "summed": {"offset": 1}}
+    (plain,), (other,) = make_plan(later, unit), make_plan(later, unit, chosen)
+    assert plain.ids["doubled"] != other.ids["doubled"]
+    with pytest.raises(NotebookError, match="no step 'sumed'; did you mean 'summed'"):
+        read_settings(later, ["sumed.offset=1"])
 
 
 def test_a_list_of_pipelines_with_an_unknown_key_is_refused(tmp_path: Path) -> None:

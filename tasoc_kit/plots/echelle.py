@@ -14,7 +14,7 @@ __all__ = ["echelle", "over_background"]
 
 _WIDE = 3.0
 """Scatters of the envelope on either side of νmax that are shown."""
-_NOTHING = (np.arange(2.0), np.arange(2.0), np.full((2, 2), np.nan))
+_NOTHING = (np.arange(2.0), np.arange(2.0), np.zeros((2, 2)))
 _MODEL_PARTS = ("white noise", "slow variation", "granulation")
 
 

@@ -255,8 +255,12 @@ def _measure(found: Envelope, star: int, binned: np.ndarray, trials: Trials) -> 
 
 
 def _odds(gain: float) -> np.ndarray:
-    """Return the probability of oscillations and where it would be for two of three like stars."""
-    off = np.sqrt(2 * max(gain, 0.5))
+    """
+    Return the probability of oscillations, and where it would be for two of three stars that are alike.
+
+    Twice the gain scatters as χ² that is not central, which two halves of simulated light curves bear out.
+    """
+    off = np.sqrt(max(2 * gain - 1, 0.3))
     return np.asarray(expit(np.array([gain, gain - off, gain + off]) - ODDS))
 
 

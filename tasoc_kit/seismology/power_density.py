@@ -60,9 +60,9 @@ def power_density(flux: np.ndarray, time: np.ndarray, frequency: np.ndarray, cad
 
     Notes
     -----
-    The transform is finufft (Barnett+ 2019, SIAM J. Sci. Comput. 41 C479) where it is installed, as with nifty-ls
-    (Garrison+ 2024, RNAAS 8 250), else astropy's. nifty-ls makes three complex transforms a star; here flux and
-    weights are the real and the imaginary part of one, and stars with different gaps are done together.
+    The transform is that of finufft (Barnett+ 2019, SIAM J. Sci. Comput. 41 C479), which comes with nifty-ls
+    (Garrison+ 2024, RNAAS 8 250), else that of astropy. nifty-ls makes three complex transforms a star; here
+    flux and weights are the real and the imaginary part of one, and stars with different gaps go together.
     """
     known = np.isfinite(flux)
     count = known.sum(axis=1)
