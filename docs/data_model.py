@@ -55,6 +55,8 @@ def render() -> str:
         vocabulary.EdgeSide,
         vocabulary.OscillationFlag,
         vocabulary.Status,
+        vocabulary.RotationFlag,
+        vocabulary.VariabilityClass,
     )
     return (
         HEAD

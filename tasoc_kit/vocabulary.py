@@ -25,8 +25,10 @@ __all__ = [
     "KitQuality",
     "Method",
     "OscillationFlag",
+    "RotationFlag",
     "Status",
     "TessQuality",
+    "VariabilityClass",
     "Variable",
     "flag_names",
     "label",
@@ -73,6 +75,9 @@ DIMENSIONS: dict[str, str] = {
     "psf_star": "sources of PSF photometry: single stars, or those that no PSF tells apart",
     "area": "rings of a CCD about the optical axis, whose stars share their systematics",
     "correction": "ways in which a light curve is corrected",
+    "rank": "frequencies of a star, in the order in which they were found",
+    "class": "classes of variability",
+    "feature": "numbers of a light curve that classes are told by",
     "vector": "co-trending vectors of an area, the strongest first",
     "neighbour": "stars that the PSF flux of a star depends on most",
     "frequency": "frequencies of a power density spectrum",
@@ -96,6 +101,7 @@ _C = ("correction", "star")
 _PSD = "1e-12 / uHz"  # ppm²/µHz, as astropy reads it
 _CUBE, _SERIES = ("time", "row", "column"), ("star", "time")
 _CELLS, _COLUMNS = ("time", "cell_row", "cell_column"), ("time", "band", "column")
+_R = ("star", "rank")
 
 VARIABLES: dict[str, Variable] = _table(
     ("time", _T, "float64", "d", "mid-exposure at the CCD centre, BTJD = BJD − 2457000, TDB"),
@@ -246,6 +252,31 @@ VARIABLES: dict[str, Variable] = _table(
     ("overfit", _C, "float32", "", "rise of the scatter from cadence to cadence; 0 is none"),
     ("shared", _S, "float32", "", "correlation with neighbours before any correction"),
     ("best_correction", _S, "int8", "", "correction that serves a star best: 0 none, 1 vectors, 2 ensemble"),
+    ("relative_flux", _SERIES, "float64", "1e-6", "flux about its median, ppm"),
+    ("peak_frequency", _R, "float64", "uHz", "frequency of a wave in the flux"),
+    ("peak_frequency_err", _R, "float64", "uHz", "1-sigma uncertainty of peak_frequency"),
+    ("peak_amplitude", _R, "float32", "1e-6", "amplitude of the wave, ppm"),
+    ("peak_amplitude_err", _R, "float32", "1e-6", "1-sigma uncertainty of peak_amplitude"),
+    ("peak_phase", _R, "float32", "rad", "phase of the sine at phase_time"),
+    ("peak_phase_err", _R, "float32", "rad", "1-sigma uncertainty of peak_phase"),
+    ("peak_snr", _R, "float32", "", "amplitude over the mean amplitude about it in what is left"),
+    ("peak_number", _S, "int16", "", "frequencies of the star that stand out of the noise"),
+    ("residual_scatter", _S, "float32", "1e-6", "scatter of the flux without its waves, ppm"),
+    ("phase_time", _S, "float64", "d", "BTJD at which phases hold"),
+    ("rotation_period", _S, "float32", "d", "period of rotation"),
+    ("rotation_period_err", _S, "float32", "d", "1-sigma uncertainty of rotation_period"),
+    ("acf_period", _S, "float32", "d", "period of the autocorrelation"),
+    ("acf_height", _S, "float32", "", "its peak over the troughs beside it"),
+    ("spectrum_period", _S, "float32", "d", "period at which the spectrum is highest"),
+    ("spectrum_period_err", _S, "float32", "d", "half width of that peak at half its height"),
+    ("variation_range", _S, "float32", "1e-6", "range from the 5th to the 95th percentile of the flux, ppm"),
+    ("photometric_activity", _S, "float32", "1e-6", "mean scatter of the flux over five rotations, ppm"),
+    ("rotation_flags", _S, "int32", "", "bits that say what limits rotation_period"),
+    ("class", ("class",), "int8", "", "class of variability, as in VariabilityClass"),
+    ("variability_class", _S, "int8", "", "most probable class of variability; 0 where none is probable"),
+    ("class_probability", ("star", "class"), "float32", "", "probability of a class of variability"),
+    ("feature_name", ("feature",), "str", "", "name of a number that classes are told by"),
+    ("features", ("star", "feature"), "float32", "", "numbers of a light curve that classes are told by"),
     ("mean_flux", _S, "float32", "electron / s", "median flux of the star in good cadences"),
     ("variance", _S, "float32", "", "variance of the flux over its median"),
     ("variability", _S, "float32", "", "scatter about a cubic polynomial over the median error"),
@@ -289,13 +320,7 @@ VARIABLES: dict[str, Variable] = _table(
     ("centroid_row_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_row"),
     ("centroid_column_err", _SERIES, "float32", "pix", "1-sigma uncertainty of centroid_column"),
     ("pixel_quality", _SERIES, "int32", "", "tasoc_kit quality bits of the star in this frame"),
-    (
-        "neighbour",
-        ("star", "neighbour"),
-        "int32",
-        "",
-        "index of a star that the PSF flux depends on; −1 for none",
-    ),
+    ("neighbour", ("star", "neighbour"), "int32", "", "star that the PSF flux depends on; −1 for none"),
     ("psf_correlation", ("star", "neighbour"), "float32", "", "correlation of the errors of the two fluxes"),
     ("object", _S, "str", "", "name of the star in the file that its light curve is from"),
     ("source_quality", _SERIES, "int32", "", "quality bits of the star as its file has them"),
@@ -396,6 +421,23 @@ class Correction(IntEnum):
     FILTER = 3
 
 
+class VariabilityClass(IntEnum):
+    """How a star varies: the classes of TASOC's starclass (Audenaert+ 2021, AJ 162 209)."""
+
+    UNKNOWN = 0
+    """No class is probable enough, or the light curve is too short."""
+    SOLARLIKE = 1
+    ECLIPSE = 2
+    """Transits and detached eclipses."""
+    RRLYR_CEPHEID = 3
+    DSCT_BCEP = 4
+    GDOR_SPB = 5
+    CONTACT_ROT = 6
+    """Contact binaries, and rotation with spots."""
+    APERIODIC = 7
+    CONSTANT = 8
+
+
 class Method(IntEnum):
     """The photometry that serves a star best."""
 
@@ -417,6 +459,19 @@ class Fate(IntEnum):
     REPEATED = 4
     """An earlier row is the same star."""
     EXCLUDED = 5
+
+
+class RotationFlag(IntFlag):
+    """What limits the period of rotation of a star."""
+
+    NOT_FOUND = 1
+    """The autocorrelation has no peak that noise has not: no period is stated."""
+    DISAGREE = 2
+    """The spectrum has another period."""
+    TWICE = 4
+    """The period is twice that of the spectrum, as with spots on either side."""
+    LONG = 8
+    """The spectrum is highest at a period longer than half the light curve."""
 
 
 class EdgeSide(IntFlag):
