@@ -32,6 +32,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         sky,
         spectrum,
         star,
+        variability,
     )
     from tasoc_kit.dashboards.failed import or_failed
 
@@ -45,6 +46,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "apertures": apertures.page,
         "corrections": corrections.page,
         "spectrum": spectrum.page,
+        "variability": variability.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

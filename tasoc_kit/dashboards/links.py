@@ -21,6 +21,7 @@ SHOWS = {
     "apertures": "light_curves",
     "corrections": "corrections",
     "spectrum": "oscillations",
+    "variability": "variability",
 }
 """Page of one CCD → the product it shows."""
 _MAKERS = {
@@ -29,8 +30,19 @@ _MAKERS = {
     "light_curves": "make_light_curves",
     "corrections": "choose_corrections",
     "oscillations": "measure_oscillations",
+    "variability": "classify_stars",
 }
-_OF_A_STAR = ("ccd", "frames", "psf", "light_curves", "apertures", "corrections", "spectrum", "star")
+_OF_A_STAR = (
+    "ccd",
+    "frames",
+    "psf",
+    "light_curves",
+    "apertures",
+    "corrections",
+    "spectrum",
+    "variability",
+    "star",
+)
 
 
 def addresses(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
