@@ -231,6 +231,25 @@ def make_giants(stars: int = 3) -> list[xr.Dataset]:
     return [spectra, measure_oscillations(spectra)]
 
 
+def make_variables() -> list[xr.Dataset]:
+    """Light curves of sector 3, two stars of each of three classes, with their rotation and classes."""
+    from variable_stars import as_light_curves, variable_stars
+
+    from tasoc_kit.seismology.rotation import measure_rotation
+    from tasoc_kit.seismology.variability import classify_stars
+    from tasoc_kit.vocabulary import VariabilityClass
+
+    kinds = (VariabilityClass.DSCT_BCEP, VariabilityClass.ECLIPSE, VariabilityClass.CONSTANT)
+    made = variable_stars(2, seed=3, kinds=kinds)
+    curves = as_light_curves(made.time, made.flux, made.error)
+    stars = curves.sizes["star"]
+    curves = curves.assign_coords(
+        tic=("star", FIRST_TIC + np.arange(stars)), tmag=("star", made.tmag.astype(np.float32))
+    )
+    curves = _stamped(curves, "light_curves", sector=3)
+    return [curves, measure_rotation(curves), classify_stars(curves)]
+
+
 def make_sky(frames: int = 96) -> xr.Dataset:
     """A scattered-light ramp over the reference sky."""
     ramp = 40 * np.exp(-np.arange(frames) / 12)

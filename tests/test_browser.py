@@ -135,6 +135,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
         reference = data.make_reference(cube, 40)
         apertures = data.make_apertures(reference, 40)
         curves = data.make_light_curves(apertures)
+        for product in data.make_variables():  # first, for pages open on what was made last
+            store.write_product(product)
         validation = data.make_validation(curves)
         others = data.make_psf_light_curves(curves, apertures)
         for product in (reference, apertures, curves, others, validation):
@@ -506,6 +508,16 @@ def test_numax_is_dragged_on_the_spectrum_of_a_star(visit, dashboard):
     page.wait_for_function(
         f"numax => Math.abs(({NUMAX})().numax / numax - 1) < 1e-6", arg=before["numax"], timeout=PATIENCE
     )
+    assert visit.errors == []
+
+
+def test_the_stars_of_a_class_are_listed_and_folded(visit, dashboard):
+    page = visit.page
+    complete(visit, f"{dashboard[0]}/variability", 4)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_label("Class", exact=True).select_option("δ Scuti or β Cephei")
+    page.get_by_text("2 of 6 stars").wait_for(timeout=PATIENCE)
+    page.get_by_text("δ Scuti or β Cephei · probability").wait_for(timeout=PATIENCE)
     assert visit.errors == []
 
 

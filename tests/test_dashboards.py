@@ -267,7 +267,9 @@ def test_the_frames_page_opens_on_something_even_where_nothing_was_run(monkeypat
     assert opened == ["Sector 1 · camera 1 · CCD 2"]
 
 
-@pytest.mark.parametrize("name", ["/", "overview", "light_curves", "validation", "corrections", "spectrum"])
+@pytest.mark.parametrize(
+    "name", ["/", "overview", "light_curves", "validation", "corrections", "spectrum", "variability"]
+)
 def test_an_empty_store_is_answered_with_the_command_that_fills_it(name):
     page = pages()[name]()
     words = " ".join(

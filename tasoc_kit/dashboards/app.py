@@ -33,6 +33,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         spectrum,
         star,
         validation,
+        variability,
     )
     from tasoc_kit.dashboards.failed import or_failed
 
@@ -47,6 +48,7 @@ def pages() -> dict[str, Callable[[], Any]]:
         "apertures": apertures.page,
         "corrections": corrections.page,
         "spectrum": spectrum.page,
+        "variability": variability.page,
         "star": star.page,
     }
     whole = {slug: or_failed(slug, page) for slug, page in made.items()}

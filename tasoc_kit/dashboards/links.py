@@ -22,6 +22,7 @@ SHOWS = {
     "apertures": "light_curves",
     "corrections": "corrections",
     "spectrum": "oscillations",
+    "variability": "variability",
 }
 """Page of one CCD → the product it shows."""
 _MAKERS = {
@@ -31,6 +32,7 @@ _MAKERS = {
     "validation": "make_validation",
     "corrections": "choose_corrections",
     "oscillations": "measure_oscillations",
+    "variability": "classify_stars",
 }
 _OF_A_STAR = (
     "ccd",
@@ -41,6 +43,7 @@ _OF_A_STAR = (
     "apertures",
     "corrections",
     "spectrum",
+    "variability",
     "star",
 )
 

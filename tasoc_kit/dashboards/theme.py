@@ -49,6 +49,7 @@ PAGES = {
     "apertures": "Apertures",
     "corrections": "Corrections",
     "spectrum": "Spectrum",
+    "variability": "Variability",
     "star": "Star",
 }
 """In the order of the bar: the store, one CCD, one star."""
@@ -114,8 +115,8 @@ nav.pages details div { position: absolute; z-index: 2000; top: calc(100% + 6px)
   box-shadow: 0 6px 20px rgba(0, 0, 0, 0.4); }
 nav.pages details a { padding: 0.6rem 0.8rem; font-size: 1rem; }
 nav.pages details .group { margin: 0.3rem 0 0; border-top: 1px solid rgba(255, 255, 255, 0.25); }
-@media (max-width: 1000px) { nav.pages .brand { display: none; } }
-@media (max-width: 820px) { nav.pages > a { display: none; } nav.pages details { display: block; } }
+@media (max-width: 1240px) { nav.pages .brand { display: none; } }
+@media (max-width: 1120px) { nav.pages > a { display: none; } nav.pages details { display: block; } }
 nav.same { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; margin-top: 0.45rem; font-size: 0.86rem; }
 nav.same span { opacity: 0.75; }
 a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; font-weight: 500;
