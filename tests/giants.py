@@ -51,7 +51,8 @@ def simulate_giants(
     oscillating: bool = True,
 ) -> SimpleNamespace:
     """
-    Return ``time`` (days), ``flux`` (star, time) in ppm, ``numax`` and ``dnu`` (star) in µHz.
+    Return ``time`` (days), ``flux`` (star, time) in ppm, ``numax`` and ``dnu`` (star) in µHz, ``granulation``
+    (star), its rms in ppm.
 
     Parameters
     ----------
@@ -71,9 +72,10 @@ def simulate_giants(
     dnu = 0.263 * numax**0.772 * (1 + scatter * random.normal(size=number))
     size = LONGER * cadences
     frequency = np.fft.rfftfreq(size, CADENCE) / 0.0864
-    flux = np.empty((number, cadences))
+    flux, granulation = np.empty((number, cadences)), np.empty(number)
     for star in range(number):
         scale = np.exp(0.1 * random.normal())
+        granulation[star] = scale * np.sqrt(2) * 3382 * numax[star] ** -0.609
         power = _power(frequency, numax[star], dnu[star], np.exp(random.normal(np.log(0.1), 0.3)), scale)
         if not oscillating:
             power = _power(frequency, numax[star], 1e9, 0.1, scale)
@@ -85,7 +87,9 @@ def simulate_giants(
         first = random.integers(0, size - cadences)
         flux[star] = series[first : first + cadences] + noise * random.normal(size=cadences)
     known = (time - time[0]) % 13.5 < 12.5
-    return SimpleNamespace(time=time[known], flux=flux[:, known], numax=numax, dnu=dnu, cadence=CADENCE)
+    return SimpleNamespace(
+        time=time[known], flux=flux[:, known], numax=numax, dnu=dnu, granulation=granulation, cadence=CADENCE
+    )
 
 
 def as_light_curves(flux: np.ndarray, time: np.ndarray, teff: float = 4800.0) -> xr.Dataset:

@@ -77,15 +77,15 @@ def test_two_thirds_of_the_intervals_hold_the_truth(giants, measured):
         "dnu": giants.dnu,
         "envelope_height": envelope_height(giants.numax),
         "white_noise": WHITE,
+        "granulation_amplitude": giants.granulation,
     }
     assert all(0.5 < inside(measured, name, truth) < 0.85 for name, truth in truths.items())
 
 
 def test_the_granulation_is_as_strong_as_it_was_made(giants, measured):
-    """Two parts of equal amplitude, with a scatter of a tenth from star to star (Kallinger+ 2014)."""
-    ratio = measured["granulation_amplitude"].values / (np.sqrt(2) * 3382 * giants.numax**-0.609)
-    assert np.median(ratio) == pytest.approx(1, abs=0.04)
-    assert np.std(np.log(ratio)) < 0.15
+    ratio = measured["granulation_amplitude"].values / giants.granulation
+    assert np.median(ratio) == pytest.approx(1, abs=0.03)
+    assert np.std(np.log(ratio)) < 0.06
 
 
 def test_mass_radius_and_gravity_are_those_of_the_scaling_relations(giants, measured):

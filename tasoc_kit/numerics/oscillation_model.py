@@ -37,7 +37,7 @@ def envelope_width(numax: np.ndarray | float) -> np.ndarray | float:
 
 
 def envelope_height(numax: np.ndarray | float) -> np.ndarray | float:
-    """Return the height, ppm²/µHz, that the envelope of giants has on average (Mosser+ 2012, table 2)."""
+    """Return the height, ppm²/µHz, that the envelope of giants has on average (Mosser+ 2012)."""
     return 2.03e7 * numax**-2.38
 
 

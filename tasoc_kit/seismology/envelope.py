@@ -48,19 +48,20 @@ WORTH = 8.0
 PROMISING = 2.0
 """Gain of log-likelihood in the coarse pass from which there is a fine one."""
 SHARE = 0.6827
-ODDS = 6.0
-"""Gain of log-likelihood at which an envelope is as probable as none: one of a thousand simulated stars
-without oscillations reaches it."""
+ODDS = 7.0
+"""Gain of log-likelihood at which an envelope is as probable as none: of 7,000 simulated stars without
+oscillations, of white noise or granulation, three reach it."""
 ONE_PEAK, HALF_PEAK = 0.5, 1
 """Share of the power of an envelope above which one peak, with so many frequencies on either side, is no mode
 of a star like the Sun: it would have 0.1 to 0.4."""
-TALLEST = 8.0
-"""Times the height that giants have at this νmax: classical pulsators and binaries are above."""
+TALLEST = 4.0
+"""Times the height that giants have at this νmax: classical pulsators, binaries and deep transits are above;
+giants reach twice of it."""
 MODES = 2.7
 """Modes in one Δν that the power is spread over, as those of degree 0 to 3 are seen by TESS."""
 LINEWIDTH = 0.1
 """µHz of the modes of giants (Corsaro+ 2012, ApJ 757 190)."""
-LUCK = 1.2
+LUCK = 1.1
 """Scatter of νmax, beside that of the likelihood, over what as many independent modes would give it;
 simulated giants tell."""
 
