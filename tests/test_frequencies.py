@@ -108,9 +108,9 @@ def test_no_two_frequencies_are_closer_than_can_be_resolved():
 
 
 def test_noise_has_a_frequency_as_seldom_as_is_stated():
-    flux = np.random.default_rng(5).normal(size=(600, TIME.size))
+    flux = np.random.default_rng(5).normal(size=(400, TIME.size))
     flux[:, ~KNOWN] = np.nan
-    told = extract_frequencies(as_light_curves(TIME, flux, np.ones(600)), number=1, false_alarm=0.02)
+    told = extract_frequencies(as_light_curves(TIME, flux, np.ones(400)), number=1, false_alarm=0.02)
     assert (told["peak_number"].values > 0).mean() <= 0.035
     assert least_snr(np.array(1240), 0.001) == pytest.approx(4.53, abs=0.01)
     assert least_snr(np.array(60), 0.5) == 4.0

@@ -2,8 +2,8 @@
 
 Features of light curves (:mod:`~tasoc_kit.seismology.curve_features`) go through boosted trees
 (:mod:`~tasoc_kit.seismology.boosted_trees`) that learned from simulated light curves of one sector and come
-with the package. Classes are those of TASOC's starclass (Audenaert+ 2021, AJ 162 209). Where none is
-probable enough, the star is UNKNOWN.
+with the package; shorter exposures are averaged over half hours, as those were. Classes are those of
+TASOC's starclass (Audenaert+ 2021, AJ 162 209). Where none is probable enough, the star is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from tasoc_kit.vocabulary import Correction, VariabilityClass
 __all__ = ["classify_stars", "clearest_stars"]
 
 SERIES = ("flux", "flux_err")
+HALF_HOUR = 1800 / 86400
+"""Days: the cadence of the light curves that the trees learned from."""
 
 
 @step(
@@ -90,7 +92,8 @@ def classify_stars(
     time, stars = light_curves["time"].values[good], light_curves.sizes["star"]
     features = np.full((stars, forest.feature_name.size), np.nan)
     for some, flux in best_flux(light_curves, corrected, chosen):
-        features[some] = curve_features(flux, _stated_error(light_curves, some, good), time, sampling)
+        error = _stated_error(light_curves, some, good)
+        features[some] = curve_features(*_half_hours(flux, error, time, sampling))
     probability = class_probabilities(forest, features)
     best = forest.class_value[np.nan_to_num(probability).argmax(axis=1)]
     sure = np.nan_to_num(probability).max(axis=1) >= max(least, 1e-9)
@@ -115,6 +118,22 @@ def _stated_error(light_curves: xr.Dataset, stars: np.ndarray, good: np.ndarray)
     return (
         1e6 * median_of_rows(np.where(np.isfinite(error), error, np.nan)) / np.where(level > 0, level, np.nan)
     )
+
+
+def _half_hours(
+    flux: np.ndarray, error: np.ndarray, time: np.ndarray, cadence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return flux, error, time and cadence of means over half hours; as they are if they are no shorter."""
+    if not cadence < 0.75 * HALF_HOUR or not time.size:
+        return flux, error, time, cadence
+    number = np.floor((time - time[0] + 0.5 * cadence) / HALF_HOUR)
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    known = np.isfinite(flux)
+    count = np.add.reduceat(known, first, axis=1, dtype=np.int64)
+    total = np.add.reduceat(np.where(known, flux, 0), first, axis=1)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    middle = np.add.reduceat(time, first) / np.diff(np.append(first, time.size))
+    return mean, error * np.sqrt(cadence / HALF_HOUR), middle, HALF_HOUR
 
 
 def clearest_stars(variability: xr.Dataset) -> np.ndarray:

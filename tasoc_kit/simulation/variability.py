@@ -174,12 +174,12 @@ def _contact_rot(random: np.random.Generator, time: np.ndarray) -> np.ndarray:
         spot = 0.06 * random.normal() * np.sin(2 * np.pi * turn[0])
         return np.asarray(-size * (ratio @ np.cos(2 * np.pi * turn) + spot))
     period, size = _even(random, 0.3, 13.0), _even(random, 250.0, 4e4)
-    total, life = np.zeros(time.size), period * _even(random, 2, 60)
+    total, life = np.zeros(time.size), period * _even(random, 1.5, 60)
     for k in (1, 2, 3):
         share = (1.0, random.uniform(0, 0.9), random.uniform(0, 0.2))[k - 1]
         drift = _coloured(random, time, lambda f: 1 / (1 + (2 * np.pi * f * life) ** 2))
         drift, turn = drift / max(drift.std(), 1e-12), k * time / period + random.random()
-        change = 0.5 * random.random()
+        change = 0.8 * random.random()
         total += share * (1 + change * drift) * np.sin(2 * np.pi * turn + 0.5 * change * drift)
     if random.random() < 0.4:
         for _ in range(random.integers(1, 20)):
