@@ -160,6 +160,16 @@ def test_a_text_file_stays_relative(shared_data):
     assert opened["cadenceno"][-1] > opened.sizes["time"]  # it has gaps
 
 
+def test_oscillations_of_a_text_file_are_those_that_are_known(shared_data):
+    spectra = tk.make_spectra(tk.open_light_curve_files(shared_data(TEXT)))
+    assert spectra.attrs["nyquist"] == pytest.approx(283.2, abs=0.1)
+    found = tk.measure_oscillations(spectra)
+    # About 106 and 9.4 µHz (Chontos+ 2022, JOSS 7 3331).
+    assert float(found["numax"][0]) == pytest.approx(106, abs=3)
+    assert float(found["dnu"][0]) == pytest.approx(9.4, abs=0.1)
+    assert found["object"].values.tolist() == ["kic11618103_LC"]
+
+
 def test_the_filter_keeps_the_transits_of_pi_mensae(shared_data):
     opened = catalog.open_entry("light_curves.local", files=str(shared_data(PI_MEN)), column="SAP_FLUX")
     filtered = make_filtered_light_curves(opened, transits="261136679:6.2679")
