@@ -1,17 +1,20 @@
 """Claims about co-trending vectors: whom they are made of, and that they are those of the sector."""
 
+import holoviews as hv
 import numpy as np
 import pytest
 import xarray as xr
 from drifting_stars import drifting_stars
 from scipy.stats import gaussian_kde
 
+from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.cleaning import clean_components, entropy_excess
 from tasoc_kit.corrections.common_vectors import common_basis, with_less_noise
 from tasoc_kit.corrections.spikes import bridge, split_spikes
 from tasoc_kit.corrections.star_areas import join_small, star_areas
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.plots import cbvs as cbvs_figure
 from tasoc_kit.vocabulary import Status, TessQuality
 
 
@@ -82,11 +85,22 @@ def test_fewer_stars_than_vectors_make_fewer_vectors(drifting):
     some = {"star": slice(0, 9)}
     made = make_cbvs(drifting.light_curves.isel(some), drifting.diagnostics.isel(some), snr=-100.0)
     assert np.isfinite(made["cbv_snr"].values).sum() < 9
-    some = {"star": slice(0, 3)}
-    with pytest.raises(StepInputError, match="make_cbvs: 3 stars.*expected 5 or more"):
-        make_cbvs(drifting.light_curves.isel(some), drifting.diagnostics.isel(some))
     with pytest.raises(StepInputError, match="500 stars in the diagnostics, 9 light curves"):
         make_cbvs(drifting.light_curves.isel(star=slice(0, 9)), drifting.diagnostics)
+
+
+@pytest.mark.parametrize("some", [{"star": slice(0, 3)}, {"star": slice(0, 0)}, {"time": slice(0, 1)}])
+def test_a_field_too_small_for_vectors_has_none_and_its_stars_no_corrected_flux(drifting, some):
+    curves = drifting.light_curves.isel(some)
+    diagnostics = drifting.diagnostics.isel({k: v for k, v in some.items() if k == "star"})
+    made = make_cbvs(curves, diagnostics)
+    assert np.isnan(made["cbv_snr"].values).all()
+    assert not made["cbv"].values.any()
+    corrected = make_cbv_light_curves(curves, diagnostics, made).compute()
+    assert np.isnan(corrected["flux_corr"].values).all()
+    assert not corrected["cbv_number"].values.any()
+    drawn = hv.renderer("bokeh").get_plot(cbvs_figure(made)).state
+    assert "no vectors" in drawn.title.text
 
 
 def test_stars_without_a_place_or_any_flux_are_passed_over(drifting):

@@ -84,7 +84,9 @@ def make_cbv_light_curves(
     designs, good = _designs(aligned), good_cadences(light_curves) & known
     terms = 1 + PER_VECTOR * cbvs.sizes["vector"]
     fit = no_fit(area.size, terms)
-    fit.coefficient[area == NOWHERE] = np.nan
+    without = [name for name, design in designs.items() if design.shape[1] == 1]
+    fit.coefficient[np.isin(area, [NOWHERE, *without])] = np.nan
+    designs = {name: design for name, design in designs.items() if name not in without}
     for name, stars, flux in _good_flux(light_curves, designs, area, good):
         put(fit, stars, fit_vectors(flux, designs[name][good], PER_VECTOR, settings().threads, every=prior))
     if prior:

@@ -86,14 +86,14 @@ def make_cbvs(
     Returns
     -------
     ``cbv`` and ``spike_cbv`` (area, vector, time), which add up to a vector of zero mean and unit scatter,
-    0 where an area has fewer; ``cbv_snr`` dB, ``cbv_variance`` and ``cbv_entropy`` (area, vector), NaN
-    there; ``star_area`` (star), whose vectors a star is corrected with; ``cbv_star`` (star), True for those
-    that they are made of.
+    0 where an area has fewer, as one with fewer than five stars that can be used; ``cbv_snr`` dB,
+    ``cbv_variance`` and ``cbv_entropy`` (area, vector), NaN there; ``star_area`` (star), whose vectors a
+    star is corrected with; ``cbv_star`` (star), True for those that they are made of.
 
     Raises
     ------
     StepInputError
-        If fewer than five stars can be used, or diagnostics are not of these stars.
+        If diagnostics are not of these stars.
     """
     if diagnostics.sizes["star"] != light_curves.sizes["star"]:
         raise StepInputError(
@@ -106,23 +106,21 @@ def make_cbvs(
     area = star_areas(*places, int(light_curves.attrs["camera"]), int(light_curves.attrs["ccd"]))
     usable &= area != NOWHERE
     area = join_small(area, usable, FEWEST_STARS)
-    names = np.unique(area[usable])
-    if not names.size:
-        raise _too_few(0)
+    names = np.unique(area[area != NOWHERE])
     used = np.zeros(area.size, bool)
-    made = []
-    for name in names:
+    made: dict[int, Components] = {}
+    for k, name in enumerate(names):
         stars = _quietest(np.flatnonzero(usable & (area == name)), diagnostics["rms_hour"].values, most_stars)
         stars, flux = _filled(light_curves, stars, good, cadences)
         if stars.size < FEWEST_OF_ALL:
-            raise _too_few(stars.size)
+            continue
         alike = _most_alike(flux, correlated)
-        made.append(clean_components(flux[alike], min(vectors, alike.size - 1), entropy, most_dropped))
-        used[stars[alike[made[-1].kept]]] = True
-    basis = _common(made, vectors, snr)
+        made[k] = clean_components(flux[alike], min(vectors, alike.size - 1), entropy, most_dropped)
+        used[stars[alike[made[k].kept]]] = True
+    basis = _common(list(made.values()), vectors, snr) if made else np.empty((0, int(good.sum())))
     slow, spikes = np.zeros((2, names.size, vectors, good.size), np.float32)
     told = {name: np.full((names.size, vectors), np.nan, np.float32) for name in TOLD}
-    for k, found in enumerate(made):
+    for k, found in made.items():
         noise = _signal_over_noise(found.series)
         strong = np.flatnonzero((noise >= snr) | (np.arange(noise.size) == 0))
         made_of_all = with_less_noise(found.series[strong], _power(found)[strong], basis)
@@ -199,10 +197,3 @@ def _unit(series: np.ndarray) -> np.ndarray:
     """Return a series of zero mean and unit scatter whose farthest value is positive."""
     series = series - series.mean()
     return series / (series.std() * np.sign(series[np.argmax(np.abs(series))]))
-
-
-def _too_few(stars: int) -> StepInputError:
-    return StepInputError(
-        f"make_cbvs: {stars} stars that vary little and are known in {KNOWN_SHARE:.0%} of the good cadences; "
-        f"expected {FEWEST_OF_ALL} or more. Take a larger field, or raise variability."
-    )

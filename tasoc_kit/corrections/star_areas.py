@@ -49,6 +49,8 @@ def join_small(area: np.ndarray, fit: np.ndarray, fewest: int) -> np.ndarray:
 
 
 def nearest_area(area: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return, of the areas that are known, the nearest to that of each star; 0 for stars off the frame."""
+    """Return the nearest of the known areas to that of each star; 0 off the frame, or where none is known."""
+    if not known.size:
+        return np.full(area.shape, NOWHERE, np.int32)
     nearest = known[np.argmin(np.abs(known[:, None] - area), axis=0)]
     return np.where(area == NOWHERE, NOWHERE, nearest).astype(np.int32)

@@ -28,19 +28,21 @@ def cbvs(vectors: xr.Dataset, area: int | None = None) -> hv.Overlay:
         By default the one that most stars are corrected with.
     """
     names, of_stars = vectors["area"].values, vectors["star_area"].values
-    chosen = int(names[np.argmax([(of_stars == name).sum() for name in names])]) if area is None else area
-    of_area = vectors.sel(area=chosen)
-    numbers = np.flatnonzero(np.isfinite(of_area["cbv_snr"].values))
-    series = (of_area["cbv"] + of_area["spike_cbv"]).values
+    most = [names[np.argmax([(of_stars == name).sum() for name in names])]] if names.size else []
+    chosen = [area] if area is not None else most
+    of_area = vectors.isel(area=np.isin(names, chosen))
+    numbers = np.flatnonzero(np.isfinite(of_area["cbv_snr"].values).any(axis=0))
+    series = (of_area["cbv"] + of_area["spike_cbv"]).values.sum(axis=0)
     curves = [
         hv.Scatter(
             (vectors["time"].values, series[k] - _APART * place), "time", "value", label=f"vector {k + 1}"
         ).opts(color=colour, size=3, tools=["hover"])
         for place, (k, colour) in enumerate(zip(numbers, _COLOURS, strict=False))
     ]
-    return hv.Overlay(curves).opts(
-        title=f"{title_of(vectors)} · area {chosen}",
+    where = f"area {int(chosen[0])}" if curves else "no vectors: too few stars that vary little"
+    return hv.Overlay(curves or [hv.Scatter([], "time", "value")]).opts(
+        title=f"{title_of(vectors)} · {where}",
         xlabel="time (BTJD)",
         ylabel="vector (scatters)",
-        **series_options(height=90 + 50 * len(curves)),
+        **series_options(height=90 + 50 * max(len(curves), 1)),
     )
