@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tasoc_kit import star_series
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.photometry import diagnostics
 from tasoc_kit.photometry.diagnostics import make_diagnostics
@@ -108,7 +109,7 @@ def test_cadences_that_either_column_sets_apart_count_for_nothing(name, bit):
 def test_the_table_does_not_depend_on_chunks_or_blocks(monkeypatch):
     curves, apertures = make_curves()
     whole = make_diagnostics(curves, apertures)
-    monkeypatch.setattr(diagnostics, "VALUES_AT_ONCE", 7 * curves.sizes["time"])
+    monkeypatch.setattr(star_series, "VALUES_AT_ONCE", 7 * curves.sizes["time"])
     parts = make_diagnostics(curves.chunk(star=9, time=100), apertures)
     xr.testing.assert_identical(whole, parts)
 

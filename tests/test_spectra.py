@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from drifting_stars import PLACE, drifting_stars
 
+from tasoc_kit import star_series
 from tasoc_kit.errors import StepInputError, StepParameterError
-from tasoc_kit.seismology import best_flux as reading
 from tasoc_kit.seismology.oscillations import measure_oscillations
 from tasoc_kit.seismology.power_density import MICROHERTZ
 from tasoc_kit.seismology.spectra import make_spectra
@@ -96,7 +96,7 @@ def test_oscillations_are_the_same_from_an_oversampled_spectrum(light_curves):
 
 
 def test_any_chunks_and_blocks_give_the_same(light_curves, corrections, corrected, spectra, monkeypatch):
-    monkeypatch.setattr(reading, "VALUES_AT_ONCE", 5 * CADENCES)
+    monkeypatch.setattr(star_series, "VALUES_AT_ONCE", 5 * CADENCES)
     chunked = [table.chunk({"time": 64}) for table in corrected.values()]
     found = make_spectra(light_curves.chunk({"time": 64}), corrections, *chunked)
     np.testing.assert_allclose(found["power"].values, spectra["power"].values, rtol=1e-6)

@@ -18,9 +18,10 @@ import xarray as xr
 from tasoc_kit.config import settings
 from tasoc_kit.corrections.aligned_vectors import align_vectors, areas_of
 from tasoc_kit.corrections.neighbour_prior import expected_coefficients
-from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux, star_blocks
+from tasoc_kit.corrections.relative_flux import read_flux, relative_flux
 from tasoc_kit.corrections.star_areas import NOWHERE
 from tasoc_kit.corrections.vector_fit import VectorFit, design_of, fit_near, fit_vectors, no_fit, put
+from tasoc_kit.star_series import good_cadences, star_blocks
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality, Status
 

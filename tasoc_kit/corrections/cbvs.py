@@ -15,11 +15,12 @@ import xarray as xr
 
 from tasoc_kit.corrections.cleaning import Components, clean_components
 from tasoc_kit.corrections.common_vectors import common_basis, with_less_noise
-from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux
+from tasoc_kit.corrections.relative_flux import read_flux, relative_flux
 from tasoc_kit.corrections.spikes import bridge, split_spikes
 from tasoc_kit.corrections.star_areas import NOWHERE, join_small, star_areas
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import mad_sigma
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Method, Status
 

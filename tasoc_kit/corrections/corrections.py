@@ -17,14 +17,13 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from tasoc_kit.corrections.relative_flux import (
-    good_cadences,
     quiet_stars,
     read_flux,
     relative_flux,
-    star_blocks,
 )
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.curve_measures import MEASURES, hourly_means, measure_curves
+from tasoc_kit.star_series import good_cadences, star_blocks
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import Correction
 

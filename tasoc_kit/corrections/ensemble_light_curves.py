@@ -18,14 +18,13 @@ from scipy.spatial import cKDTree
 
 from tasoc_kit.config import settings
 from tasoc_kit.corrections.relative_flux import (
-    good_cadences,
     quiet_stars,
     read_flux,
     relative_flux,
-    star_blocks,
 )
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_some
+from tasoc_kit.star_series import good_cadences, star_blocks
 from tasoc_kit.step import Parameter, step
 
 __all__ = ["make_ensemble_light_curves"]

@@ -16,8 +16,9 @@ import xarray as xr
 
 from tasoc_kit.corrections.jumps import correct_jumps, jump_places
 from tasoc_kit.corrections.kasoc_filter import clip_outliers, kasoc_filter
-from tasoc_kit.corrections.relative_flux import good_cadences, read_flux, relative_flux, star_blocks
+from tasoc_kit.corrections.relative_flux import read_flux, relative_flux
 from tasoc_kit.errors import StepParameterError
+from tasoc_kit.star_series import good_cadences, star_blocks
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import KitQuality
 

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import dask
 import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.statistics import median_of_rows
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Method, Status
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Method, Status
 
-__all__ = ["good_cadences", "quiet_stars", "read_flux", "relative_flux", "star_blocks"]
-
-VALUES_AT_ONCE = 4_000_000
-"""Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
-
-
-def good_cadences(light_curves: xr.Dataset) -> np.ndarray:
-    """Return bool (time): True where neither the mission nor we set a cadence apart."""
-    good = (light_curves["quality"].values & DEFAULT_BAD_BITS) == 0
-    good &= (light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
-    return np.asarray(good & np.isfinite(light_curves["time"].values))
-
-
-def star_blocks(light_curves: xr.Dataset) -> Iterator[np.ndarray]:
-    """Yield the numbers of the stars that are taken together."""
-    stars = light_curves.sizes["star"]
-    at_once = max(1, VALUES_AT_ONCE // max(light_curves.sizes["time"], 1))
-    for first in range(0, stars, at_once):
-        yield np.arange(first, min(first + at_once, stars))
+__all__ = ["quiet_stars", "read_flux", "relative_flux"]
 
 
 def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) -> np.ndarray:

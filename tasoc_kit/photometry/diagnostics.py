@@ -12,6 +12,7 @@ import xarray as xr
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.curve_measures import MEASURES, measure_curves
 from tasoc_kit.photometry.messages import star_messages
+from tasoc_kit.star_series import star_blocks
 from tasoc_kit.step import step
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Status
 
@@ -34,8 +35,6 @@ STAR_COLUMNS = (
 PSF_COLUMNS = ("neighbour", "psf_correlation")
 PLACES = ("tic", "tmag", "star_row", "star_column")
 IDENTITY = ("tic", "star_row", "star_column")
-VALUES_AT_ONCE = 4_000_000
-"""Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
 
 
 def _good_cadences(light_curves: xr.Dataset, quality: xr.Dataset | None) -> np.ndarray:
@@ -128,9 +127,7 @@ def make_diagnostics(
     time, stars = light_curves["time"].values[good], light_curves.sizes["star"]
     series = [light_curves[name].transpose("star", "time") for name in ("flux", "flux_err", "pixel_quality")]
     measures = np.full((len(MEASURES), stars), np.nan)
-    at_once = max(1, VALUES_AT_ONCE // max(light_curves.sizes["time"], 1))
-    for first in range(0, stars if time.size else 0, at_once):
-        some = slice(first, min(first + at_once, stars))
+    for some in star_blocks(light_curves) if time.size else ():
         flux, flux_err, bits = (
             np.compress(good, values, axis=1)
             for values in dask.compute(*(one.isel(star=some).data for one in series))

@@ -10,9 +10,10 @@ import xarray as xr
 
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_rows
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Correction
+from tasoc_kit.star_series import good_cadences, star_blocks
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Correction
 
-__all__ = ["METHODS", "best_flux", "chosen_corrections", "good_cadences", "sampling_of"]
+__all__ = ["METHODS", "best_flux", "chosen_corrections", "sampling_of"]
 
 METHODS = {
     "measured": Correction.NONE,
@@ -21,17 +22,6 @@ METHODS = {
     "filtered": Correction.FILTER,
 }
 """The names of the corrections; ``best`` takes that of each star."""
-VALUES_AT_ONCE = 4_000_000
-"""Fluxes in memory at once: so many stars are taken together, whatever the cadence."""
-
-
-def good_cadences(light_curves: xr.Dataset) -> np.ndarray:
-    """Return bool (time): True where neither the mission nor we set a cadence apart."""
-    good = np.isfinite(light_curves["time"].values)
-    for name, bad in (("quality", DEFAULT_BAD_BITS), ("frame_quality", DEFAULT_BAD_KIT_BITS)):
-        if name in light_curves.variables:
-            good &= (light_curves[name].values & bad) == 0
-    return good
 
 
 def sampling_of(light_curves: xr.Dataset) -> float:
@@ -110,10 +100,8 @@ def best_flux(
     Numbers of the stars; float64 (star, good cadence) in ppm about the median, NaN where a bit sets a
     cadence apart, and for a star whose median is not positive.
     """
-    good, stars = good_cadences(light_curves), light_curves.sizes["star"]
-    at_once = max(1, VALUES_AT_ONCE // max(light_curves.sizes["time"], 1))
-    for first in range(0, stars, at_once):
-        some = np.arange(first, min(first + at_once, stars))
+    good = good_cadences(light_curves)
+    for some in star_blocks(light_curves):
         flux = np.full((some.size, int(good.sum())), np.nan)
         for number in np.unique(chosen[some]):
             mine = np.flatnonzero(chosen[some] == number)

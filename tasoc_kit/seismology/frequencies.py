@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, good_cadences, sampling_of
+from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
 from tasoc_kit.seismology.power_density import MICROHERTZ
 from tasoc_kit.seismology.prewhitening import WaveList, prewhiten
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Correction
 

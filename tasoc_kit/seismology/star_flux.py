@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, good_cadences
+from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.vocabulary import Correction, label
 
 __all__ = ["star_flux"]

@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.statistics import median_of_rows
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, good_cadences, sampling_of
+from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
 from tasoc_kit.seismology.boosted_trees import class_probabilities, shipped_forest
 from tasoc_kit.seismology.curve_features import curve_features
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
 from tasoc_kit.vocabulary import Correction, VariabilityClass
 
