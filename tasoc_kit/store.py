@@ -399,7 +399,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreEr
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     return StoreError(
         f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
-        f"Make it: tasoc run photometry --until {name}, or look: tasoc products."
+        f"Make it: tasoc run photometry, or seismology, --until {name}; or look: tasoc products."
     )
 
 
