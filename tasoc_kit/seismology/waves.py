@@ -6,7 +6,7 @@ import numpy as np
 
 from tasoc_kit.seismology.power_density import MICROHERTZ
 
-__all__ = ["fit_waves", "harmonics", "highest_peak", "wave_model"]
+__all__ = ["fit_waves", "harmonics", "highest_peak"]
 
 RIDGE = 1e-9
 """Of the number of cadences: keeps waves that a light curve cannot tell apart from growing without bounds."""
@@ -79,13 +79,3 @@ def fit_waves(flux: np.ndarray, time: np.ndarray, frequency: np.ndarray) -> tupl
     waves = frequency.shape[1]
     sine, cosine = found[:, 1 : 1 + waves, 0], found[:, 1 + waves :, 0]
     return sine + 1j * cosine, flux - (terms @ found)[:, :, 0]
-
-
-def wave_model(time: np.ndarray, frequency: np.ndarray, wave: np.ndarray) -> np.ndarray:
-    """Return the sum (star, time) of waves as of :func:`fit_waves`; those of frequency NaN are none."""
-    count = frequency.shape[1]
-    terms = _terms(time, frequency)[:, :, 1:]
-    known = np.where(np.isfinite(frequency), wave, 0)
-    return np.asarray(
-        (terms[:, :, :count] @ known.real[:, :, None] + terms[:, :, count:] @ known.imag[:, :, None])[:, :, 0]
-    )
