@@ -49,13 +49,13 @@ def test_another_star_replaces_the_numbers_and_the_best_one_is_framed(products):
     view = CorrectionsView(store.open_product("corrections", sector=1), data.FIRST_TIC + 2)
     assert "TIC 261136602" in view.heading.object
     assert "vectors ✓ best" in view.table.object
-    figures, widths = view.panels._figures, lambda: [f.outline_line_width for f in view.panels._figures]
-    assert widths() == [1.0, 2.5, 1.0, 1.0]
+    figures, frames = view.panels._figures, view.panels.frames
+    assert [name for name, frame in frames.items() if frame.visible] == ["vectors"]
     before = [dict(source.data) for sources in view.panels._sources for source in sources]
     view.chooser.step(1)
     assert "neighbours ✓ best" in view.table.object
     assert view.panels._figures is figures
-    assert widths() == [1.0, 1.0, 2.5, 1.0]
+    assert [name for name, frame in frames.items() if frame.visible] == ["neighbours"]
     after = [dict(source.data) for sources in view.panels._sources for source in sources]
     assert any(not np.array_equal(a["flux"], b["flux"]) for a, b in zip(before, after, strict=True))
     assert len({id(figure.x_range) for figure in figures}) == 1

@@ -12,9 +12,10 @@ import pandas as pd
 import panel as pn
 import xarray as xr
 from bokeh.layouts import column
+from bokeh.models import BoxAnnotation
 
 from tasoc_kit.plots.light_curve import one_star, parts, quality_spans, series
-from tasoc_kit.plots.theme import MUTED, SELECTED, series_options
+from tasoc_kit.plots.theme import SELECTED, series_options
 
 __all__ = ["CorrectionPanels"]
 
@@ -48,6 +49,8 @@ class CorrectionPanels:
         }
         self._sources: list[list[Any]] = []
         self._figures: list[Any] = []
+        self.frames: dict[str, BoxAnnotation] = {}
+        """Name of a light curve → what marks its panel; the outline of a figure is the theme's."""
         last = len(self.tables) - 1
         height = LEGEND + AXIS + HEIGHT * (last + 1)
         self.pane = pn.pane.Bokeh(None, sizing_mode="stretch_width", margin=(0, 0, 6, 0), min_height=height)
@@ -81,9 +84,7 @@ class CorrectionPanels:
         for name, figure, (low, high) in zip(tables, self._figures, limits, strict=True):
             figure.y_range.update(start=low, end=high, reset_start=low, reset_end=high)
             figure.yaxis.axis_label = f"{name} (ppm)"
-            marked = name == best
-            figure.outline_line_color = SELECTED if marked else MUTED
-            figure.outline_line_width, figure.outline_line_alpha = (2.5, 1.0) if marked else (1.0, 0.25)
+            self.frames[name].visible = name == best
 
     def _draw(self, tables: dict[str, pd.DataFrame]) -> None:
         first = next(iter(self.tables.values()))
@@ -108,5 +109,9 @@ class CorrectionPanels:
                 state.x_range = self._figures[0].x_range
             if not bottom:
                 state.xaxis.visible = False
+            self.frames[name] = BoxAnnotation(
+                fill_alpha=0.0, line_color=SELECTED, line_width=4, line_alpha=1.0, visible=False
+            )
+            state.add_layout(self.frames[name])
             self._figures.append(state)
         self.pane.object = column(*self._figures, sizing_mode="stretch_width", spacing=0)
