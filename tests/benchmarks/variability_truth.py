@@ -1,11 +1,8 @@
-"""
-How well rotation and classes of variability are told.
+"""How well rotation and classes of variability are told.
 
 The period of a real star is held against that of the literature; the classes of simulated stars, of a
 generator that the trees never saw, against those they were made as. A star that is told as UNKNOWN counts as
-wrong. The last line is one JSON object with a row for every claim.
-
-python tests/benchmarks/bench_variability.py [--only ROW,ROW]
+wrong.
 """
 
 from __future__ import annotations
@@ -17,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from claims import Claim, make_parser, print_rows, scratch_folder
-from fresh_process import fresh
+from claims import Claim
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -28,7 +24,6 @@ from tasoc_kit.seismology.rotation import measure_rotation
 from tasoc_kit.seismology.variability import classify_stars
 from tasoc_kit.vocabulary import VariabilityClass
 
-THREADS = 2
 STARS, SEED = 300, 2026
 GJ_1243, PERIOD = "lightcurves/kplr009726699-2009350155506_llc.fits", 0.5926
 """Davenport+ 2015, ApJ 806 212."""
@@ -42,7 +37,7 @@ CLAIMS = {
 }
 
 
-def real_rotation() -> float | None:
+def real_rotation() -> dict[str, float]:
     """Return by how much the period of GJ 1243 is off, relative; the larger of two reductions."""
     folder = Path(os.environ.get("TASOC_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
     if not (folder / GJ_1243).exists():
@@ -50,7 +45,7 @@ def real_rotation() -> float | None:
             f"gj1243_prot: no {GJ_1243} in {folder}; set TASOC_TEST_DATA to the folder that holds it",
             flush=True,
         )
-        return None
+        return {}
     table, wrong = fits.getdata(folder / GJ_1243, 1), []
     for column in ("SAP_FLUX", "PDCSAP_FLUX"):
         good = np.isfinite(table["TIME"]) & np.isfinite(table[column]) & (table["SAP_QUALITY"] == 0)
@@ -63,10 +58,10 @@ def real_rotation() -> float | None:
         period, error = (float(told[name][0]) for name in ("rotation_period", "rotation_period_err"))
         print(f"GJ 1243, {column}: {period:.4f} ± {error:.4f} d, {PERIOD} in the literature", flush=True)
         wrong.append(abs(period / PERIOD - 1))
-    return max(wrong)
+    return {"gj1243_prot": max(wrong)}
 
 
-def rotation() -> float:
+def rotation() -> dict[str, float]:
     """Return the share of the periods that are told which are right to 10 %."""
     made = spotted_stars(STARS, seed=SEED)
     period = measure_rotation(as_light_curves(made.time, made.flux, made.error))["rotation_period"].values
@@ -77,10 +72,10 @@ def rotation() -> float:
         f"{told.mean():.1%} of rotators have a period, and {np.isfinite(none).mean():.1%} of constant stars",
         flush=True,
     )
-    return float((np.abs(period / made.period - 1)[told] < 0.1).mean())
+    return {"rotation_within_10_percent": float((np.abs(period / made.period - 1)[told] < 0.1).mean())}
 
 
-def classes() -> tuple[float, float, float]:
+def classes() -> dict[str, float]:
     """Return balanced accuracy, worst recall and error of the probabilities; print the confusion matrix."""
     made = variable_stars(STARS, seed=SEED)
     began = time.process_time()
@@ -99,7 +94,11 @@ def classes() -> tuple[float, float, float]:
         share = np.mean([(told[some & (made.kind == kind)] == kind).mean() for kind in SHAPES])
         print(f"T {low} to {low + 2}: {share:.3f}", flush=True)
     print("recall: " + ", ".join(f"{name} {share:.3f}" for name, share in recall.items()), flush=True)
-    return float(np.mean(list(recall.values()))), min(recall.values()), _calibration(table, made.kind)
+    return {
+        "class_balanced_accuracy": float(np.mean(list(recall.values()))),
+        "class_worst_recall": min(recall.values()),
+        "class_calibration_error": _calibration(table, made.kind),
+    }
 
 
 def _calibration(table, kind) -> float:
@@ -116,20 +115,9 @@ def _calibration(table, kind) -> float:
     )
 
 
-def main() -> None:
-    """Measure what is asked for and print one JSON object last."""
-    given = make_parser(__doc__, CLAIMS, room=1).parse_args()
-    found = {}
-    with scratch_folder("variability", given.scratch, THREADS):
-        if "gj1243_prot" in given.only:
-            found["gj1243_prot"] = fresh(real_rotation)
-        if "rotation_within_10_percent" in given.only:
-            found["rotation_within_10_percent"] = fresh(rotation)
-        names = ("class_balanced_accuracy", "class_worst_recall", "class_calibration_error")
-        if given.only & set(names):
-            found |= dict(zip(names, fresh(classes), strict=True))
-    print_rows("variability", CLAIMS, given.only, found)
-
-
-if __name__ == "__main__":
-    main()
+MEASURES = {
+    real_rotation: ("gj1243_prot",),
+    rotation: ("rotation_within_10_percent",),
+    classes: ("class_balanced_accuracy", "class_worst_recall", "class_calibration_error"),
+}
+"""What each function measures."""
