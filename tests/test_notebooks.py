@@ -90,6 +90,14 @@ def test_the_parameters_are_the_settings_of_the_step(stage: Stage) -> None:
     assert tuple(name.rstrip("?") for name in stage.inputs) == tuple(step.inputs)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_stem)
+def test_a_notebook_asks_for_no_star_that_a_small_field_lacks(path: Path) -> None:
+    calls = [n for cell in code_of(path) for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Call)]
+    ours = [call for call in calls if ast.unparse(call.func).startswith("tk.")]
+    numbers = [word.value for call in ours for word in call.args if isinstance(word, ast.Constant)]
+    assert [number for number in numbers if isinstance(number, int) and number > 0] == []
+
+
 def test_every_notebook_belongs_to_a_pipeline() -> None:
     assert {stage.notebook for stage in STAGES} == {path.stem for path in NOTEBOOKS}
 
