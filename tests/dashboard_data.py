@@ -12,6 +12,8 @@ from tasoc_kit.vocabulary import KitQuality, Status, TessQuality
 
 FIRST_ROW, FIRST_COLUMN = 100, 300
 FIRST_TIC = 261136600
+FIRST_VARIABLE = FIRST_TIC + 1000
+"""TIC number of the first of the variable stars, which no other product knows."""
 ATTRS = {"sector": 1, "camera": 1, "ccd": 2, "field": "", "exposure": 1425.6, "cadence": 1800}
 DUMP = slice(5, 8)
 BRIGHT_SKY = 10
@@ -179,6 +181,7 @@ def make_corrections(light_curves: xr.Dataset) -> list[xr.Dataset]:
     for name, factor in (("cbv", 1.0), ("ensemble", 1.1), ("filtered", 0.9)):
         corrected = {
             "flux_corr": factor * light_curves["flux"],
+            "flux_corr_err": factor * light_curves["flux_err"],
             "pixel_quality": light_curves["pixel_quality"],
         }
         extra = {"cbv_number": ("star", np.full(stars, 2, np.int8))} if name == "cbv" else {}
@@ -244,7 +247,7 @@ def make_variables() -> list[xr.Dataset]:
     curves = as_light_curves(made.time, made.flux, made.error)
     stars = curves.sizes["star"]
     curves = curves.assign_coords(
-        tic=("star", FIRST_TIC + np.arange(stars)), tmag=("star", made.tmag.astype(np.float32))
+        tic=("star", FIRST_VARIABLE + np.arange(stars)), tmag=("star", made.tmag.astype(np.float32))
     )
     curves = _stamped(curves, "light_curves", sector=3)
     return [curves, measure_rotation(curves), classify_stars(curves)]

@@ -26,7 +26,7 @@ def view(made, tmp_path_factory) -> VariabilityView:
         settings.cache_clear()
         for product in made:
             store.write_product(product)
-        shown = VariabilityView(store.open_product("variability", sector=3), data.FIRST_TIC + 1)
+        shown = VariabilityView(store.open_product("variability", sector=3), data.FIRST_VARIABLE + 1)
     settings.cache_clear()
     return shown
 
@@ -34,9 +34,9 @@ def view(made, tmp_path_factory) -> VariabilityView:
 def test_a_star_is_shown_with_its_class_and_its_period(view, made):
     _curves, rotation, classified = made
     for star in range(6):
-        view.chooser.choose(data.FIRST_TIC + star)
+        view.chooser.choose(data.FIRST_VARIABLE + star)
         kind = CLASS_NAMES[int(classified["variability_class"][star])]
-        assert f"TIC {data.FIRST_TIC + star}" in view.heading.object
+        assert f"TIC {data.FIRST_VARIABLE + star}" in view.heading.object
         assert kind in view.heading.object
         period = float(rotation["rotation_period"][star])
         said = f"{period:.4g} ±" if np.isfinite(period) else "none that noise has not"
@@ -46,7 +46,7 @@ def test_a_star_is_shown_with_its_class_and_its_period(view, made):
 
 
 def test_only_the_stars_of_a_class_are_listed_and_the_first_of_them_comes_up(view, made):
-    view.chooser.choose(data.FIRST_TIC)
+    view.chooser.choose(data.FIRST_VARIABLE)
     for kind, name in CLASS_NAMES.items():
         view.kind = name
         expected = np.flatnonzero(made[2]["variability_class"].values == kind)

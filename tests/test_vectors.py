@@ -57,7 +57,7 @@ def test_a_file_has_the_vectors_of_an_area_by_the_numbers_of_cadences(cbvs, tmp_
 
 def test_the_command_writes_what_the_store_has_and_says_how_to_make_it(cbvs, tmp_path, capsys):
     settings.cache_clear()
-    with pytest.raises(StoreError, match="the store has no cbvs.*tasoc run corrections"):
+    with pytest.raises(StoreError, match="the store has no cbvs.*tasoc run photometry"):
         export_vectors(
             tmp_path / "files", {"sector": 1, "camera": None, "ccd": None}, tag=None, overwrite=False
         )
