@@ -60,6 +60,13 @@ def test_a_star_of_no_probable_class_is_unknown(stars):
     assert ((told["variability_class"].values == VariabilityClass.UNKNOWN) == ~sure).all()
 
 
+def test_light_curves_of_a_few_days_are_unknown(stars):
+    early = stars.time < stars.time[0] + 11
+    told = classify_stars(as_light_curves(stars.time[early], stars.flux[::8, early], stars.error[::8]))
+    assert (told["variability_class"].values == VariabilityClass.UNKNOWN).all()
+    assert np.isnan(told["class_probability"].values).all()
+
+
 @pytest.mark.filterwarnings("error")
 def test_bad_light_curves_are_unknown_and_give_no_warning():
     curves = bad_light_curves()

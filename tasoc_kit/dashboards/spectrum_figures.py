@@ -17,7 +17,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Span
 
 from tasoc_kit.numerics.echelle import echelle as cut_into_orders
 from tasoc_kit.plots.echelle import echelle, over_background
-from tasoc_kit.plots.spectrum import smooth_spectrum, spectrum_model
+from tasoc_kit.plots.spectrum import FREQUENCY_TICKS, smooth_spectrum, spectrum_model
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MODEL, MUTED, SELECTED, series_options
 
 __all__ = ["EchelleFigure", "SpectrumFigure"]
@@ -77,6 +77,7 @@ class SpectrumFigure:
             ylabel="power density (ppm²/µHz)",
             logx=True,
             logy=True,
+            xticks=FREQUENCY_TICKS,
             **series_options(height=HEIGHT, columns=4),
         )
         drawn = hv.renderer("bokeh").get_plot(figure)

@@ -9,9 +9,11 @@ import xarray as xr
 from tasoc_kit.numerics.oscillation_model import ENVELOPE, GRANULATION, model_of
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MODEL, MUTED, SELECTED, series_options
 
-__all__ = ["smooth_spectrum", "spectral_window", "spectrum", "spectrum_model"]
+__all__ = ["FREQUENCY_TICKS", "smooth_spectrum", "spectral_window", "spectrum", "spectrum_model"]
 
 _BINS_PER_E = 40
+FREQUENCY_TICKS = [factor * 10.0**power for power in range(5) for factor in (1, 2, 5)]
+"""µHz, even on a logarithmic axis, where the usual ones crowd at its end."""
 _DRAWN = 400
 _COLOURS = {
     "white noise": MODEL["read-out"],
@@ -100,6 +102,7 @@ def spectrum(spectra: xr.Dataset, star: int, oscillations: xr.Dataset | None = N
         ylabel="power density (ppm²/µHz)",
         logx=True,
         logy=True,
+        xticks=FREQUENCY_TICKS,
         **series_options(height=380),
     )
 
