@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from importlib.resources import files
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -65,6 +68,12 @@ def test_light_curves_of_a_few_days_are_unknown(stars):
     told = classify_stars(as_light_curves(stars.time[early], stars.flux[::8, early], stars.error[::8]))
     assert (told["variability_class"].values == VariabilityClass.UNKNOWN).all()
     assert np.isnan(told["class_probability"].values).all()
+
+
+def test_other_trees_make_another_product():
+    """The id of a product knows the version of its step, not the trees: who trains anew raises it."""
+    trees = (files("tasoc_kit.seismology") / boosted_trees.SHIPPED).read_bytes()
+    assert (classify_stars.version, sha256(trees).hexdigest()[:12]) == (1, "a5ad75411ce1")
 
 
 @pytest.mark.filterwarnings("error")
