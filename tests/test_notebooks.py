@@ -131,6 +131,8 @@ def test_a_notebook_runs_on_its_defaults_in_a_minute(path: Path, executed: dict[
     log = Folder(str(executed["where"])).get(f"{run.log}.ipynb")
     assert len(log) < MOST_BYTES
     cells = nbformat.reads(log.decode(), as_version=4).cells
+    told = [output for cell in cells for output in cell.get("outputs", []) if output.output_type == "stream"]
+    assert [output.text for output in told if output.name == "stderr"] == []
     figures = [
         output
         for cell in cells

@@ -44,5 +44,5 @@ def cbvs(vectors: xr.Dataset, area: int | None = None) -> hv.Overlay:
         title=f"{title_of(vectors)} · {where}",
         xlabel="time (BTJD)",
         ylabel="vector (scatters)",
-        **series_options(height=90 + 50 * max(len(curves), 1)),
+        **series_options(height=140 + 50 * max(len(curves), 1)),
     )
