@@ -7,17 +7,15 @@ harmonics are not named: whether a frequency is one depends on errors that stand
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
+from tasoc_kit.seismology.best_flux import NEEDS, BestFlux, ChosenMethod
 from tasoc_kit.seismology.power_density import MICROHERTZ
 from tasoc_kit.seismology.prewhitening import WaveList, prewhiten
-from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Correction
 
 __all__ = ["extract_frequencies"]
 
@@ -29,13 +27,7 @@ PRECISE = ("peak_frequency", "peak_frequency_err")
 @step(
     version=1,
     product="frequencies",
-    needs={
-        "light_curves": ("flux", "time", "quality"),
-        "corrections": ("best_correction",),
-        "cbv_light_curves": ("flux_corr",),
-        "ensemble_light_curves": ("flux_corr",),
-        "filtered_light_curves": ("flux_corr",),
-    },
+    needs=NEEDS,
     gives=(*PEAKS, "peak_number", "residual_scatter", "phase_time"),
     libraries=("numpy", "astropy"),
 )
@@ -46,10 +38,7 @@ def extract_frequencies(
     ensemble_light_curves: xr.Dataset | None = None,
     filtered_light_curves: xr.Dataset | None = None,
     *,
-    method: Annotated[
-        Literal["best", "measured", "cbv", "ensemble", "filtered"],
-        Parameter("correction of the flux, or the best of each star"),
-    ] = "best",
+    method: ChosenMethod = "best",
     number: Annotated[int, Parameter("frequencies of a star at most", ge=1, le=200)] = 20,
     false_alarm: Annotated[
         float, Parameter("share of stars without pulsation in which noise may pass for one", gt=0, le=0.5)
@@ -86,17 +75,13 @@ def extract_frequencies(
     StepInputError
         If corrected light curves that are needed are not given, or are of other stars or cadences.
     """
-    corrected = {
-        Correction.CBV: cbv_light_curves,
-        Correction.ENSEMBLE: ensemble_light_curves,
-        Correction.FILTER: filtered_light_curves,
-    }
-    chosen = chosen_corrections("extract_frequencies", light_curves, corrections, corrected, method)
-    time, sampling = light_curves["time"].values[good_cadences(light_curves)], sampling_of(light_curves)
+    kinds = cbv_light_curves, ensemble_light_curves, filtered_light_curves
+    series = BestFlux.of("extract_frequencies", light_curves, corrections, *kinds, method=method)
+    time, sampling = series.time, series.sampling
     stars, middle = light_curves.sizes["star"], 0.5 * (time[0] + time[-1]) if time.size else np.nan
     columns = {name: np.full((stars, number), np.nan) for name in PEAKS}
     residual = np.full(stars, np.nan)
-    for some, flux in best_flux(light_curves, corrected, chosen):
+    for some, flux in series.blocks():
         found = prewhiten(flux, time - middle, sampling, number=number, false_alarm=false_alarm)
         residual[some] = found.residual
         for name, values in zip(PEAKS, _with_errors(found, time, sampling), strict=True):
@@ -112,7 +97,7 @@ def extract_frequencies(
             "residual_scatter": ("star", residual.astype(np.float32)),
             "phase_time": ("star", np.full(stars, middle)),
         },
-        coords={n: v.variable for n, v in light_curves.coords.items() if v.dims == ("star",)},
+        coords=series.star_table,
     )
 
 

@@ -7,16 +7,15 @@ repeats itself has such a period, a pulsating star too: the class of a star is t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
+from tasoc_kit.seismology.best_flux import NEEDS, BestFlux, ChosenMethod
 from tasoc_kit.seismology.repetition import Repetition, find_repetition
-from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Correction, RotationFlag
+from tasoc_kit.vocabulary import RotationFlag
 
 __all__ = ["measure_rotation", "photometric_activity"]
 
@@ -37,13 +36,7 @@ NOISE = 6.0
 @step(
     version=1,
     product="rotation",
-    needs={
-        "light_curves": ("flux", "time", "quality"),
-        "corrections": ("best_correction",),
-        "cbv_light_curves": ("flux_corr",),
-        "ensemble_light_curves": ("flux_corr",),
-        "filtered_light_curves": ("flux_corr",),
-    },
+    needs=NEEDS,
     gives=(*MEASURED, "rotation_flags"),
     libraries=("numpy", "scipy", "astropy"),
 )
@@ -54,10 +47,7 @@ def measure_rotation(
     ensemble_light_curves: xr.Dataset | None = None,
     filtered_light_curves: xr.Dataset | None = None,
     *,
-    method: Annotated[
-        Literal["best", "measured", "cbv", "ensemble", "filtered"],
-        Parameter("correction of the flux, or the best of each star"),
-    ] = "best",
+    method: ChosenMethod = "best",
     height: Annotated[
         float,
         Parameter("height of the peak of the autocorrelation from which a period is stated", ge=0, le=2),
@@ -92,23 +82,19 @@ def measure_rotation(
     StepInputError
         If corrected light curves that are needed are not given, or are of other stars or cadences.
     """
-    corrected = {
-        Correction.CBV: cbv_light_curves,
-        Correction.ENSEMBLE: ensemble_light_curves,
-        Correction.FILTER: filtered_light_curves,
-    }
-    chosen = chosen_corrections("measure_rotation", light_curves, corrections, corrected, method)
-    time, sampling = light_curves["time"].values[good_cadences(light_curves)], sampling_of(light_curves)
+    kinds = cbv_light_curves, ensemble_light_curves, filtered_light_curves
+    series = BestFlux.of("measure_rotation", light_curves, corrections, *kinds, method=method)
+    time, sampling = series.time, series.sampling
     stars = light_curves.sizes["star"]
     columns = {name: np.full(stars, np.nan, np.float32) for name in MEASURED}
     bits = np.zeros(stars, np.int32)
-    for some, flux in best_flux(light_curves, corrected, chosen):
+    for some, flux in series.blocks():
         told, bits[some] = _measured(flux, time, sampling, height)
         for name, values in told.items():
             columns[name][some] = values
     return xr.Dataset(
         {name: ("star", values) for name, values in columns.items()} | {"rotation_flags": ("star", bits)},
-        coords={n: v.variable for n, v in light_curves.coords.items() if v.dims == ("star",)},
+        coords=series.star_table,
     )
 
 

@@ -8,21 +8,19 @@ barycentric correction of its corners a frequency would change by 2 · 10⁻⁵ 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
+from tasoc_kit.seismology.best_flux import NEEDS, BestFlux, ChosenMethod
 from tasoc_kit.seismology.power_density import (
     MICROHERTZ,
     frequency_grid,
     power_density,
     spectral_window,
 )
-from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Correction
 
 __all__ = ["make_spectra"]
 
@@ -37,13 +35,7 @@ WHITE = 0.1
 @step(
     version=1,
     product="spectra",
-    needs={
-        "light_curves": ("flux", "time", "quality"),
-        "corrections": ("best_correction",),
-        "cbv_light_curves": ("flux_corr",),
-        "ensemble_light_curves": ("flux_corr",),
-        "filtered_light_curves": ("flux_corr",),
-    },
+    needs=NEEDS,
     gives=("frequency", "power", "offset", "spectral_window", "noise_level", "known_cadences",
            "spectrum_correction"),
     libraries=("numpy", "astropy"),
@@ -55,10 +47,7 @@ def make_spectra(
     ensemble_light_curves: xr.Dataset | None = None,
     filtered_light_curves: xr.Dataset | None = None,
     *,
-    method: Annotated[
-        Literal["best", "measured", "cbv", "ensemble", "filtered"],
-        Parameter("correction of the flux, or the best of each star"),
-    ] = "best",
+    method: ChosenMethod = "best",
     oversampling: Annotated[int, Parameter("frequencies in one over the time span", ge=1, le=50)] = 1,
 ) -> xr.Dataset:
     """
@@ -91,13 +80,9 @@ def make_spectra(
     StepInputError
         If corrected light curves that are needed are not given, or are of other stars or cadences.
     """
-    corrected = {
-        Correction.CBV: cbv_light_curves,
-        Correction.ENSEMBLE: ensemble_light_curves,
-        Correction.FILTER: filtered_light_curves,
-    }
-    chosen = chosen_corrections("make_spectra", light_curves, corrections, corrected, method)
-    time, sampling = light_curves["time"].values[good_cadences(light_curves)], sampling_of(light_curves)
+    kinds = cbv_light_curves, ensemble_light_curves, filtered_light_curves
+    series = BestFlux.of("make_spectra", light_curves, corrections, *kinds, method=method)
+    time, sampling = series.time, series.sampling
     enough = time.size >= FEWEST
     frequency = frequency_grid(time, sampling, oversampling) if enough else np.empty(0)
     resolution = oversampling * frequency[0] if frequency.size else 0.0
@@ -105,7 +90,7 @@ def make_spectra(
     stars = light_curves.sizes["star"]
     power = np.full((stars, frequency.size), np.nan, np.float32)
     known = np.zeros(stars, np.int32)
-    for some, flux in best_flux(light_curves, corrected, chosen):
+    for some, flux in series.blocks():
         known[some] = np.isfinite(flux).sum(axis=1)
         if frequency.size:
             power[some] = power_density(flux, time, frequency, sampling)
@@ -117,9 +102,8 @@ def make_spectra(
             "spectral_window": ("offset", spectral_window(time, offset)),
             "noise_level": ("star", level),
             "known_cadences": ("star", known),
-            "spectrum_correction": ("star", chosen),
+            "spectrum_correction": ("star", series.chosen),
         },
-        coords={"frequency": frequency, "offset": offset}
-        | {n: v.variable for n, v in light_curves.coords.items() if v.dims == ("star",)},
+        coords={"frequency": frequency, "offset": offset} | series.star_table,
         attrs={"nyquist": 0.5 * MICROHERTZ / sampling if enough else 0.0, "resolution": float(resolution)},
     )

@@ -8,19 +8,18 @@ TASOC's starclass (Audenaert+ 2021, AJ 162 209). Where none is probable enough, 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import dask
 import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.statistics import median_of_rows
-from tasoc_kit.seismology.best_flux import best_flux, chosen_corrections, sampling_of
+from tasoc_kit.seismology.best_flux import NEEDS, BestFlux, ChosenMethod
 from tasoc_kit.seismology.boosted_trees import class_probabilities, shipped_forest
 from tasoc_kit.seismology.curve_features import curve_features
-from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
-from tasoc_kit.vocabulary import Correction, VariabilityClass
+from tasoc_kit.vocabulary import VariabilityClass
 
 __all__ = ["classify_stars", "clearest_stars"]
 
@@ -34,13 +33,7 @@ HALF_HOUR = 1800 / 86400
 @step(
     version=1,
     product="variability",
-    needs={
-        "light_curves": ("flux", "time", "quality"),
-        "corrections": ("best_correction",),
-        "cbv_light_curves": ("flux_corr",),
-        "ensemble_light_curves": ("flux_corr",),
-        "filtered_light_curves": ("flux_corr",),
-    },
+    needs=NEEDS,
     gives=("variability_class", "class_probability", "class", "features", "feature_name"),
     libraries=("numpy", "scipy", "numba", "bottleneck", "astropy"),
 )
@@ -51,10 +44,7 @@ def classify_stars(
     ensemble_light_curves: xr.Dataset | None = None,
     filtered_light_curves: xr.Dataset | None = None,
     *,
-    method: Annotated[
-        Literal["best", "measured", "cbv", "ensemble", "filtered"],
-        Parameter("correction of the flux, or the best of each star"),
-    ] = "best",
+    method: ChosenMethod = "best",
     least: Annotated[float, Parameter("probability below which a star is UNKNOWN", ge=0, le=1)] = 0.5,
 ) -> xr.Dataset:
     """
@@ -85,19 +75,14 @@ def classify_stars(
     StepInputError
         If corrected light curves that are needed are not given, or are of other stars or cadences.
     """
-    corrected = {
-        Correction.CBV: cbv_light_curves,
-        Correction.ENSEMBLE: ensemble_light_curves,
-        Correction.FILTER: filtered_light_curves,
-    }
-    chosen = chosen_corrections("classify_stars", light_curves, corrections, corrected, method)
-    good, sampling, forest = good_cadences(light_curves), sampling_of(light_curves), shipped_forest()
-    time, stars = light_curves["time"].values[good], light_curves.sizes["star"]
+    kinds = cbv_light_curves, ensemble_light_curves, filtered_light_curves
+    series = BestFlux.of("classify_stars", light_curves, corrections, *kinds, method=method)
+    forest, stars = shipped_forest(), light_curves.sizes["star"]
     features = np.full((stars, forest.feature_name.size), np.nan)
-    for some, flux in best_flux(light_curves, corrected, chosen):
-        error = _stated_error(light_curves, some, good)
-        features[some] = curve_features(*_half_hours(flux, error, time, sampling))
-    long_enough = time.size > 0 and np.ptp(time) >= SHORTEST
+    for some, flux in series.blocks():
+        error = _stated_error(light_curves, some, series.good)
+        features[some] = curve_features(*_half_hours(flux, error, series.time, series.sampling))
+    long_enough = series.time.size > 0 and np.ptp(series.time) >= SHORTEST
     probability = class_probabilities(forest, features if long_enough else np.full_like(features, np.nan))
     best = forest.class_value[np.nan_to_num(probability).argmax(axis=1)]
     sure = np.nan_to_num(probability).max(axis=1) >= max(least, 1e-9)
@@ -108,7 +93,7 @@ def classify_stars(
             "features": (("star", "feature"), features.astype(np.float32)),
         },
         coords={"class": forest.class_value, "feature_name": ("feature", forest.feature_name)}
-        | {n: v.variable for n, v in light_curves.coords.items() if v.dims == ("star",)},
+        | series.star_table,
     )
 
 
