@@ -11,6 +11,7 @@ from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.corrections import choose_corrections
 from tasoc_kit.corrections.ensemble_light_curves import make_ensemble_light_curves
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
+from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.curve_measures import MEASURES, measure_curves
 from tasoc_kit.vocabulary import Correction, Status, TessQuality
 
@@ -159,3 +160,16 @@ def test_periods_beyond_the_data_or_within_a_cadence_do_no_harm(clean, period):
     assert np.isfinite(ours[1]).all()
     level = np.median(ours[1])
     assert level == pytest.approx(np.median(theirs[1]), rel=2e-3)
+
+
+def test_diagnostics_of_other_stars_are_refused_by_every_step_that_takes_them(clean):
+    curves, diagnostics = clean
+    fewer, cbvs = diagnostics.isel(star=slice(1, None)), make_cbvs(*clean)
+    for step, inputs in (
+        (make_cbvs, (curves, fewer)),
+        (make_cbv_light_curves, (curves, fewer, cbvs)),
+        (make_ensemble_light_curves, (curves, fewer)),
+        (choose_corrections, (curves, fewer, curves, curves, curves)),
+    ):
+        with pytest.raises(StepInputError, match=f"{step.name}: .* stars in the diagnostics"):
+            step.function(*inputs)

@@ -18,7 +18,7 @@ import xarray as xr
 from tasoc_kit.config import settings
 from tasoc_kit.corrections.aligned_vectors import align_vectors, areas_of
 from tasoc_kit.corrections.neighbour_prior import expected_coefficients
-from tasoc_kit.corrections.relative_flux import read_flux, relative_flux
+from tasoc_kit.corrections.relative_flux import check_same_stars, read_flux, relative_flux
 from tasoc_kit.corrections.star_areas import NOWHERE
 from tasoc_kit.corrections.vector_fit import VectorFit, design_of, fit_near, fit_vectors, no_fit, put
 from tasoc_kit.star_series import good_cadences, star_blocks
@@ -78,8 +78,9 @@ def make_cbv_light_curves(
     Raises
     ------
     StepInputError
-        If the vectors are of another CCD, of other cadences, or of other stars.
+        If the vectors are of another CCD, of other cadences, or of other stars, or diagnostics are.
     """
+    check_same_stars("make_cbv_light_curves", light_curves, diagnostics)
     aligned, area = align_vectors(cbvs, light_curves), areas_of(cbvs, light_curves)
     known = np.isfinite(aligned["cbv"].values).all(axis=(0, 1))
     designs, good = _designs(aligned), good_cadences(light_curves) & known

@@ -15,10 +15,9 @@ import xarray as xr
 
 from tasoc_kit.corrections.cleaning import Components, clean_components
 from tasoc_kit.corrections.common_vectors import common_basis, with_less_noise
-from tasoc_kit.corrections.relative_flux import read_flux, relative_flux
+from tasoc_kit.corrections.relative_flux import check_same_stars, read_flux, relative_flux
 from tasoc_kit.corrections.spikes import bridge, split_spikes
 from tasoc_kit.corrections.star_areas import NOWHERE, join_small, star_areas
-from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import mad_sigma
 from tasoc_kit.star_series import good_cadences
 from tasoc_kit.step import Parameter, step
@@ -96,11 +95,7 @@ def make_cbvs(
     StepInputError
         If diagnostics are not of these stars.
     """
-    if diagnostics.sizes["star"] != light_curves.sizes["star"]:
-        raise StepInputError(
-            f"make_cbvs: {diagnostics.sizes['star']} stars in the diagnostics, {light_curves.sizes['star']} "
-            "light curves; expected those of the same stars. Open both by the ids in one lineage."
-        )
+    check_same_stars("make_cbvs", light_curves, diagnostics)
     good, cadences = good_cadences(light_curves), light_curves["cadenceno"].values.astype(float)
     usable = _usable(diagnostics, variability)
     places = light_curves["star_row"].values, light_curves["star_column"].values

@@ -17,6 +17,7 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from tasoc_kit.corrections.relative_flux import (
+    check_same_stars,
     quiet_stars,
     read_flux,
     relative_flux,
@@ -85,6 +86,7 @@ def choose_corrections(
         Correction.ENSEMBLE: ensemble_light_curves,
         Correction.FILTER: filtered_light_curves,
     }
+    check_same_stars("choose_corrections", light_curves, diagnostics)
     for kind, table in kinds.items():
         _check(light_curves, table, kind.name)
     good = good_cadences(light_curves)

@@ -18,11 +18,11 @@ from scipy.spatial import cKDTree
 
 from tasoc_kit.config import settings
 from tasoc_kit.corrections.relative_flux import (
+    check_same_stars,
     quiet_stars,
     read_flux,
     relative_flux,
 )
-from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_some
 from tasoc_kit.star_series import good_cadences, star_blocks
 from tasoc_kit.step import Parameter, step
@@ -166,12 +166,7 @@ def make_ensemble_light_curves(
     StepInputError
         If diagnostics are not of these stars.
     """
-    if diagnostics.sizes["star"] != light_curves.sizes["star"]:
-        raise StepInputError(
-            f"make_ensemble_light_curves: {diagnostics.sizes['star']} stars in the diagnostics, "
-            f"{light_curves.sizes['star']} light curves; expected those of the same stars. "
-            "Open both by the ids in one lineage."
-        )
+    check_same_stars("make_ensemble_light_curves", light_curves, diagnostics)
     good = good_cadences(light_curves)
     places = np.stack([light_curves[name].values for name in ("star_row", "star_column")], axis=1)
     asked, references = _references(light_curves, diagnostics, good)

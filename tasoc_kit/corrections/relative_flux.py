@@ -6,10 +6,21 @@ import dask
 import numpy as np
 import xarray as xr
 
+from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_rows
 from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Method, Status
 
-__all__ = ["quiet_stars", "read_flux", "relative_flux"]
+__all__ = ["check_same_stars", "quiet_stars", "read_flux", "relative_flux"]
+
+
+def check_same_stars(step: str, light_curves: xr.Dataset, diagnostics: xr.Dataset) -> None:
+    """Raise a StepInputError where there are not as many diagnostics as light curves."""
+    stars, told = light_curves.sizes["star"], diagnostics.sizes["star"]
+    if told != stars:
+        raise StepInputError(
+            f"{step}: {told} stars in the diagnostics, {stars} light curves; expected those of the same "
+            "stars. Open both by the ids in one lineage."
+        )
 
 
 def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) -> np.ndarray:

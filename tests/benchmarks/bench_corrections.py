@@ -51,6 +51,8 @@ CLAIMS = {
     "kasoc_depth_worst": Claim("depth / depth", 0.1),
 }
 
+DEPTHS = ("kasoc_depth_error", "kasoc_depth_worst")
+
 
 def _spread(model: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the rms (star) by which a model is off, its offset aside."""
@@ -153,8 +155,8 @@ def filtering() -> float:
     return cost.cpu
 
 
-def depths() -> np.ndarray:
-    """Return the error (star) of the depth of transits of a known period, over that injected."""
+def depths() -> tuple[float, float]:
+    """Return the error of the depth of transits of a known period over that injected: median and largest."""
     which = np.repeat(np.arange(len(PLANETS)), 15)
     depth, period, hours = (np.array(values)[which] for values in zip(*PLANETS, strict=True))
     clean, good = jumping_stars(which.size)
@@ -176,26 +178,17 @@ def depths() -> np.ndarray:
     for k, planet in enumerate(PLANETS):
         mine = error[which == k]
         print(f"{planet}: median {np.median(mine):.4f}, worst {mine.max():.4f}", flush=True)
-    return error
-
-
-def depth_error() -> float:
-    """Return the median of the errors of depths."""
-    return float(np.median(depths()))
-
-
-def depth_worst() -> float:
-    """Return the largest error of a depth."""
-    return float(depths().max())
+    return float(np.median(error)), float(error.max())
 
 
 def main() -> None:
     """Measure what is asked for and print one JSON object last."""
     given = make_parser(__doc__, CLAIMS, room=1).parse_args()
-    each = residuals, signals, cleaning, fitting, filtering, depth_error, depth_worst
-    measures = dict(zip(CLAIMS, each, strict=True))
+    measures = dict(zip(CLAIMS, (residuals, signals, cleaning, fitting, filtering), strict=False))
     with scratch_folder("corrections", given.scratch, THREADS):
         found = {name: fresh(measure) for name, measure in measures.items() if name in given.only}
+        if given.only & set(DEPTHS):
+            found |= dict(zip(DEPTHS, fresh(depths), strict=True))
     print_rows("corrections", CLAIMS, given.only, found)
 
 
