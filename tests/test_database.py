@@ -185,7 +185,7 @@ def test_the_migrations_run_from_any_folder(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "0001"
+    assert done.stdout.strip() == engine._head()
     assert (tmp_path / "here.sqlite").exists()
 
 

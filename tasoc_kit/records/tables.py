@@ -1,7 +1,7 @@
 """The tables of the database: one model for SQLite and PostgreSQL.
 
-``provenance`` and ``products`` mirror what stands in the products themselves and can be rebuilt
-from them; ``tags``, ``runs`` and ``reviews`` exist only here. Times are UTC.
+``provenance``, ``products`` and ``objects`` mirror what stands in the products themselves and can
+be rebuilt from them; the others exist only here. Times are UTC.
 """
 
 from __future__ import annotations
@@ -9,10 +9,23 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["Product", "Provenance", "Review", "Run", "Table", "Tag"]
+__all__ = [
+    "File",
+    "Job",
+    "JobEvent",
+    "Product",
+    "Provenance",
+    "Review",
+    "Run",
+    "Schedule",
+    "SkyObject",
+    "Table",
+    "Tag",
+    "Token",
+]
 
 
 class Table(DeclarativeBase):
@@ -76,6 +89,10 @@ class Run(Table):
     pid: Mapped[int] = mapped_column(Integer)
     started: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
     finished: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    job: Mapped[int | None] = mapped_column(Integer)
+    cpu_seconds: Mapped[float | None] = mapped_column(Float)
+    peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    log: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class Review(Table):
@@ -93,3 +110,135 @@ class Review(Table):
     comment: Mapped[str] = mapped_column(Text)
     reviewer: Mapped[str] = mapped_column(String(64))
     made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Job(Table):
+    """A notebook or pipeline that somebody wants run; a worker that takes it holds a lease."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_state_queue_priority", "state", "queue", "priority", "job"),
+        Index("ix_jobs_fingerprint", "fingerprint"),
+    )
+
+    job: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(96))
+    unit: Mapped[str] = mapped_column(String(96))
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    queue: Mapped[str] = mapped_column(String(64))
+    priority: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    not_before: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    tries: Mapped[int] = mapped_column(Integer)
+    most_tries: Mapped[int] = mapped_column(Integer)
+    most_seconds: Mapped[float] = mapped_column(Float)
+    most_bytes: Mapped[int] = mapped_column(BigInteger)
+    worker: Mapped[str] = mapped_column(String(255))
+    lease_until: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    cancelled: Mapped[bool] = mapped_column(Boolean)
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+    message: Mapped[str] = mapped_column(Text)
+    submitter: Mapped[str] = mapped_column(String(64))
+    schedule: Mapped[int | None] = mapped_column(Integer)
+    submitted: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    started: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    finished: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class JobEvent(Table):
+    """One change of the state of a job: when, by whom, and why."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (Index("ix_job_events_job", "job"),)
+
+    event: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    job: Mapped[int] = mapped_column(Integer)
+    before: Mapped[str] = mapped_column(String(16))
+    after: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str] = mapped_column(String(255))
+    detail: Mapped[str] = mapped_column(Text)
+
+
+class Schedule(Table):
+    """A job that is submitted again and again, as a cron expression says."""
+
+    __tablename__ = "schedules"
+
+    schedule: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    title: Mapped[str] = mapped_column(String(96))
+    cron: Mapped[str] = mapped_column(String(96))
+    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    next_at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    last_job: Mapped[int | None] = mapped_column(Integer)
+    owner: Mapped[str] = mapped_column(String(64))
+    made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Token(Table):
+    """What a person or program shows to be let in; only its hash is kept."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (Index("ix_tokens_hash", "hash", unique=True),)
+
+    token: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    expires: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    used: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class File(Table):
+    """One raw file that was brought in: an FFI or a cutout, named by the hash of its bytes."""
+
+    __tablename__ = "files"
+    __table_args__ = (
+        Index("ix_files_place_started", "sector", "camera", "ccd", "started"),
+        Index("ix_files_started", "started"),
+    )
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(16))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    location: Mapped[str] = mapped_column(Text)
+    sector: Mapped[int] = mapped_column(Integer)
+    camera: Mapped[int] = mapped_column(Integer)
+    ccd: Mapped[int] = mapped_column(Integer)
+    cadenceno: Mapped[int | None] = mapped_column(Integer)
+    quality: Mapped[int | None] = mapped_column(BigInteger)
+    started: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    ended: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    received: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    sender: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+
+
+class SkyObject(Table):
+    """One star of one product of light curves, where it stands, and how to find it in the sky."""
+
+    __tablename__ = "objects"
+    __table_args__ = (
+        Index("ix_objects_tic", "tic"),
+        Index("ix_objects_cell", "cell"),
+        Index("ix_objects_id_star", "id", "star"),
+    )
+
+    object: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    unit: Mapped[str] = mapped_column(String(96))
+    id: Mapped[str] = mapped_column(String(12))
+    star: Mapped[int] = mapped_column(Integer)
+    tic: Mapped[int] = mapped_column(BigInteger)
+    ra: Mapped[float | None] = mapped_column(Float)
+    dec: Mapped[float | None] = mapped_column(Float)
+    tmag: Mapped[float | None] = mapped_column(Float)
+    cell: Mapped[int] = mapped_column(BigInteger)
