@@ -30,7 +30,7 @@ from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.cleaning import clean_components
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
-from tasoc_kit.vocabulary import TessQuality
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, TessQuality
 
 THREADS = 2
 CADENCES, STARS, SEEDS = 1300, 8000, (1, 2, 3)
@@ -155,6 +155,11 @@ def filtering() -> float:
     return cost.cpu
 
 
+def good_flux(corrected: xr.Dataset) -> np.ndarray:
+    """Return the corrected flux without the cadences that are set apart, as a user takes it."""
+    return corrected["flux_corr"].where((corrected["pixel_quality"] & DEFAULT_BAD_KIT_BITS) == 0).values
+
+
 def depths() -> tuple[float, float]:
     """Return the error of the depth of transits of a known period over that injected: median and largest."""
     which = np.repeat(np.arange(len(PLANETS)), 15)
@@ -167,7 +172,7 @@ def depths() -> tuple[float, float]:
     dimmed = clean["flux"].values * np.where(off < hours[:, None] / 48, 1 - depth[:, None], 1)
     known = "; ".join(f"{tic}:{days}" for tic, days in zip(clean["tic"].values, period, strict=True))
     made = [
-        make_filtered_light_curves(curves, transits=known)["flux_corr"].values
+        good_flux(make_filtered_light_curves(curves, transits=known))
         for curves in (clean.assign(flux=(("star", "time"), dimmed.astype(np.float32))), clean)
     ]
     change = np.subtract(*(flux / np.nanmedian(flux, axis=1, keepdims=True) for flux in made))
