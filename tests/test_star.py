@@ -18,6 +18,7 @@ from tasoc_kit import plots, store
 from tasoc_kit.errors import StoreError
 from tasoc_kit.exports import star as star_module
 from tasoc_kit.exports.star import find_star, star
+from tasoc_kit.provenance import Record, stamp
 from tasoc_kit.vocabulary import VARIABLES, Method
 
 LEVELS = {14: 1.0, 15: 1.2, 41: 0.7}
@@ -149,6 +150,27 @@ def test_the_figure_has_a_colour_for_each_sector_and_averages_long_curves(three_
 def test_what_is_told_of_every_cadence_has_a_meaning(three_sectors):
     ours = {"sector", "camera", "ccd", "flags", "good"}
     assert set(star(data.FIRST_TIC).curve.columns) - ours <= set(VARIABLES)
+
+
+@pytest.fixture
+def corrected():
+    """Light curves with their corrections in the store; the choice is the last."""
+    reference = data.make_reference(data.make_cube())
+    curves = data.make_light_curves(data.make_apertures(reference))
+    made = [reference, curves, *data.make_corrections(curves)]
+    for product in made:
+        store.write_product(product)
+    return made
+
+
+def test_the_best_correction_is_of_the_products_that_it_was_chosen_from(corrected):
+    curves, by_vectors = corrected[1], corrected[4]
+    later = by_vectors.assign({name: 2 * by_vectors[name] for name in ("flux_corr", "flux_corr_err")})
+    record = Record("make_cbv_light_curves", 1, {"prior": False}, [curves.attrs["provenance_id"]])
+    store.write_product(stamp(later.assign_attrs(product="cbv_light_curves"), record, [curves]))
+    best, newest = (star(data.FIRST_TIC + 2, normalise=False, correction=c) for c in ("best", "cbv"))
+    np.testing.assert_array_equal(best.curve["flux_corr"], by_vectors["flux_corr"].values[2])
+    np.testing.assert_array_equal(newest.curve["flux_corr"], later["flux_corr"].values[2])
 
 
 def test_the_sectors_of_a_real_star_agree(shared_data):

@@ -91,15 +91,18 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
         raise StoreError(
             f"corrections: {correction!r}; expected one of {', '.join(CHOICES)}. Choose one of them."
         )
-    kinds, best = _wanted(family, correction, store)
+    kinds, best, told = _wanted(family, correction, store)
     served = family.method == Method.APERTURE
     tables = {}
     for kind in kinds:
-        table = _of(family, PRODUCTS[kind], store)
+        name = PRODUCTS[kind]
+        # What was chosen from is what the choice is of, whatever was made since.
+        table = _of(family, name, store) if told is None else open_ancestor(told, name, store=store)
         if table is None:
             raise StoreError(
-                f"corrections: the store has no {PRODUCTS[kind]} of {product_unit(family.light_curves)} made "
-                "from these light curves; expected one. Make it: tasoc run corrections."
+                f"corrections: the store has no {name} of {product_unit(family.light_curves)} made "
+                f"from these light curves{' and chosen from' if told is not None else ''}; expected one. "
+                "Make it: tasoc run corrections."
             )
         tables[kind] = table
     vectors = open_ancestor(tables[Correction.CBV], "cbvs", store=store) if Correction.CBV in tables else None
@@ -107,19 +110,21 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
     return Corrected(tables, np.where(served, best, Correction.NONE).astype(np.int8), area)
 
 
-def _wanted(family: Family, correction: str, store: str | None) -> tuple[list[Correction], np.ndarray]:
-    """Return the corrections that are needed, and the one (star) that is taken."""
+def _wanted(
+    family: Family, correction: str, store: str | None
+) -> tuple[list[Correction], np.ndarray, xr.Dataset | None]:
+    """Return the corrections that are needed, the one (star) that is taken, and the product that chose it."""
     none = np.zeros(family.stars, np.int8)
     if correction == PLAIN:
-        return [], none
+        return [], none, None
     if correction != BEST:
         kind = Correction[correction.upper()]
-        return [kind], np.full(family.stars, kind, np.int8)
+        return [kind], np.full(family.stars, kind, np.int8), None
     told = _of(family, "corrections", store)
     if told is None:
-        return [], none
+        return [], none, None
     best = told["best_correction"].values
-    return [kind for kind in PRODUCTS if (best == kind).any()], best
+    return [kind for kind in PRODUCTS if (best == kind).any()], best, told
 
 
 def _of(family: Family, product: str, store: str | None) -> xr.Dataset | None:
