@@ -154,10 +154,14 @@ def test_what_is_told_of_every_cadence_has_a_meaning(three_sectors):
 
 @pytest.fixture
 def corrected():
-    """Light curves with their corrections in the store; the choice is the last."""
+    """Light curves with their corrections in the store; PSF photometry serves a star."""
     reference = data.make_reference(data.make_cube())
-    curves = data.make_light_curves(data.make_apertures(reference))
-    made = [reference, curves, *data.make_corrections(curves)]
+    method = np.full(12, int(Method.APERTURE), np.int8)
+    method[4] = int(Method.PSF)
+    apertures = data.make_apertures(reference).assign(method=("star", method))
+    curves = data.make_light_curves(apertures)
+    beside = data.make_psf_light_curves(curves, apertures)
+    made = [reference, curves, *data.make_corrections(curves), apertures, beside]
     for product in made:
         store.write_product(product)
     return made
@@ -171,6 +175,13 @@ def test_the_best_correction_is_of_the_products_that_it_was_chosen_from(correcte
     best, newest = (star(data.FIRST_TIC + 2, normalise=False, correction=c) for c in ("best", "cbv"))
     np.testing.assert_array_equal(best.curve["flux_corr"], by_vectors["flux_corr"].values[2])
     np.testing.assert_array_equal(newest.curve["flux_corr"], later["flux_corr"].values[2])
+
+
+def test_apertures_that_are_asked_for_are_corrected_for_stars_that_psf_photometry_serves_too(corrected):
+    chosen, asked = (star(data.FIRST_TIC + 4, method=m, correction="cbv") for m in (None, "aperture"))
+    assert chosen.sectors[["method", "correction"]].to_numpy().tolist() == [["psf", "none"]]
+    assert asked.sectors[["method", "correction"]].to_numpy().tolist() == [["aperture", "cbv"]]
+    assert asked.curve["flux_corr"].notna().all()
 
 
 def test_the_sectors_of_a_real_star_agree(shared_data):

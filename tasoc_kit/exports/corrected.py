@@ -35,7 +35,7 @@ class Corrected:
 
     tables: dict[Correction, xr.Dataset]
     kind: np.ndarray
-    """(star) The correction that is taken; NONE too where another photometry serves the star."""
+    """(star) The correction that is taken; NONE too where another photometry is taken for the star."""
     area: np.ndarray | None = None
     """(star) whose vectors it was corrected with, if it was by vectors that are still in the store."""
 
@@ -70,7 +70,9 @@ class Corrected:
         return xr.Dataset({name: (("star", "time"), values) for name, values in made.items()})
 
 
-def open_corrected(family: Family, correction: str = BEST, *, store: str | None = None) -> Corrected:
+def open_corrected(
+    family: Family, correction: str = BEST, *, method: Method | None = None, store: str | None = None
+) -> Corrected:
     """
     Open the corrections that were made of some light curves.
 
@@ -81,6 +83,8 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
     correction
         ``best`` takes what the product ``corrections`` says of each star, and nothing where the store has no
         such product; ``none`` takes nothing; or one of ``cbv``, ``ensemble``, ``filter`` for all.
+    method
+        Photometry that is taken for all stars; by default the one that serves each.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
             f"corrections: {correction!r}; expected one of {', '.join(CHOICES)}. Choose one of them."
         )
     kinds, best, told = _wanted(family, correction, store)
-    served = family.method == Method.APERTURE
+    served = (family.method if method is None else method) == Method.APERTURE
     tables = {}
     for kind in kinds:
         name = PRODUCTS[kind]

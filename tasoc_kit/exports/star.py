@@ -294,8 +294,8 @@ def _correct(
     table: pd.DataFrame, family: Family, star: int, used: Method, correction: str, store: str | None
 ) -> Correction:
     """Put the corrected flux and its bits beside what was measured; return what it was corrected by."""
-    corrected = open_corrected(family, correction, store=store)
-    kind = Correction(int(corrected.kind[star])) if used is Method.APERTURE else Correction.NONE
+    corrected = open_corrected(family, correction, method=used, store=store)
+    kind = Correction(int(corrected.kind[star]))
     if kind:
         read = corrected.read(np.array([star]))
         for name in ("flux_corr", "flux_corr_err"):
