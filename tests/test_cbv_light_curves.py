@@ -194,3 +194,18 @@ def test_neighbours_count_where_the_star_itself_tells_little():
     assert loud.coefficient[0, 1] == pytest.approx(2e-3, abs=3e-4)
     free = fit_near((3e-3 * vector + 1e-3 * noise)[None], design, 0 * mean, np.full((1, 2), np.inf))
     assert free.coefficient[0, 1] == pytest.approx(3e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("cadences", [9, 12])
+def test_a_star_of_few_cadences_has_what_its_neighbours_let_expect_and_follows_no_noise(cadences):
+    random = np.random.default_rng(9)
+    vectors = np.linalg.qr(np.cumsum(random.normal(size=(400, 12)), axis=0))[0].T * 20
+    design, stars = design_of(vectors, None), 40
+    mean = np.broadcast_to(np.append(0, np.linspace(1e-3, 2e-4, 12)), (stars, 13))
+    scatter = np.full(mean.shape, 1e-4)
+    truth = mean + np.append(0, np.ones(12)) * scatter * random.normal(size=mean.shape)
+    flux = np.full((stars, 400), np.nan)
+    flux[:, :cadences] = (truth @ design.T + 1e-2 * random.normal(size=(stars, 400)))[:, :cadences]
+    found = fit_near(flux, design, mean, scatter).coefficient
+    off, expected = (((some - truth) @ design[:cadences].T).std(axis=1) for some in (found, mean))
+    assert np.median(off) < 1.5 * np.median(expected)

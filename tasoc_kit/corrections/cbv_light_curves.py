@@ -35,7 +35,7 @@ SERIES = ("flux", "flux_err", "pixel_quality")
 
 
 @step(
-    version=2,
+    version=3,
     product="cbv_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tmag", "star_row",

@@ -190,8 +190,12 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
     kept, residual = np.isfinite(flux), np.empty(flux.size)
     lower, forward = np.zeros((terms, terms)), np.zeros(terms)
     full, wanted = np.empty((terms, terms)), np.empty(terms)
-    _solve(normal, right, terms, lower, forward)
-    _back(lower, forward, terms, coefficient)
+    if n < FEWEST_PER_TERM * terms:
+        # So few cadences a free fit follows, noise and all, and would leave no noise to weigh them by.
+        _start_at(flux, design, mean, coefficient)
+    else:
+        _solve(normal, right, terms, lower, forward)
+        _back(lower, forward, terms, coefficient)
     for _ in range(NEARER):
         limit = _leave(flux, design, coefficient, kept, residual)
         for t in range(flux.size):
@@ -211,6 +215,18 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
         _back(lower, forward, terms, coefficient)
     _leave(flux, design, coefficient, kept, residual)
     return _residuals(residual, kept)
+
+
+@njit(nogil=True, cache=True)
+def _start_at(flux, design, mean, coefficient):
+    """Fill in the coefficients that are expected, with the offset that leaves no mean."""
+    coefficient[:], total, n = mean, 0.0, 0
+    coefficient[0] = 0.0
+    for t in range(flux.size):
+        if np.isfinite(flux[t]):
+            total += flux[t] - (design[t] * coefficient).sum()
+            n += 1
+    coefficient[0] = total / n
 
 
 @njit(nogil=True, cache=True)
