@@ -168,6 +168,8 @@ def _fit_star(flux, design, products, per_vector, every, coefficient):
         if n == before:
             break
     variance, correlation, n = _residuals(residual, kept)
+    if every and 1 + vectors * per_vector < terms:
+        coefficient[:] = np.nan
     return number, criterion, variance, correlation, n
 
 
@@ -268,7 +270,7 @@ def fit_vectors(
         Stars that are fitted at the same time.
     every
         Fit all vectors, and tell the number that the criterion would take: what is left out would be 0, and
-        that is no measurement of what the neighbours have.
+        that is no measurement of what the neighbours have. NaN where the cadences do not suffice for all.
     """
     made = no_fit(len(flux), design.shape[1])
     products = design.T @ design
