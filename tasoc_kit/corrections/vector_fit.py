@@ -194,7 +194,11 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
     full, wanted = np.empty((terms, terms)), np.empty(terms)
     if n < FEWEST_PER_TERM * terms:
         # So few cadences a free fit follows, noise and all, and would leave no noise to weigh them by.
-        _start_at(flux, design, mean, coefficient)
+        coefficient[:] = mean
+        _leave(flux, design, coefficient, kept, residual)
+        for t in range(flux.size):
+            if kept[t]:
+                coefficient[0] += residual[t] / n
     else:
         _solve(normal, right, terms, lower, forward)
         _back(lower, forward, terms, coefficient)
@@ -217,18 +221,6 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
         _back(lower, forward, terms, coefficient)
     _leave(flux, design, coefficient, kept, residual)
     return _residuals(residual, kept)
-
-
-@njit(nogil=True, cache=True)
-def _start_at(flux, design, mean, coefficient):
-    """Fill in the coefficients that are expected, with the offset that leaves no mean."""
-    coefficient[:], total, n = mean, 0.0, 0
-    coefficient[0] = 0.0
-    for t in range(flux.size):
-        if np.isfinite(flux[t]):
-            total += flux[t] - (design[t] * coefficient).sum()
-            n += 1
-    coefficient[0] = total / n
 
 
 @njit(nogil=True, cache=True)
