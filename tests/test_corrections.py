@@ -5,12 +5,14 @@ import warnings
 import numpy as np
 import pytest
 from drifting_stars import drifting_stars
+from scipy.spatial import cKDTree
 
 from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.corrections import choose_corrections
 from tasoc_kit.corrections.ensemble_light_curves import make_ensemble_light_curves
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
+from tasoc_kit.corrections.nearest_stars import nearest_others
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.curve_measures import MEASURES, measure_curves
 from tasoc_kit.vocabulary import Correction, Status, TessQuality
@@ -160,6 +162,22 @@ def test_periods_beyond_the_data_or_within_a_cadence_do_no_harm(clean, period):
     assert np.isfinite(ours[1]).all()
     level = np.median(ours[1])
     assert level == pytest.approx(np.median(theirs[1]), rel=2e-3)
+
+
+@pytest.mark.parametrize("asked", [np.array([2, 3, 5, 8, 9, 11, 17]), np.arange(20), np.array([4, 7])])
+def test_every_star_has_as_many_neighbours_whether_it_is_asked_itself_or_not(asked):
+    place, count = np.random.default_rng(3).uniform(0, 100, (20, 2)), 4
+    place[13] = np.nan
+    asked = np.setdiff1d(asked, 13)
+    near = nearest_others(cKDTree(place[asked]), asked, place, np.arange(20), count)
+    for star in np.setdiff1d(np.arange(20), 13):
+        others = np.setdiff1d(asked, star)
+        order = others[np.argsort(np.hypot(*(place[others] - place[star]).T))][:count]
+        assert asked[near[star, : order.size]].tolist() == order.tolist()
+        assert (near[star, order.size :] == -1).all()
+    assert (near[13] == -1).all()
+    nobody = nearest_others(cKDTree(place[:0]), asked[:0], place, np.arange(20), count)
+    assert (nobody == -1).all()
 
 
 def test_diagnostics_of_other_stars_are_refused_by_every_step_that_takes_them(clean):
