@@ -1,5 +1,6 @@
 """Claims about light curves over those of their neighbours."""
 
+import dask
 import numpy as np
 import pytest
 from drifting_stars import drifting_stars
@@ -20,7 +21,7 @@ def drifting():
 
 @pytest.fixture(scope="module")
 def ensemble(drifting):
-    return make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics)
+    return make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics).compute()
 
 
 def scatter(flux):
@@ -50,6 +51,14 @@ def test_a_correction_never_sees_its_own_result(drifting, ensemble):
     np.testing.assert_array_equal(again["flux_corr"].values, ensemble["flux_corr"].values)
     alone = make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics, nearest=5)
     assert set(np.unique(alone["ensemble_size"].values)) <= {0, 5}
+
+
+def test_the_flux_is_lazy_and_the_chunks_change_nothing(drifting, ensemble):
+    chunked = drifting.light_curves.chunk(star=200, time=128)
+    made = make_ensemble_light_curves(chunked, drifting.diagnostics)
+    for name in ("flux_corr", "flux_corr_err"):
+        assert dask.is_dask_collection(made[name].data)
+        np.testing.assert_array_equal(made[name].values, ensemble[name].values)
 
 
 def test_bad_cadences_and_bits_are_left_as_they_are(drifting):
