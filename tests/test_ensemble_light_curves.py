@@ -45,10 +45,20 @@ def test_the_level_of_a_star_and_its_relative_error_stay(drifting, ensemble):
     )
 
 
-def test_a_correction_never_sees_its_own_result(drifting, ensemble):
-    """TASOC divides what it has already divided (tasoc.md, defect 7): here a second call does the same."""
-    again = make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics)
-    np.testing.assert_array_equal(again["flux_corr"].values, ensemble["flux_corr"].values)
+def test_a_correction_is_of_light_curves_as_they_were_measured(drifting, ensemble):
+    """TASOC divides anew, at every number of neighbours that it tries, what it has divided before."""
+    before = drifting.light_curves["flux"].values.astype(float)
+    relative = before / np.median(before, axis=1, keepdims=True) - 1
+    for star in (0, 350, 699):
+        members, scales = (ensemble[f"ensemble_{name}"].values[star] for name in ("star", "scale"))
+        taken = members >= 0
+        assert taken.sum() == ensemble["ensemble_size"].values[star]
+        assert star not in members
+        shared = np.median(scales[taken, None] * relative[members[taken]], axis=0)
+        np.testing.assert_allclose(ensemble["flux_corr"].values[star], before[star] / (1 + shared), rtol=1e-6)
+
+
+def test_no_more_neighbours_are_asked_than_wanted(drifting):
     alone = make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics, nearest=5)
     assert set(np.unique(alone["ensemble_size"].values)) <= {0, 5}
 
