@@ -148,6 +148,16 @@ def test_cadences_that_are_all_bad_correct_nothing(clean):
         assert np.isnan(table["flux_corr"].values).all()
 
 
+@pytest.mark.parametrize(("cadences", "stars"), [(0, 40), (1, 40), (2, 5)])
+def test_a_sector_of_one_or_two_good_cadences_is_borne_without_a_warning(clean, cadences, stars):
+    quality, some = np.full(CADENCES, int(TessQuality.DESAT), np.int32), {"star": slice(0, stars)}
+    quality[:cadences] = 0
+    curves = clean[0].assign_coords(quality=("time", quality)).isel(some)
+    made, chosen = corrected(curves, clean[1].isel(some))
+    assert np.isnan(made[Correction.CBV]["flux_corr"].values).all()
+    assert (chosen["best_correction"].values == Correction.NONE).all()
+
+
 @pytest.mark.parametrize("period", [100.0, 8.2, 1e-3])
 def test_periods_beyond_the_data_or_within_a_cadence_do_no_harm(clean, period):
     curves = clean[0].isel(star=slice(0, 3))
