@@ -172,5 +172,6 @@ def test_a_list_of_periods_that_is_none_is_refused_by_its_words(drifting, text):
 
 def test_periods_are_read_and_belong_to_stars(drifting):
     assert read_periods(" 12: 3.5 7 ; 13:1e-1;") == {12: [3.5, 7.0], 13: [0.1]}
+    assert read_periods("12:3.5 7; 13:0.1; 12:1.5") == {12: [3.5, 7.0, 1.5], 13: [0.1]}
     with pytest.raises(StepParameterError, match="TIC 999999, which has no light curve"):
         make_filtered_light_curves(drifting.light_curves, transits="999999:3.0")

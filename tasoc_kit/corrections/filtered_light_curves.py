@@ -160,7 +160,7 @@ def _cadence(light_curves: xr.Dataset) -> float:
 
 def read_periods(text: str) -> dict[int, list[float]]:
     """Return periods in days by TIC number, from ``TIC:days days; TIC:days``."""
-    found = {}
+    found: dict[int, list[float]] = {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         said = re.fullmatch(r"(\d+)\s*:\s*([\d.eE+\s-]+)", part)
         try:
@@ -172,7 +172,7 @@ def read_periods(text: str) -> dict[int, list[float]]:
                 f"make_filtered_light_curves: transits has {part!r}; expected a TIC number, a colon and "
                 "periods in days, as 261136679:6.268; stars are parted by a semicolon. Correct it."
             )
-        found[int(said[1])] = days
+        found.setdefault(int(said[1]), []).extend(days)
     return found
 
 
