@@ -190,6 +190,31 @@ def test_every_star_has_as_many_neighbours_whether_it_is_asked_itself_or_not(ask
     assert (nobody == -1).all()
 
 
+def test_steps_read_what_they_ask_for_and_of_diagnostics_nothing_is_asked_for_in_vain(clean):
+    curves, diagnostics = (table.isel(star=slice(0, 40)) for table in clean)
+    cbvs = make_cbvs(curves, diagnostics)
+    tables = [
+        make_cbv_light_curves(curves, diagnostics, cbvs).compute(),
+        make_ensemble_light_curves(curves, diagnostics).compute(),
+        make_filtered_light_curves(curves),
+    ]
+    for step, inputs in (
+        (make_cbvs, (curves, diagnostics)),
+        (make_cbv_light_curves, (curves, diagnostics, cbvs)),
+        (make_ensemble_light_curves, (curves, diagnostics)),
+        (make_filtered_light_curves, (curves,)),
+        (choose_corrections, (curves, diagnostics, *tables)),
+    ):
+        bare = {
+            name: table.drop_vars(set(table.variables) - set(step.needs[name]))
+            for name, table in zip(step.inputs, inputs, strict=True)
+        }
+        step(*bare.values()).compute()
+        for name in step.needs.get("diagnostics", ()):
+            with pytest.raises(KeyError, match=name):
+                step.function(**bare | {"diagnostics": bare["diagnostics"].drop_vars(name)})
+
+
 def test_diagnostics_of_other_stars_are_refused_by_every_step_that_takes_them(clean):
     curves, diagnostics = clean
     fewer, cbvs = diagnostics.isel(star=slice(1, None)), make_cbvs(*clean)

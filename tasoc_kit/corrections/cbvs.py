@@ -39,7 +39,7 @@ DECIBEL = 10.0
     version=2,
     product="cbvs",
     needs={
-        "light_curves": ("flux", "pixel_quality", "quality", "frame_quality", "time", "cadenceno",
+        "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "frame_quality", "time", "cadenceno",
                          "star_row", "star_column"),
         "diagnostics": ("mean_flux", "variability", "rms_hour", "status"),
     },

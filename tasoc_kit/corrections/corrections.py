@@ -46,7 +46,7 @@ SLOW_KEPT = (Correction.CBV, Correction.ENSEMBLE)
     needs={
         "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "frame_quality", "time",
                          "star_row", "star_column"),
-        "diagnostics": ("status", "rms_hour", *TOLD),
+        "diagnostics": ("status", "rms_hour", "ptp"),
         "cbv_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),
         "ensemble_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),
         "filtered_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),

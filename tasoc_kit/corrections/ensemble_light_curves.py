@@ -162,7 +162,7 @@ def _share(references, members, scales):
     product="ensemble_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "star_row", "star_column"),
-        "diagnostics": ("status", "rms_hour", "mean_flux"),
+        "diagnostics": ("status", "rms_hour"),
     },
     gives=("flux_corr", "flux_corr_err", "pixel_quality", "ensemble_size", "ensemble_star",
            "ensemble_scale"),
@@ -182,7 +182,7 @@ def make_ensemble_light_curves(
     light_curves
         ``flux``, ``flux_err`` and ``pixel_quality`` (star, time).
     diagnostics
-        Status, level and hourly scatter of the same stars.
+        Status and hourly scatter of the same stars.
     nearest
         Of so many, the nearest that are quiet enough are tried.
 

@@ -13,8 +13,9 @@ from tasoc_kit.errors import StoreError
 from tasoc_kit.exports.family import Family
 from tasoc_kit.products import open_ancestor, open_sibling
 from tasoc_kit.provenance import lineage
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.storage.units import product_unit
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Correction, Method
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Correction, Method
 
 __all__ = ["BEST", "CHOICES", "PLAIN", "Corrected", "in_ppm", "open_corrected"]
 
@@ -145,14 +146,13 @@ def in_ppm(light_curves: xr.Dataset, corrected: xr.Dataset) -> tuple[np.ndarray,
     Parameters
     ----------
     light_curves
-        ``quality`` and ``frame_quality`` (time) of the same cadences.
+        ``time``, ``quality`` and ``frame_quality`` (time) of the same cadences.
     corrected
         As ``Corrected.read`` gives it.
     """
     flux, error = (corrected[name].values for name in _SERIES[:2])
-    bad = (light_curves["quality"].values & DEFAULT_BAD_BITS) != 0
-    bad = bad | ((light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) != 0)
-    good = np.isfinite(flux) & ~bad & ((corrected["pixel_quality"].values & DEFAULT_BAD_KIT_BITS) == 0)
+    good = np.isfinite(flux) & good_cadences(light_curves)
+    good &= (corrected["pixel_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
     level = np.full((len(flux), 1), np.nan)
     for k in np.flatnonzero(good.any(axis=1)):
         level[k] = np.median(flux[k, good[k]])
