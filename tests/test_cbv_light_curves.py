@@ -7,6 +7,7 @@ from drifting_stars import drifting_stars
 
 from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
+from tasoc_kit.corrections.neighbour_prior import expected_coefficients
 from tasoc_kit.corrections.vector_fit import design_of, fit_near, fit_vectors
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.vocabulary import KitQuality, Status
@@ -194,3 +195,33 @@ def test_neighbours_count_where_the_star_itself_tells_little():
     assert loud.coefficient[0, 1] == pytest.approx(2e-3, abs=3e-4)
     free = fit_near((3e-3 * vector + 1e-3 * noise)[None], design, 0 * mean, np.full((1, 2), np.inf))
     assert free.coefficient[0, 1] == pytest.approx(3e-3, rel=0.05)
+
+
+def test_vectors_that_a_star_could_not_have_fitted_are_no_measurement_for_its_neighbours():
+    random = np.random.default_rng(10)
+    vectors = np.linalg.qr(random.normal(size=(400, 6)))[0].T * 20
+    design, stars = design_of(vectors, None), 30
+    flux = 1e-3 * vectors.sum(axis=0) + 1e-5 * random.normal(size=(stars, 400))
+    flux[:20, 15:] = np.nan
+    every, some = (fit_vectors(flux, design, 1, every=every) for every in (True, False))
+    assert np.isnan(every.coefficient[:20]).all()
+    assert np.isfinite(some.coefficient).all()
+    np.testing.assert_array_equal(every.number, some.number)
+    places = (random.uniform(0, 100, stars) for _ in range(3))
+    mean, _ = expected_coefficients(every, np.ones(7), *places, np.ones(stars, bool))
+    np.testing.assert_allclose(mean[:, 1:], 1e-3, rtol=0.01)
+
+
+@pytest.mark.parametrize("cadences", [9, 12])
+def test_a_star_of_few_cadences_has_what_its_neighbours_let_expect_and_follows_no_noise(cadences):
+    random = np.random.default_rng(9)
+    vectors = np.linalg.qr(np.cumsum(random.normal(size=(400, 12)), axis=0))[0].T * 20
+    design, stars = design_of(vectors, None), 40
+    mean = np.broadcast_to(np.append(0, np.linspace(1e-3, 2e-4, 12)), (stars, 13))
+    scatter = np.full(mean.shape, 1e-4)
+    truth = mean + np.append(0, np.ones(12)) * scatter * random.normal(size=mean.shape)
+    flux = np.full((stars, 400), np.nan)
+    flux[:, :cadences] = (truth @ design.T + 1e-2 * random.normal(size=(stars, 400)))[:, :cadences]
+    found = fit_near(flux, design, mean, scatter).coefficient
+    off, expected = (((some - truth) @ design[:cadences].T).std(axis=1) for some in (found, mean))
+    assert np.median(off) < 1.5 * np.median(expected)

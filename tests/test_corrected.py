@@ -5,6 +5,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 
 import tasoc_kit as tk
@@ -16,6 +17,7 @@ from tasoc_kit.corrections.corrections import choose_corrections
 from tasoc_kit.corrections.ensemble_light_curves import make_ensemble_light_curves
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
 from tasoc_kit.errors import StoreError
+from tasoc_kit.exports.corrected import in_ppm
 from tasoc_kit.exports.tasoc_files import write_tasoc_files
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.vocabulary import Correction, KitQuality, Method
@@ -132,6 +134,17 @@ def test_the_best_correction_is_what_the_product_says_and_files_know_what_they_w
     assert write_tasoc_files(ref, tmp_path, tics=tics).made == 0
     write_tasoc_files(ref, tmp_path / "plain", tics=tics, correction="none")
     assert sum(1 for _ in (tmp_path / "plain").rglob("*-tasoc_lc.fits.gz")) == len(tics)
+
+
+def test_the_level_of_a_file_is_that_of_good_cadences_whose_time_is_known():
+    flux, nothing = np.array([[100.0, 500.0, 500.0, 500.0, 102.0, 98.0]]), np.zeros(6, np.int32)
+    place = {"time": ("time", [1.0, np.nan, np.nan, np.nan, 2.0, 3.0])}
+    bits = {name: ("time", nothing) for name in ("quality", "frame_quality")}
+    read = xr.Dataset(
+        {name: (("star", "time"), flux) for name in ("flux_corr", "flux_corr_err")}
+        | {"pixel_quality": (("star", "time"), nothing[None])}
+    )
+    np.testing.assert_allclose(in_ppm(xr.Dataset(bits, place), read)[0][0, [0, 4, 5]], [0, 2e4, -2e4])
 
 
 def test_a_correction_that_is_not_known_or_not_there_is_refused(ref, sector, tmp_path, monkeypatch):

@@ -5,12 +5,14 @@ import warnings
 import numpy as np
 import pytest
 from drifting_stars import drifting_stars
+from scipy.spatial import cKDTree
 
 from tasoc_kit.corrections.cbv_light_curves import make_cbv_light_curves
 from tasoc_kit.corrections.cbvs import make_cbvs
 from tasoc_kit.corrections.corrections import choose_corrections
 from tasoc_kit.corrections.ensemble_light_curves import make_ensemble_light_curves
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
+from tasoc_kit.corrections.nearest_stars import nearest_others
 from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.curve_measures import MEASURES, measure_curves
 from tasoc_kit.vocabulary import Correction, Status, TessQuality
@@ -146,6 +148,16 @@ def test_cadences_that_are_all_bad_correct_nothing(clean):
         assert np.isnan(table["flux_corr"].values).all()
 
 
+@pytest.mark.parametrize(("cadences", "stars"), [(0, 40), (1, 40), (2, 5)])
+def test_a_sector_of_one_or_two_good_cadences_is_borne_without_a_warning(clean, cadences, stars):
+    quality, some = np.full(CADENCES, int(TessQuality.DESAT), np.int32), {"star": slice(0, stars)}
+    quality[:cadences] = 0
+    curves = clean[0].assign_coords(quality=("time", quality)).isel(some)
+    made, chosen = corrected(curves, clean[1].isel(some))
+    assert np.isnan(made[Correction.CBV]["flux_corr"].values).all()
+    assert (chosen["best_correction"].values == Correction.NONE).all()
+
+
 @pytest.mark.parametrize("period", [100.0, 8.2, 1e-3])
 def test_periods_beyond_the_data_or_within_a_cadence_do_no_harm(clean, period):
     curves = clean[0].isel(star=slice(0, 3))
@@ -160,6 +172,47 @@ def test_periods_beyond_the_data_or_within_a_cadence_do_no_harm(clean, period):
     assert np.isfinite(ours[1]).all()
     level = np.median(ours[1])
     assert level == pytest.approx(np.median(theirs[1]), rel=2e-3)
+
+
+@pytest.mark.parametrize("asked", [np.array([2, 3, 5, 8, 9, 11, 17]), np.arange(20), np.array([4, 7])])
+def test_every_star_has_as_many_neighbours_whether_it_is_asked_itself_or_not(asked):
+    place, count = np.random.default_rng(3).uniform(0, 100, (20, 2)), 4
+    place[13] = np.nan
+    asked = np.setdiff1d(asked, 13)
+    near = nearest_others(cKDTree(place[asked]), asked, place, np.arange(20), count)
+    for star in np.setdiff1d(np.arange(20), 13):
+        others = np.setdiff1d(asked, star)
+        order = others[np.argsort(np.hypot(*(place[others] - place[star]).T))][:count]
+        assert asked[near[star, : order.size]].tolist() == order.tolist()
+        assert (near[star, order.size :] == -1).all()
+    assert (near[13] == -1).all()
+    nobody = nearest_others(cKDTree(place[:0]), asked[:0], place, np.arange(20), count)
+    assert (nobody == -1).all()
+
+
+def test_steps_read_what_they_ask_for_and_of_diagnostics_nothing_is_asked_for_in_vain(clean):
+    curves, diagnostics = (table.isel(star=slice(0, 40)) for table in clean)
+    cbvs = make_cbvs(curves, diagnostics)
+    tables = [
+        make_cbv_light_curves(curves, diagnostics, cbvs).compute(),
+        make_ensemble_light_curves(curves, diagnostics).compute(),
+        make_filtered_light_curves(curves),
+    ]
+    for step, inputs in (
+        (make_cbvs, (curves, diagnostics)),
+        (make_cbv_light_curves, (curves, diagnostics, cbvs)),
+        (make_ensemble_light_curves, (curves, diagnostics)),
+        (make_filtered_light_curves, (curves,)),
+        (choose_corrections, (curves, diagnostics, *tables)),
+    ):
+        bare = {
+            name: table.drop_vars(set(table.variables) - set(step.needs[name]))
+            for name, table in zip(step.inputs, inputs, strict=True)
+        }
+        step(*bare.values()).compute()
+        for name in step.needs.get("diagnostics", ()):
+            with pytest.raises(KeyError, match=name):
+                step.function(**bare | {"diagnostics": bare["diagnostics"].drop_vars(name)})
 
 
 def test_diagnostics_of_other_stars_are_refused_by_every_step_that_takes_them(clean):

@@ -1,5 +1,6 @@
 """Claims about light curves over those of their neighbours."""
 
+import dask
 import numpy as np
 import pytest
 from drifting_stars import drifting_stars
@@ -20,7 +21,7 @@ def drifting():
 
 @pytest.fixture(scope="module")
 def ensemble(drifting):
-    return make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics)
+    return make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics).compute()
 
 
 def scatter(flux):
@@ -44,12 +45,30 @@ def test_the_level_of_a_star_and_its_relative_error_stay(drifting, ensemble):
     )
 
 
-def test_a_correction_never_sees_its_own_result(drifting, ensemble):
-    """TASOC divides what it has already divided (tasoc.md, defect 7): here a second call does the same."""
-    again = make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics)
-    np.testing.assert_array_equal(again["flux_corr"].values, ensemble["flux_corr"].values)
+def test_a_correction_is_of_light_curves_as_they_were_measured(drifting, ensemble):
+    """TASOC divides anew, at every number of neighbours that it tries, what it has divided before."""
+    before = drifting.light_curves["flux"].values.astype(float)
+    relative = before / np.median(before, axis=1, keepdims=True) - 1
+    for star in (0, 350, 699):
+        members, scales = (ensemble[f"ensemble_{name}"].values[star] for name in ("star", "scale"))
+        taken = members >= 0
+        assert taken.sum() == ensemble["ensemble_size"].values[star]
+        assert star not in members
+        shared = np.median(scales[taken, None] * relative[members[taken]], axis=0)
+        np.testing.assert_allclose(ensemble["flux_corr"].values[star], before[star] / (1 + shared), rtol=1e-6)
+
+
+def test_no_more_neighbours_are_asked_than_wanted(drifting):
     alone = make_ensemble_light_curves(drifting.light_curves, drifting.diagnostics, nearest=5)
     assert set(np.unique(alone["ensemble_size"].values)) <= {0, 5}
+
+
+def test_the_flux_is_lazy_and_the_chunks_change_nothing(drifting, ensemble):
+    chunked = drifting.light_curves.chunk(star=200, time=128)
+    made = make_ensemble_light_curves(chunked, drifting.diagnostics)
+    for name in ("flux_corr", "flux_corr_err"):
+        assert dask.is_dask_collection(made[name].data)
+        np.testing.assert_array_equal(made[name].values, ensemble[name].values)
 
 
 def test_bad_cadences_and_bits_are_left_as_they_are(drifting):

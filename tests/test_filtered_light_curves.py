@@ -7,7 +7,7 @@ from drifting_stars import drifting_stars
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves, read_periods
 from tasoc_kit.corrections.kasoc_filter import clip_outliers, moving_median, phase_curve
 from tasoc_kit.errors import StepParameterError
-from tasoc_kit.vocabulary import KitQuality, TessQuality
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality
 
 DEPTH, PERIOD, HOURS = 0.002, 3.7, 4.0
 
@@ -28,6 +28,11 @@ def with_transits(drifting, depth=DEPTH):
 def depth_of(flux, inside):
     near = np.convolve(inside, np.ones(25), "same") > 0
     return 1 - np.nanmedian(flux[:, inside], axis=1) / np.nanmedian(flux[:, near & ~inside], axis=1)
+
+
+def good_flux(made):
+    """Return the flux without the cadences that are set apart, as a user takes it."""
+    return made["flux_corr"].where((made["pixel_quality"] & DEFAULT_BAD_KIT_BITS) == 0).values
 
 
 def test_a_moving_median_is_that_of_the_finite_values_in_its_window():
@@ -63,9 +68,19 @@ def test_slow_drifts_go_and_the_level_of_a_star_stays(drifting):
 def test_transits_of_a_known_period_keep_their_depth(drifting):
     curves, inside = with_transits(drifting)
     periods = "; ".join(f"{tic}:{PERIOD}" for tic in curves["tic"].values)
-    known = depth_of(make_filtered_light_curves(curves, transits=periods)["flux_corr"].values, inside)
+    flux = good_flux(make_filtered_light_curves(curves, transits=periods))
+    assert np.isfinite(flux[:, inside]).mean() > 0.99
+    known = depth_of(flux, inside)
     assert np.median(known) == pytest.approx(DEPTH, rel=0.02)
     assert np.abs(known / DEPTH - 1).max() < 0.1
+
+
+@pytest.mark.parametrize("depth", [0.002, 0.05])
+def test_dips_of_a_period_that_nobody_knows_are_not_set_apart(drifting, depth):
+    curves, inside = with_transits(drifting, depth)
+    flux = good_flux(make_filtered_light_curves(curves))
+    assert np.isfinite(flux[:, inside]).all()
+    assert np.isfinite(flux).mean() > 0.999
 
 
 @pytest.mark.parametrize(("depth", "period", "hours"), [(0.01, 12.0, 7.0), (0.002, 8.3, 5.0)])
@@ -80,12 +95,12 @@ def test_long_transits_keep_their_depth_beside_a_place_of_a_step_too(drifting, d
     dimmed = curves["flux"].values * np.where(inside, 1 - depth, 1).astype(np.float32)
     known = "; ".join(f"{tic}:{period}" for tic in curves["tic"].values)
     made = [
-        make_filtered_light_curves(some, transits=known)["flux_corr"].values
+        good_flux(make_filtered_light_curves(some, transits=known))
         for some in (curves.assign(flux=(("star", "time"), dimmed)), curves)
     ]
     change = np.subtract(*(flux / np.nanmedian(flux, axis=1, keepdims=True) for flux in made))
     near = (off < hours / 12) & ~inside & (quality == 0)
-    found = np.median(change[:, near], axis=1) - np.median(change[:, inside & (quality == 0)], axis=1)
+    found = np.nanmedian(change[:, near], axis=1) - np.nanmedian(change[:, inside & (quality == 0)], axis=1)
     assert found == pytest.approx(np.full(6, depth), rel=0.06)
 
 
@@ -141,9 +156,9 @@ def test_missing_cadences_and_stars_without_flux_are_borne(drifting):
     assert np.isfinite(made[3]).all()
 
 
-def test_clipping_goes_on_until_nothing_is_off():
+def test_clipping_goes_on_until_nothing_is_above():
     flux = np.random.default_rng(1).normal(size=(1, 1000))
-    flux[0, :3], flux[0, 3] = (1e6, 1e3, 8.0), np.nan
+    flux[0, :3], flux[0, 3:5] = (1e6, 1e3, 8.0), (np.nan, -1e3)
     out = clip_outliers(flux, 4.5)
     assert out[0, :3].all()
     assert out.sum() == 3
@@ -157,5 +172,6 @@ def test_a_list_of_periods_that_is_none_is_refused_by_its_words(drifting, text):
 
 def test_periods_are_read_and_belong_to_stars(drifting):
     assert read_periods(" 12: 3.5 7 ; 13:1e-1;") == {12: [3.5, 7.0], 13: [0.1]}
+    assert read_periods("12:3.5 7; 13:0.1; 12:1.5") == {12: [3.5, 7.0, 1.5], 13: [0.1]}
     with pytest.raises(StepParameterError, match="TIC 999999, which has no light curve"):
         make_filtered_light_curves(drifting.light_curves, transits="999999:3.0")

@@ -134,6 +134,14 @@ def test_bad_light_curves_have_no_frequencies_and_give_no_warning():
     assert (told["peak_number"].values[sure] > 0).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("cadences", [0, 1, 2])
+def test_light_curves_of_few_cadences_have_no_frequencies(pulsators, cadences):
+    told = extract_frequencies(pulsators[0].isel(star=slice(0, 3), time=slice(0, cadences)))
+    assert told.sizes["star"] == 3
+    assert (told["peak_number"].values == 0).all()
+
+
 def test_what_does_not_fit_is_refused(pulsators):
     with pytest.raises(StepParameterError, match="number"):
         extract_frequencies(pulsators[0], number=0)

@@ -18,7 +18,8 @@ from tasoc_kit import plots, store
 from tasoc_kit.errors import StoreError
 from tasoc_kit.exports import star as star_module
 from tasoc_kit.exports.star import find_star, star
-from tasoc_kit.vocabulary import VARIABLES, Method
+from tasoc_kit.provenance import Record, stamp
+from tasoc_kit.vocabulary import VARIABLES, KitQuality, Method
 
 LEVELS = {14: 1.0, 15: 1.2, 41: 0.7}
 
@@ -149,6 +150,69 @@ def test_the_figure_has_a_colour_for_each_sector_and_averages_long_curves(three_
 def test_what_is_told_of_every_cadence_has_a_meaning(three_sectors):
     ours = {"sector", "camera", "ccd", "flags", "good"}
     assert set(star(data.FIRST_TIC).curve.columns) - ours <= set(VARIABLES)
+
+
+@pytest.fixture
+def corrected():
+    """Light curves, those that vectors, neighbours and the filter correct, and the choice, in the store."""
+    reference = data.make_reference(data.make_cube())
+    method = np.full(12, int(Method.APERTURE), np.int8)
+    method[4] = int(Method.PSF)
+    apertures = data.make_apertures(reference).assign(method=("star", method))
+    curves = data.make_light_curves(apertures)
+    made = [curves, *data.make_corrections(curves)[2:]]
+    for product in made:
+        store.write_product(product)
+    return [*made, reference, apertures]
+
+
+def made_anew(product, curves, changes):
+    """Write a product that was made of the same light curves in another way."""
+    record = Record(product.attrs["product"], 1, {"anew": True}, [curves.attrs["provenance_id"]])
+    store.write_product(stamp(product.assign(changes), record, [curves]))
+
+
+def test_the_best_correction_is_of_the_products_that_it_was_chosen_from(corrected):
+    curves, by_vectors = corrected[:2]
+    made_anew(by_vectors, curves, {name: 2 * by_vectors[name] for name in ("flux_corr", "flux_corr_err")})
+    best, newest = (star(data.FIRST_TIC + 2, normalise=False, correction=c) for c in ("best", "cbv"))
+    np.testing.assert_array_equal(best.curve["flux_corr"], by_vectors["flux_corr"].values[2])
+    np.testing.assert_array_equal(newest.curve["flux_corr"], 2 * by_vectors["flux_corr"].values[2])
+
+
+def test_cadences_that_a_correction_sets_apart_are_told_and_the_measured_flux_stays_good(corrected):
+    curves, filtered = corrected[0], corrected[3]
+    bits, flux = filtered["pixel_quality"].copy(deep=True), filtered["flux_corr"].copy(deep=True)
+    bits[2, 30:80] = int(KitQuality.SIGMA_CLIP)
+    flux[2, 30:80] *= 1.5
+    flux[2, 20] = np.nan
+    made_anew(filtered, curves, {"flux_corr": flux, "pixel_quality": bits})
+    plain = star(data.FIRST_TIC + 2, correction="none").curve
+    curve = star(data.FIRST_TIC + 2, correction="filter").curve
+    changed = np.r_[20, 30:80]
+    assert curve["flags"].str.contains("SIGMA_CLIP").to_numpy().nonzero()[0].tolist() == list(range(30, 80))
+    np.testing.assert_array_equal(curve["good"], plain["good"])
+    np.testing.assert_array_equal(curve["flux"], plain["flux"])
+    assert not curve["good_corr"][changed].any()
+    np.testing.assert_array_equal(curve["good_corr"].drop(changed), plain["good"].drop(changed))
+    assert curve["flux_corr"][curve["good_corr"]].median() == pytest.approx(1, abs=1e-9)
+
+
+def test_a_sector_without_a_correction_has_no_good_corrected_cadence(corrected):
+    store.write_product(a_sector(14))
+    curve = star(data.FIRST_TIC + 2).curve
+    assert curve["good_corr"].dtype == bool
+    assert curve.groupby("sector")["good_corr"].any().to_dict() == {1: True, 14: False}
+
+
+def test_apertures_that_are_asked_for_are_corrected_for_stars_that_psf_photometry_serves_too(corrected):
+    curves, *_, reference, apertures = corrected
+    for product in (reference, apertures, data.make_psf_light_curves(curves, apertures)):
+        store.write_product(product)
+    chosen, asked = (star(data.FIRST_TIC + 4, method=m, correction="cbv") for m in (None, "aperture"))
+    assert chosen.sectors[["method", "correction"]].to_numpy().tolist() == [["psf", "none"]]
+    assert asked.sectors[["method", "correction"]].to_numpy().tolist() == [["aperture", "cbv"]]
+    assert asked.curve["flux_corr"].notna().all()
 
 
 def test_the_sectors_of_a_real_star_agree(shared_data):

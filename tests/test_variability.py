@@ -188,3 +188,11 @@ def test_dips_are_found_with_their_period_depth_and_companions():
     assert found.dips[0] == 8
     assert found.snr[0] > 2 * found.bump_snr[0]
     assert found.snr[1] < found.bump_snr[1]
+
+
+def test_a_star_that_is_known_at_both_ends_of_a_sector_alone_has_features():
+    """Folded with some periods, all of its cadences fall into one box."""
+    time = CADENCE * np.arange(1296)
+    flux = 200 * np.random.default_rng(2).normal(size=(1, time.size))
+    flux[:, 60:-60] = np.nan
+    assert np.isfinite(curve_features(flux, np.full(1, 200.0), time, CADENCE)).all()

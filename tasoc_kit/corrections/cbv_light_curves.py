@@ -18,7 +18,7 @@ import xarray as xr
 from tasoc_kit.config import settings
 from tasoc_kit.corrections.aligned_vectors import align_vectors, areas_of
 from tasoc_kit.corrections.neighbour_prior import expected_coefficients
-from tasoc_kit.corrections.relative_flux import check_same_stars, read_flux, relative_flux
+from tasoc_kit.corrections.relative_flux import check_same_stars, lazy_series, read_flux, relative_flux
 from tasoc_kit.corrections.star_areas import NOWHERE
 from tasoc_kit.corrections.vector_fit import VectorFit, design_of, fit_near, fit_vectors, no_fit, put
 from tasoc_kit.star_series import good_cadences, star_blocks
@@ -35,7 +35,7 @@ SERIES = ("flux", "flux_err", "pixel_quality")
 
 
 @step(
-    version=2,
+    version=3,
     product="cbv_light_curves",
     needs={
         "light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tmag", "star_row",
@@ -165,8 +165,6 @@ def _expected(
 
 def _divided(flux: xr.DataArray, coefficient: np.ndarray, cbvs: xr.Dataset, area: np.ndarray) -> da.Array:
     """Return lazy series (star, time) over what their vectors say of them."""
-    series = flux.transpose("star", "time").data
-    series = series if isinstance(series, da.Array) else da.from_array(series, chunks=(-1, 64))
     terms = np.concatenate([coefficient[:, 1::2], coefficient[:, 2::2]], axis=1)
     vectors = np.concatenate([cbvs["cbv"].values, cbvs["spike_cbv"].values], axis=1)
     place = np.searchsorted(cbvs["area"].values, area)
@@ -179,4 +177,4 @@ def _divided(flux: xr.DataArray, coefficient: np.ndarray, cbvs: xr.Dataset, area
             model[mine] += terms[first:last][mine] @ vectors[k, :, start:stop]
         return np.where(model > 0, block / model, np.nan).astype(np.float32)
 
-    return da.map_blocks(divide, series, dtype=np.float32, meta=np.empty((0, 0), np.float32))
+    return da.map_blocks(divide, lazy_series(flux), dtype=np.float32, meta=np.empty((0, 0), np.float32))

@@ -39,7 +39,7 @@ DECIBEL = 10.0
     version=2,
     product="cbvs",
     needs={
-        "light_curves": ("flux", "pixel_quality", "quality", "frame_quality", "time", "cadenceno",
+        "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "frame_quality", "time", "cadenceno",
                          "star_row", "star_column"),
         "diagnostics": ("mean_flux", "variability", "rms_hour", "status"),
     },
@@ -154,8 +154,10 @@ def _filled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the stars that are known in most good cadences, and their flux there, over its scatter."""
     flux = relative_flux(read_flux(light_curves, stars), good)[0][:, good]
-    known = np.isfinite(flux).mean(axis=1) >= KNOWN_SHARE if good.any() else np.zeros(stars.size, bool)
-    flux = np.stack([bridge(one, cadences[good]) for one in flux[known]]) if known.any() else flux[known]
+    known = np.isfinite(flux).sum(axis=1) >= max(1.0, KNOWN_SHARE * good.sum())
+    if not known.any():
+        return stars[known], flux[known]
+    flux = np.stack([bridge(one, cadences[good]) for one in flux[known]])
     scatter = mad_sigma(flux, axis=1)
     varies = scatter > 0
     flux = flux[varies] / scatter[varies, None]
@@ -186,7 +188,7 @@ def _power(found: Components) -> np.ndarray:
 def _signal_over_noise(series: np.ndarray) -> np.ndarray:
     """Return the variance of each series over that of its differences, dB."""
     steps = np.diff(series, axis=1).var(axis=1)
-    return np.asarray(DECIBEL * np.log10(series.var(axis=1) / np.maximum(steps, 1e-300)))
+    return np.asarray(DECIBEL * np.log10(np.maximum(series.var(axis=1), 1e-300) / np.maximum(steps, 1e-300)))
 
 
 def _unit(series: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
 
+from tasoc_kit.corrections.nearest_stars import nearest_others
 from tasoc_kit.corrections.relative_flux import (
     check_same_stars,
     quiet_stars,
@@ -40,12 +41,12 @@ SLOW_KEPT = (Correction.CBV, Correction.ENSEMBLE)
 
 
 @step(
-    version=2,
+    version=3,
     product="corrections",
     needs={
         "light_curves": ("flux", "flux_err", "pixel_quality", "quality", "frame_quality", "time",
                          "star_row", "star_column"),
-        "diagnostics": ("status", "rms_hour", *TOLD),
+        "diagnostics": ("status", "rms_hour", "ptp"),
         "cbv_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),
         "ensemble_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),
         "filtered_light_curves": ("flux_corr", "flux_corr_err", "pixel_quality"),
@@ -124,13 +125,8 @@ def _neighbours(light_curves: xr.Dataset, diagnostics: xr.Dataset) -> np.ndarray
     """Return the numbers (star, neighbour) of quiet stars about each star; −1 where there are no more."""
     asked = quiet_stars(light_curves, diagnostics, CELL)
     places = np.stack([light_curves[name].values for name in ("star_row", "star_column")], axis=1)
-    known = np.isfinite(places).all(axis=1)
-    near = np.full((len(places), NEIGHBOURS + 1), -1)
-    count = min(NEIGHBOURS + 1, asked.size)
-    if count:
-        near[known, :count] = asked[cKDTree(places[asked]).query(places[known], count)[1].reshape(-1, count)]
-    near[near == np.arange(len(places))[:, None]] = -1
-    return near
+    near = nearest_others(cKDTree(places[asked]), asked, places, np.arange(len(places)), NEIGHBOURS)
+    return np.append(asked, -1)[near]
 
 
 def _measured(

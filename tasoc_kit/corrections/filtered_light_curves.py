@@ -35,7 +35,7 @@ BESIDE = 0.5
 
 
 @step(
-    version=2,
+    version=3,
     product="filtered_light_curves",
     needs={"light_curves": (*SERIES, "quality", "frame_quality", "time", "cadenceno", "tic")},
     gives=("flux_corr", "flux_corr_err", "pixel_quality"),
@@ -52,7 +52,7 @@ def make_filtered_light_curves(
         float,
         Parameter("window of the fast median; 0: 12 h for exposures over 1,000 s, else 1 h", unit="d", ge=0),
     ] = 0.0,
-    clip: Annotated[float, Parameter("scatters off at which a cadence is an outlier", gt=0)] = 4.5,
+    clip: Annotated[float, Parameter("scatters above at which a cadence is an outlier", gt=0)] = 4.5,
     jumps: Annotated[bool, Parameter("take out steps where the spacecraft moved")] = True,
     transits: Annotated[str, Parameter("TIC numbers with periods of transits, 261136679:6.268 12.1; …")] = "",
 ) -> xr.Dataset:
@@ -66,7 +66,8 @@ def make_filtered_light_curves(
     long, short
         Days of the windows of the slow and of the fast median.
     clip
-        Outliers keep their flux and get the bit ``SIGMA_CLIP``.
+        Outliers above what is left keep their flux and get the bit ``SIGMA_CLIP``. A dip never does: it may
+        be a transit, of a period that nobody knows yet.
     jumps
         Take out steps after attitude tweaks, momentum dumps, drops of the sensitivity and gaps.
     transits
@@ -103,14 +104,14 @@ def make_filtered_light_curves(
         mine = {int(k - stars[0]): v for k, v in periods.items() if stars[0] <= k <= stars[-1]}
 
         factor, kinds = correct_jumps(relative, time, places)
-        slow, _ = follow(relative / factor, periods={})
+        slow, repeated = follow(relative / factor, periods={})
         for k, known in mine.items():
             # A transit beside a place where a step may have come looks like one, so the others tell of it.
             one = relative[k : k + 1]
-            _, repeated = follow(np.where(beside, np.nan, one / factor[k]), periods={0: known})
-            factor[k : k + 1], kinds[k : k + 1] = correct_jumps(one / repeated, time, places)
-            slow[k] = follow(one / factor[k], periods={0: known})[0][0]
-        out = clip_outliers(relative / (factor * slow), clip)
+            _, transits_alone = follow(np.where(beside, np.nan, one / factor[k]), periods={0: known})
+            factor[k : k + 1], kinds[k : k + 1] = correct_jumps(one / transits_alone, time, places)
+            slow[k : k + 1], repeated[k : k + 1] = follow(one / factor[k], periods={0: known})
+        out = clip_outliers(relative / (factor * slow * repeated), clip)
         for target, name in ((corrected, "flux"), (error, "flux_err")):
             target[stars] = series[name] / (factor * slow)
         bits[stars] = series["pixel_quality"] | kinds | np.where(out, np.int32(KitQuality.SIGMA_CLIP), 0)
@@ -159,7 +160,7 @@ def _cadence(light_curves: xr.Dataset) -> float:
 
 def read_periods(text: str) -> dict[int, list[float]]:
     """Return periods in days by TIC number, from ``TIC:days days; TIC:days``."""
-    found = {}
+    found: dict[int, list[float]] = {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         said = re.fullmatch(r"(\d+)\s*:\s*([\d.eE+\s-]+)", part)
         try:
@@ -171,7 +172,7 @@ def read_periods(text: str) -> dict[int, list[float]]:
                 f"make_filtered_light_curves: transits has {part!r}; expected a TIC number, a colon and "
                 "periods in days, as 261136679:6.268; stars are parted by a semicolon. Correct it."
             )
-        found[int(said[1])] = days
+        found.setdefault(int(said[1]), []).extend(days)
     return found
 
 

@@ -131,7 +131,9 @@ def _two_scales(flux: np.ndarray, long: int, short: int, turnover: float, softne
 
 def clip_outliers(flux: np.ndarray, limit: float) -> np.ndarray:
     """
-    Return bool (star, time): what is more than so many scatters off the median, again and again.
+    Return bool (star, time): what is more than so many scatters above the median, again and again.
+
+    What is below it stays: a transit or an eclipse is no outlier.
 
     Parameters
     ----------
@@ -142,8 +144,8 @@ def clip_outliers(flux: np.ndarray, limit: float) -> np.ndarray:
     """
     left, out = flux.copy(), np.zeros(flux.shape, bool)
     for _ in range(MOST_CLIPS):
-        off = np.abs(left - median_of_rows(left)[:, None])
-        far = off > limit * MAD_TO_SIGMA * median_of_rows(off)[:, None]
+        off = left - median_of_rows(left)[:, None]
+        far = off > limit * MAD_TO_SIGMA * median_of_rows(np.abs(off))[:, None]
         if not far.any():
             break
         out |= far

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from tasoc_kit.corrections.nearest_stars import nearest_others
 from tasoc_kit.corrections.vector_fit import VectorFit
 from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 
@@ -56,16 +57,17 @@ def expected_coefficients(
     scatter = np.full(mean.shape, np.inf)
     if asked.size < 3:
         return mean, scatter
-    tree, count = cKDTree(place[asked]), min(NEIGHBOURS + 1, asked.size)
-    error = _errors(fit, size)
+    tree, error = cKDTree(place[asked]), _errors(fit, size)
     for first in range(0, len(place), STARS_AT_ONCE):
-        some = slice(first, first + STARS_AT_ONCE)
-        near = asked[tree.query(place[some], count)[1]]
-        own = near == np.arange(len(place))[some][:, None]
-        values = np.where(own[:, :, None], np.nan, fit.coefficient[near])
-        mean[some] = np.nanmedian(values, axis=1)
-        far = MAD_TO_SIGMA * np.nanmedian(np.abs(values - mean[some][:, None]), axis=1)
-        noise = np.median(error[near], axis=1)
+        some = np.arange(first, min(first + STARS_AT_ONCE, len(place)))
+        near = nearest_others(tree, asked, place[some], some, min(NEIGHBOURS, asked.size))
+        lacking = (near < 0)[:, :, None]
+        # Where few are asked, those among them have one neighbour less.
+        median = np.nanmedian if lacking.any() else np.median
+        values, errors = (np.where(lacking, np.nan, table[asked[near]]) for table in (fit.coefficient, error))
+        mean[some] = median(values, axis=1)
+        far = MAD_TO_SIGMA * median(np.abs(values - mean[some][:, None]), axis=1)
+        noise = median(errors, axis=1)
         scatter[some] = np.sqrt(np.maximum(far**2 - noise**2, (LEAST_SHARE * mean[some]) ** 2))
     return mean, scatter
 

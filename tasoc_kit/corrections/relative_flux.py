@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -10,7 +11,10 @@ from tasoc_kit.errors import StepInputError
 from tasoc_kit.numerics.statistics import median_of_rows
 from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Method, Status
 
-__all__ = ["check_same_stars", "quiet_stars", "read_flux", "relative_flux"]
+__all__ = ["check_same_stars", "lazy_series", "quiet_stars", "read_flux", "relative_flux"]
+
+FRAMES_AT_ONCE = 64
+"""Cadences of a block of series that have no blocks of their own."""
 
 
 def check_same_stars(step: str, light_curves: xr.Dataset, diagnostics: xr.Dataset) -> None:
@@ -36,6 +40,12 @@ def quiet_stars(light_curves: xr.Dataset, diagnostics: xr.Dataset, cell: float) 
     order = known[np.argsort(scatter[known], kind="stable")]
     first = np.unique(np.floor(places[order] / cell), axis=0, return_index=True)[1]
     return np.sort(order[first])
+
+
+def lazy_series(series: xr.DataArray) -> da.Array:
+    """Return a series (star, time) as a lazy array, in its own blocks if it has some."""
+    values = series.transpose("star", "time").data
+    return values if isinstance(values, da.Array) else da.from_array(values, chunks=(-1, FRAMES_AT_ONCE))
 
 
 def read_flux(light_curves: xr.Dataset, stars: np.ndarray, name: str = "flux") -> dict[str, np.ndarray]:

@@ -168,6 +168,8 @@ def _fit_star(flux, design, products, per_vector, every, coefficient):
         if n == before:
             break
     variance, correlation, n = _residuals(residual, kept)
+    if every and 1 + vectors * per_vector < terms:
+        coefficient[:] = np.nan
     return number, criterion, variance, correlation, n
 
 
@@ -190,8 +192,16 @@ def _fit_near(flux, design, products, mean, scatter, coefficient):
     kept, residual = np.isfinite(flux), np.empty(flux.size)
     lower, forward = np.zeros((terms, terms)), np.zeros(terms)
     full, wanted = np.empty((terms, terms)), np.empty(terms)
-    _solve(normal, right, terms, lower, forward)
-    _back(lower, forward, terms, coefficient)
+    if n < FEWEST_PER_TERM * terms:
+        # So few cadences a free fit follows, noise and all, and would leave no noise to weigh them by.
+        coefficient[:] = mean
+        _leave(flux, design, coefficient, kept, residual)
+        for t in range(flux.size):
+            if kept[t]:
+                coefficient[0] += residual[t] / n
+    else:
+        _solve(normal, right, terms, lower, forward)
+        _back(lower, forward, terms, coefficient)
     for _ in range(NEARER):
         limit = _leave(flux, design, coefficient, kept, residual)
         for t in range(flux.size):
@@ -252,7 +262,7 @@ def fit_vectors(
         Stars that are fitted at the same time.
     every
         Fit all vectors, and tell the number that the criterion would take: what is left out would be 0, and
-        that is no measurement of what the neighbours have.
+        that is no measurement of what the neighbours have. NaN where the cadences do not suffice for all.
     """
     made = no_fit(len(flux), design.shape[1])
     products = design.T @ design

@@ -13,8 +13,9 @@ from tasoc_kit.errors import StoreError
 from tasoc_kit.exports.family import Family
 from tasoc_kit.products import open_ancestor, open_sibling
 from tasoc_kit.provenance import lineage
+from tasoc_kit.star_series import good_cadences
 from tasoc_kit.storage.units import product_unit
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Correction, Method
+from tasoc_kit.vocabulary import DEFAULT_BAD_KIT_BITS, Correction, Method
 
 __all__ = ["BEST", "CHOICES", "PLAIN", "Corrected", "in_ppm", "open_corrected"]
 
@@ -35,7 +36,7 @@ class Corrected:
 
     tables: dict[Correction, xr.Dataset]
     kind: np.ndarray
-    """(star) The correction that is taken; NONE too where another photometry serves the star."""
+    """(star) The correction that is taken; NONE too where another photometry is taken for the star."""
     area: np.ndarray | None = None
     """(star) whose vectors it was corrected with, if it was by vectors that are still in the store."""
 
@@ -70,7 +71,9 @@ class Corrected:
         return xr.Dataset({name: (("star", "time"), values) for name, values in made.items()})
 
 
-def open_corrected(family: Family, correction: str = BEST, *, store: str | None = None) -> Corrected:
+def open_corrected(
+    family: Family, correction: str = BEST, *, method: Method | None = None, store: str | None = None
+) -> Corrected:
     """
     Open the corrections that were made of some light curves.
 
@@ -81,6 +84,8 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
     correction
         ``best`` takes what the product ``corrections`` says of each star, and nothing where the store has no
         such product; ``none`` takes nothing; or one of ``cbv``, ``ensemble``, ``filter`` for all.
+    method
+        Photometry that is taken for all stars; by default the one that serves each.
 
     Raises
     ------
@@ -91,15 +96,18 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
         raise StoreError(
             f"corrections: {correction!r}; expected one of {', '.join(CHOICES)}. Choose one of them."
         )
-    kinds, best = _wanted(family, correction, store)
-    served = family.method == Method.APERTURE
+    kinds, best, told = _wanted(family, correction, store)
+    served = (family.method if method is None else method) == Method.APERTURE
     tables = {}
     for kind in kinds:
-        table = _of(family, PRODUCTS[kind], store)
+        name = PRODUCTS[kind]
+        # What was chosen from is what the choice is of, whatever was made since.
+        table = _of(family, name, store) if told is None else open_ancestor(told, name, store=store)
         if table is None:
             raise StoreError(
-                f"corrections: the store has no {PRODUCTS[kind]} of {product_unit(family.light_curves)} made "
-                "from these light curves; expected one. Make it: tasoc run corrections."
+                f"corrections: the store has no {name} of {product_unit(family.light_curves)} made "
+                f"from these light curves{' and chosen from' if told is not None else ''}; expected one. "
+                "Make it: tasoc run corrections."
             )
         tables[kind] = table
     vectors = open_ancestor(tables[Correction.CBV], "cbvs", store=store) if Correction.CBV in tables else None
@@ -107,19 +115,21 @@ def open_corrected(family: Family, correction: str = BEST, *, store: str | None 
     return Corrected(tables, np.where(served, best, Correction.NONE).astype(np.int8), area)
 
 
-def _wanted(family: Family, correction: str, store: str | None) -> tuple[list[Correction], np.ndarray]:
-    """Return the corrections that are needed, and the one (star) that is taken."""
+def _wanted(
+    family: Family, correction: str, store: str | None
+) -> tuple[list[Correction], np.ndarray, xr.Dataset | None]:
+    """Return the corrections that are needed, the one (star) that is taken, and the product that chose it."""
     none = np.zeros(family.stars, np.int8)
     if correction == PLAIN:
-        return [], none
+        return [], none, None
     if correction != BEST:
         kind = Correction[correction.upper()]
-        return [kind], np.full(family.stars, kind, np.int8)
+        return [kind], np.full(family.stars, kind, np.int8), None
     told = _of(family, "corrections", store)
     if told is None:
-        return [], none
+        return [], none, None
     best = told["best_correction"].values
-    return [kind for kind in PRODUCTS if (best == kind).any()], best
+    return [kind for kind in PRODUCTS if (best == kind).any()], best, told
 
 
 def _of(family: Family, product: str, store: str | None) -> xr.Dataset | None:
@@ -136,14 +146,13 @@ def in_ppm(light_curves: xr.Dataset, corrected: xr.Dataset) -> tuple[np.ndarray,
     Parameters
     ----------
     light_curves
-        ``quality`` and ``frame_quality`` (time) of the same cadences.
+        ``time``, ``quality`` and ``frame_quality`` (time) of the same cadences.
     corrected
         As ``Corrected.read`` gives it.
     """
     flux, error = (corrected[name].values for name in _SERIES[:2])
-    bad = (light_curves["quality"].values & DEFAULT_BAD_BITS) != 0
-    bad = bad | ((light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) != 0)
-    good = np.isfinite(flux) & ~bad & ((corrected["pixel_quality"].values & DEFAULT_BAD_KIT_BITS) == 0)
+    good = np.isfinite(flux) & good_cadences(light_curves)
+    good &= (corrected["pixel_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
     level = np.full((len(flux), 1), np.nan)
     for k in np.flatnonzero(good.any(axis=1)):
         level[k] = np.median(flux[k, good[k]])

@@ -19,7 +19,7 @@ __all__ = ["correction_cards", "ensemble_tables", "extension_bytes"]
 _NAME = {Correction.CBV: "cbv", Correction.ENSEMBLE: "ensemble", Correction.FILTER: "kasoc_filter"}
 
 
-def correction_cards(family: Family, corrected: Corrected, star: int) -> list[Card]:
+def correction_cards(corrected: Corrected, star: int) -> list[Card]:
     """Return the cards of the primary header that tell of a star's correction; none where it has none."""
     kind = Correction(int(corrected.kind[star]))
     if not kind:

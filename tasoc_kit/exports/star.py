@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from tasoc_kit import plots
 from tasoc_kit.errors import StoreError
@@ -51,7 +52,8 @@ class Star:
     """
     One row a cadence, in order of time: ``time`` (BTJD), ``flux``, ``flux_err``, ``sector``, ``camera``,
     ``ccd``, ``cadenceno``, ``quality`` (TESS), ``pixel_quality`` and ``frame_quality`` (ours), ``flags``
-    (their names), ``good``; and ``flux_corr`` and ``flux_corr_err`` where the store has a correction.
+    (names of all bits), ``good`` (of the flux as it was measured); where the store has a correction, its bits
+    are among them, and beside them stand ``flux_corr``, ``flux_corr_err`` and ``good_corr``.
     """
     sectors: pd.DataFrame
     """
@@ -217,6 +219,9 @@ def star(
             threads.map(lambda one: _read(one, chosen, normalise, decontaminate, correction, store), found)
         )
     curve = pd.concat([table for table, _ in parts], ignore_index=True)
+    if "good_corr" in curve:
+        # A sector without a correction has no such column.
+        curve["good_corr"] = curve["good_corr"].eq(True)
     curve = curve.sort_values("time", kind="stable", ignore_index=True)
     tic = int(_column(found[0].ref, "tic")[found[0].star])
     name = f"TIC {tic}" if tic else str(target).strip()
@@ -260,7 +265,7 @@ def _read(
     table["time"] = table.pop("star_time")
     share = float(family.per_star("contamination")[found.star])
     used = Method(int(series["method"][0]))
-    kind = _correct(table, family, found.star, used, correction, store)
+    table, kind = _correct(table, series, family, found.star, used, correction, store)
     good = table.loc[table["good"], "flux"]
     level, scatter = float(good.median()), _scatter(good.to_numpy())
     if decontaminate and used is Method.APERTURE and np.isfinite(share):
@@ -270,7 +275,7 @@ def _read(
     if normalise:
         table[["flux", "flux_err"]] /= level
         if "flux_corr" in table:
-            table[["flux_corr", "flux_corr_err"]] /= table.loc[table["good"], "flux_corr"].median()
+            table[["flux_corr", "flux_corr_err"]] /= table.loc[table["good_corr"], "flux_corr"].median()
     unit = parse_unit(found.ref.unit)
     place = {name: unit[name] for name in ("sector", "camera", "ccd")}
     told = {
@@ -291,17 +296,25 @@ def _read(
 
 
 def _correct(
-    table: pd.DataFrame, family: Family, star: int, used: Method, correction: str, store: str | None
-) -> Correction:
-    """Put the corrected flux and its bits beside what was measured; return what it was corrected by."""
-    corrected = open_corrected(family, correction, store=store)
-    kind = Correction(int(corrected.kind[star])) if used is Method.APERTURE else Correction.NONE
-    if kind:
-        read = corrected.read(np.array([star]))
-        for name in ("flux_corr", "flux_corr_err"):
-            table[name] = read[name].values[0].astype(float)
-        table["pixel_quality"] |= read["pixel_quality"].values[0]
-    return kind
+    table: pd.DataFrame,
+    series: xr.Dataset,
+    family: Family,
+    star: int,
+    used: Method,
+    correction: str,
+    store: str | None,
+) -> tuple[pd.DataFrame, Correction]:
+    """Return the table with the corrected flux, its bits among the others; and what it was corrected by."""
+    corrected = open_corrected(family, correction, method=used, store=store)
+    kind = Correction(int(corrected.kind[star]))
+    if not kind:
+        return table, kind
+    read = corrected.read(np.array([star]))
+    bits = series["pixel_quality"] | read["pixel_quality"]
+    seen = one_star(series.assign(flux=read["flux_corr"], pixel_quality=bits), 0)
+    told = {name: read[name].values[0] for name in ("flux_corr", "flux_corr_err")}
+    told |= {"good_corr": seen["good"]} | {name: seen[name] for name in ("pixel_quality", "flags")}
+    return table.assign(**told), kind
 
 
 def _scatter(flux: np.ndarray) -> float:

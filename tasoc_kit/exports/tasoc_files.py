@@ -306,7 +306,7 @@ class _Files:
         """Return the file of the ``k``-th star of the series."""
         method = Method(int(self.values["method"][k]))
         own = object_cards(self.family, star, method, self.used.contamination(star, method))
-        own += correction_cards(self.family, self.corrected, star)
+        own += correction_cards(self.corrected, star)
         images = [*ensemble_tables(self.family, self.corrected, star), *self._images(star, method)]
         extended = ("NEXTEND", 1 + len(images), "number of standard extensions")
         primary = hdu_bytes([*_FIRST, extended, *self.primary, *own])

@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from tasoc_kit import __version__
 from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
-from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS
+from tasoc_kit.star_series import good_cadences
 
 __all__ = ["vector_file", "write_vectors"]
 
@@ -88,10 +88,7 @@ def _table(cbvs: xr.Dataset, k: int, kind: str, unit: dict[str, int]) -> fits.Bi
         np.nan_to_num(both), axis=1, keepdims=True
     )
     time = cbvs["time"].values
-    gap = ~np.isfinite(time) | ~np.isfinite(both).all(axis=0)
-    for name, bad in (("quality", DEFAULT_BAD_BITS), ("frame_quality", DEFAULT_BAD_KIT_BITS)):
-        if name in cbvs.variables:
-            gap |= (cbvs[name].values & bad) != 0
+    gap = ~(good_cadences(cbvs) & np.isfinite(both).all(axis=0))
     columns = [
         fits.Column("TIME", "D", unit="BJD - 2457000, days", disp="D14.7", array=time),
         fits.Column("CADENCENO", "J", disp="I10", array=cbvs["cadenceno"].values),

@@ -79,7 +79,8 @@ def _best_boxes(time, flux, periods, sums, counts, found):
                 n += counts[b]
             for b in range(bins):
                 most = found[3] if s < 0 else found[4]
-                if n > 2.0 and s * s * total > most * n * (total - n):
+                # Where all cadences fold into the box nothing is beside it.
+                if 2.0 < n < total and s * s * total > most * n * (total - n):
                     score = s * s * total / (n * (total - n))
                     if s < 0:
                         found[0], found[1], found[2], found[3] = period, b, width, score

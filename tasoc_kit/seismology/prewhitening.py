@@ -83,7 +83,7 @@ def prewhiten(
     stars = len(flux)
     found = WaveList(*(np.full((stars, number), np.nan) for _ in range(4)), np.full(stars, np.nan))
     known = np.isfinite(flux).sum(axis=1)
-    frequency = frequency_grid(time, cadence, OVERSAMPLING) if time.size else np.empty(0)
+    frequency = frequency_grid(time, cadence, OVERSAMPLING) if time.size > 1 else np.empty(0)
     fit = np.flatnonzero((known >= FEWEST) & (frequency.size > 3 * OVERSAMPLING))
     for first in range(0, fit.size, AT_ONCE):
         some = fit[first : first + AT_ONCE]

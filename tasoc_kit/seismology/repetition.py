@@ -109,7 +109,7 @@ def _from_acf(acf: np.ndarray, width: float) -> tuple[float, float, float]:
     heights = [_height(smooth, troughs, peak) for peak in peaks[:2]]
     first = int(len(peaks) > 1 and smooth[peaks[1]] > HIGHER * smooth[peaks[0]])
     lags = np.array([_between(smooth, peak) for peak in peaks])
-    lag, lag_err = _slope(lags[first], lags, smooth[peaks])
+    lag, lag_err = _slope(lags[first], lags)
     return lag, lag_err, heights[first]
 
 
@@ -126,7 +126,7 @@ def _between(smooth: np.ndarray, peak: int) -> float:
     return peak + 0.5 * (low - high) / (low - 2 * middle + high)
 
 
-def _slope(period: float, lags: np.ndarray, heights: np.ndarray) -> tuple[float, float]:
+def _slope(period: float, lags: np.ndarray) -> tuple[float, float]:
     """Return the period that peaks at its multiples tell together, and its standard error."""
     numbers, places = [1], [period]
     for number in range(2, MULTIPLES + 1):
