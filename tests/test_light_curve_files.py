@@ -12,8 +12,10 @@ from astropy.io import fits
 import tasoc_kit as tk
 from tasoc_kit import catalog
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
+from tasoc_kit.dashboards.products import name_of
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.detector import ZERO_POINT
+from tasoc_kit.store import list_products
 from tasoc_kit.vocabulary import KitQuality, TessQuality
 
 PI_MEN = "lightcurves/tess2018206045859-s0001-0000000261136679-0120-s_lc.fits"
@@ -208,6 +210,50 @@ def test_what_one_file_lacks_is_missing_and_what_it_sets_apart_is_told(tmp_path)
     assert ours[0].tolist() == [0] * 20 + [APART] + [0] * 9 + [LOST] * 30
     assert ours[1].tolist() == [LOST] * 20 + [0] * 40
     assert opened["source_quality"][0, 20] == TessQuality.DESAT
+
+
+def test_what_is_made_of_files_leaves_the_products_of_the_ccd_open(tmp_path):
+    curves = tk.open_light_curve_files(write_spoc(tmp_path / "a.fits"))
+    spectra = tk.make_spectra(curves)
+    of_the_ccd = spectra.assign_attrs(field="", provenance_id="0123456789ab")
+    tk.write_product(of_the_ccd)
+    tk.write_product(spectra)
+    tk.write_product(curves)
+    place = {"sector": 3, "camera": 1, "ccd": 2}
+    assert tk.open_product("spectra", **place).attrs["provenance_id"] == "0123456789ab"
+    field = curves.attrs["field"]
+    assert tk.open_product("spectra", field=field).attrs["provenance_id"] == spectra.attrs["provenance_id"]
+    # Light curves as they were opened lack what the pages and exports of our own go by.
+    assert set(list_products()["product"]) == {"spectra", "light_curve_files"}
+
+
+@pytest.mark.parametrize(
+    ("names", "unit", "title"),
+    [
+        ([KEPLER], "s0000-kepler_9c1802068aa3", "field kepler_9c1802068aa3"),
+        ([TEXT], "s0000-text_df282cfee6a8", "field text_df282cfee6a8"),
+        (
+            [CDIPS.format(3007171311355035136), CDIPS.format(4827527233363019776)],
+            "s0006-cdips_4330114952ab",
+            "Sector 6 · field cdips_4330114952ab",
+        ),
+    ],
+)
+def test_files_of_no_sector_or_of_several_cameras_are_written_too(shared_data, names, unit, title):
+    opened = tk.open_light_curve_files([shared_data(name) for name in names])
+    tk.write_product(opened)
+    assert list_products("light_curve_files")["unit"].tolist() == [unit]
+    assert name_of(unit) == title
+    again = tk.open_product("light_curve_files", field=opened.attrs["field"])
+    np.testing.assert_array_equal(again["flux"], opened["flux"])
+
+
+def test_quarters_of_kepler_do_not_belong_together(shared_data, tmp_path):
+    with fits.open(shared_data(KEPLER)) as hdus:
+        hdus[0].header["QUARTER"] = 4
+        hdus.writeto(tmp_path / "quarter.fits")
+    with pytest.raises(SourceError, match=r"its quarter is \d, that of .*fits \d.*Open the sectors one by"):
+        tk.open_light_curve_files([shared_data(KEPLER), tmp_path / "quarter.fits"])
 
 
 def test_the_id_is_that_of_the_files_and_the_column(tmp_path):

@@ -84,7 +84,7 @@ class Curve:
     family: str
     column: str
     unit: dict[str, Any]
-    """Mission, sector, camera and CCD; of Kepler quarter or campaign, module and output."""
+    """Mission, and what is known of sector, camera, CCD; of Kepler quarter or campaign, module, output."""
     star: dict[str, Any]
     """Object, TIC number (0 for none), position and TESS magnitude (NaN for none)."""
     cadence: float
@@ -205,8 +205,8 @@ class _Table:
         return str(self.value("CHECKSUM", "")) or hashlib.sha256(content).hexdigest()
 
     def unit(self, *names: str, mission: str = "TESS") -> dict[str, Any]:
-        values = {k: int(self.value(n, 0)) for k, n in zip(("sector", "camera", "ccd"), names, strict=True)}
-        return {"mission": mission} | values
+        known = {name.lower(): self.value(name) for name in names}
+        return {"mission": mission} | {name: int(value) for name, value in known.items() if value is not None}
 
     def star(self, **more: Any) -> dict[str, Any]:
         tic = self.number("TICID", 0.0)
@@ -263,7 +263,7 @@ def _mission(table: _Table, files: tuple[str, int, str], family: str, column: st
     else:
         unit = table.unit("SECTOR", "CAMERA", "CCD")
         release, version = int(table.value("DATA_REL", 0)), str(table.value("PROCVER", ""))
-        late = stamp_shift(release, version, unit["camera"], unit["ccd"], "target")
+        late = stamp_shift(release, version, unit.get("camera", 0), unit.get("ccd", 0), "target")
         told, shift = {"time_stamps": late.reason}, late.middle
     zero = table.number("BJDREFI") + table.number("BJDREFF", 0.0) - BTJD_ZERO
     step = table.number("TIMEDEL") * DAY
@@ -386,7 +386,7 @@ def _text(path: str, name: str, content: bytes, asked: str) -> Curve:
         files=(name, len(content), hashlib.sha256(content).hexdigest()),
         family="text",
         column=column,
-        unit={"mission": "", "sector": 0, "camera": 0, "ccd": 0},
+        unit={"mission": ""},
         star={"object": name.removesuffix(".txt"), "tic": 0, "ra": np.nan, "dec": np.nan, "tmag": np.nan},
         cadence=round(step * DAY, 2),
         exposure=0.0,
