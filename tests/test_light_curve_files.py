@@ -162,6 +162,16 @@ def test_a_text_file_stays_relative(shared_data):
     assert opened["cadenceno"][-1] > opened.sizes["time"]  # it has gaps
 
 
+def test_numbers_of_a_text_file_count_gaps_and_no_drift_of_the_barycentre(tmp_path):
+    number = np.concatenate([np.arange(0, 4000), np.arange(4300, 8700), np.arange(8701, 17500)])
+    # In half a year the Earth comes nearer by 998 s, more than half a cadence.
+    time = number * 1800 / 86400
+    time += 499 * np.cos(2 * np.pi * time / 365.25) / 86400
+    np.savetxt(tmp_path / "a.txt", np.column_stack([time, np.ones(time.size)]), fmt="%.9f")
+    opened = tk.open_light_curve_files(tmp_path / "a.txt")
+    np.testing.assert_array_equal(opened["cadenceno"], number)
+
+
 def test_oscillations_of_a_text_file_are_those_that_are_known(shared_data):
     spectra = tk.make_spectra(tk.open_light_curve_files(shared_data(TEXT)))
     assert spectra.attrs["nyquist"] == pytest.approx(283.2, abs=0.1)

@@ -369,6 +369,12 @@ def _cdips(table: _Table, files: tuple[str, int, str], family: str, column: str)
 _READERS = {"spoc": _mission, "tess-spoc": _mission, "kepler": _mission, "tglc": _tglc, "cdips": _cdips}
 
 
+def _counted(time: np.ndarray, step: float) -> np.ndarray:
+    """Return numbers counted from one cadence to the next: barycentric steps are not even."""
+    steps = np.maximum(1, np.rint(np.diff(time) / step))
+    return np.concatenate([[0], np.cumsum(steps)]).astype(np.int32)
+
+
 def _text(path: str, name: str, content: bytes, asked: str) -> Curve:
     column = _column(path, "text", asked)
     if not content.strip():
@@ -391,7 +397,7 @@ def _text(path: str, name: str, content: bytes, asked: str) -> Curve:
         cadence=round(step * DAY, 2),
         exposure=0.0,
         time=time,
-        cadenceno=np.rint((time - time[0]) / step).astype(np.int32),
+        cadenceno=_counted(time, step),
         quality=nothing,
         source_quality=None,
         pixel_quality=_apart(flux, nothing > 0),

@@ -268,5 +268,5 @@ def _stamped(opened: xr.Dataset, curves: Sequence[Curve]) -> xr.Dataset:
     raw = raw_id(files)
     behind = {"provenance_id": raw, "provenance": json.dumps({raw: raw_record(files)}, sort_keys=True)}
     settings = {"column": opened.attrs["flux_column"]}
-    record = Record("open_light_curve_files", 1, settings, (raw,))
+    record = Record("open_light_curve_files", 2, settings, (raw,))
     return stamp(opened, record, [xr.Dataset(attrs=behind)])
