@@ -292,13 +292,19 @@ def test_stars_without_a_magnitude_are_judged_by_the_rest():
 
 @pytest.mark.parametrize("stars", [0, 6])
 def test_too_few_stars_are_no_evidence(stars):
-    found = validate(make_ccd(stars))
+    ccd = make_ccd(stars)
+    found = validate(ccd)
     assert worse(found) == set()
-    assert int(found["verdict"]) == (Verdict.PASS if stars else Verdict.FAIL)
+    assert int(found["verdict"]) == (Verdict.NOT_DONE if stars else Verdict.FAIL)
+    told = f"No check of the light curves could be done: {stars} stars are too few."
+    assert found.attrs["reason"] == (told if stars else "No star has a light curve.")
     reasons = found["check_reason"].sel(check=["masks", "hour_noise"]).values
     assert [reason[:8] for reason in reasons] == ["not done", "not done"]
     assert "expected 10" in reasons[0]
     assert stars or validation_markup(found).endswith("</html>")
+    if stars:
+        ccd.light_curves["tic"].values[0] = ccd.light_curves["tic"].values[1]
+        assert int(validate(ccd)["verdict"]) == Verdict.FAIL
 
 
 def test_tables_of_other_stars_are_refused():

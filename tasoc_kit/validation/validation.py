@@ -57,7 +57,7 @@ class ZeroPoint(NamedTuple):
 
 
 @step(
-    version=1,
+    version=2,
     product="validation",
     needs={
         "light_curves": ("time", "tic", "tmag", "star_row", "star_column"),
