@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,12 @@ from validated_ccd import make_stars, make_tables
 
 from tasoc_kit import cli, store
 from tasoc_kit.dashboards.validation import ValidationView
-from tasoc_kit.errors import SourceError, StepInputError, StoreError
+from tasoc_kit.errors import NotebookError, SourceError, StepInputError, StoreError
 from tasoc_kit.exports.validation_page import validation_markup, write_validation
 from tasoc_kit.numerics import validation_limits as limits
 from tasoc_kit.numerics.noise import expected_noise
-from tasoc_kit.pipeline.inputs import open_unit
-from tasoc_kit.pipeline.plan import load_pipelines, make_plan
+from tasoc_kit.pipeline.inputs import open_inputs, open_unit
+from tasoc_kit.pipeline.plan import check_start, load_pipelines, make_plan
 from tasoc_kit.plots.validation import (
     FIGURES,
     overlap_table,
@@ -335,7 +336,10 @@ def test_stars_of_two_ccds_are_compared_by_their_numbers():
     store_diagnostics(elsewhere, 4, 1)
     neighbours = read_neighbours(1)
     assert neighbours.sizes["star"] == 200 + 50 + 20
+    others = read_neighbours(1, "s0001-1-2")
+    assert set(zip(others["star_camera"].values, others["star_ccd"].values, strict=True)) == {(1, 3), (4, 1)}
     table = compare_overlap(ccd.diagnostics, neighbours)
+    xr.testing.assert_identical(compare_overlap(ccd.diagnostics, others), table)
     assert (table["overlap_camera"].item(), table["overlap_ccd"].item()) == (1, 3)
     assert table["overlap_stars"].item() == 45
     assert table["overlap_flux"].item() == pytest.approx(0.9)
@@ -348,19 +352,45 @@ def test_stars_of_two_ccds_are_compared_by_their_numbers():
     assert said(validate(ccd, neighbours.isel(star=slice(0, 203))))["overlap_flux"] == Verdict.NOT_DONE
 
 
-@pytest.mark.usefixtures("session_cache")
 def test_a_run_is_told_the_sector_whose_ccds_are_compared():
     pipeline, unit = load_pipelines()["photometry"], open_unit("simulation.tiny")
     alone = make_plan(pipeline, unit, last="validation")[-1]
     chosen = {"validation": {"neighbours": 1}}
     with pytest.raises(SourceError, match="no diagnostics of sector 1; expected those of its other CCDs"):
         read_neighbours(1)
+    store_diagnostics(make_ccd(20).diagnostics, 1, 2)
+    with pytest.raises(SourceError, match="no diagnostics of sector 1 beside s0001-1-2; expected"):
+        make_plan(pipeline, unit, chosen, last="validation")
     store_diagnostics(make_ccd(20).diagnostics, 1, 3)
-    compared = make_plan(pipeline, unit, chosen, last="validation")[-1]
+    plan = make_plan(pipeline, unit, chosen, last="validation")
+    compared = plan[-1]
     assert compared.id != alone.id
     assert compared.ids == alone.ids
+    check_start([plan], pipeline)
+    another = [replace(run, unit=replace(unit, cube=unit.cube.assign_attrs(ccd=3))) for run in plan]
+    with pytest.raises(NotebookError, match=r"\['s0001-1-3'\] have no diagnostics.*Run with --until"):
+        check_start([plan, another], pipeline)
     with pytest.raises(SourceError, match="'next door' is no sector; expected its number"):
         read_neighbours("next door")
+
+
+def test_a_run_that_makes_its_own_diagnostics_again_compares_them_with_those_of_others():
+    pipeline, unit = load_pipelines()["photometry"], open_unit("simulation.tiny")
+    ccd = make_ccd(20)
+    there = ccd.diagnostics.copy(deep=True)
+    there["mean_flux"].values[:] *= 1.25
+    store_diagnostics(there, 1, 3)
+    *_, run = make_plan(pipeline, unit, {"validation": {"neighbours": 1}}, last="validation")
+    for name, id_ in run.ids.items():
+        made = getattr(ccd, name).assign_attrs(product=name, provenance_id=id_, provenance="{}")
+        store.write_product(made)
+    # What the notebook of the run does, in this process.
+    inputs = open_inputs("validation", cube="simulation.tiny", neighbours=1, ids=run.ids)
+    tables = inputs.light_curves, inputs.diagnostics, inputs.corrections
+    compared = make_validation(*tables, inputs.neighbours)
+    assert compared.attrs["provenance_id"] == run.id
+    assert compared["overlap_flux"].values == pytest.approx([0.8])
+    assert int(compared["overlap_ccd"][0]) == 3
 
 
 # Figures, page and file
