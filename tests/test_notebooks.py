@@ -98,6 +98,9 @@ def test_a_notebook_asks_for_no_star_that_a_small_field_lacks(path: Path) -> Non
     given += [word.value for call in ours for word in call.keywords if word.arg == "star"]
     numbers = [word.value for word in given if isinstance(word, ast.Constant)]
     assert [number for number in numbers if isinstance(number, int) and number > 0] == []
+    # What has the least or the most of no star is an error.
+    among = [call for call in calls if isinstance(call.func, ast.Attribute) and "arg" in call.func.attr]
+    assert [ast.unparse(call) for call in among if "'star'" in map(ast.unparse, call.args)] == []
 
 
 def test_every_notebook_belongs_to_a_pipeline() -> None:
