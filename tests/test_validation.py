@@ -19,10 +19,12 @@ from tasoc_kit.errors import NotebookError, SourceError, StepInputError, StoreEr
 from tasoc_kit.exports.validation_page import validation_markup, write_validation
 from tasoc_kit.numerics import validation_limits as limits
 from tasoc_kit.numerics.noise import expected_noise
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
 from tasoc_kit.pipeline.inputs import open_inputs, open_unit
 from tasoc_kit.pipeline.plan import check_start, load_pipelines, make_plan
 from tasoc_kit.plots.validation import (
     FIGURES,
+    noise_by_magnitude,
     overlap_table,
     validation_source,
     validation_table,
@@ -156,6 +158,24 @@ def test_the_noise_is_that_of_the_model_at_the_latitude_of_the_field():
     bright = make_validation(on_the_ecliptic, ccd.diagnostics, ccd.corrections)
     faint = tmag > 12
     assert (bright["noise_hour"].values[faint] > 1.1 * pole["noise_hour"].values[faint]).all()
+
+
+@pytest.mark.parametrize("of", ["hour", "cadence"])
+def test_the_line_of_the_model_is_what_the_stars_are_held_against(of):
+    ccd = make_ccd()
+    curves = ccd.light_curves.assign_coords(time=1325 + np.arange(48) * 200 / 86400)
+    curves.attrs = {
+        name: value for name, value in curves.attrs.items() if name not in ("cadence", "exposure")
+    }
+    found = make_validation(curves, ccd.diagnostics, ccd.corrections)
+    assert found.attrs["cadence"] == pytest.approx(200)
+    stars = validation_table(found)
+    figure = noise_by_magnitude(found, stars, validation_source(stars), of=of)
+    (total,) = (curve for curve in figure if curve.label == "total")
+    expected = 1e6 * found["noise_hour" if of == "hour" else "noise_ptp"].values
+    expected = expected if of == "hour" else expected * MAD_TO_SIGMA / np.sqrt(2)
+    line = np.interp(found["tmag"], total.dimension_values(0), total.dimension_values(1))
+    np.testing.assert_allclose(line, expected, rtol=0.01)
 
 
 def test_the_noise_after_is_that_of_the_correction_that_serves_a_star_best():
