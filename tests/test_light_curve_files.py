@@ -34,12 +34,14 @@ def table_of(path: Path) -> Any:
         return hdus[1].data
 
 
-def write_spoc(path: Path, *, tic: int = 7, rows: slice = slice(0, 50), **changes: Any) -> Path:
+def write_spoc(
+    path: Path, *, tic: int = 7, rows: slice = slice(0, 50), cadence: float = 120, **changes: Any
+) -> Path:
     """Write a small file of SPOC; changes are cards in capitals, or columns (None leaves one out)."""
     number = np.arange(1000, 1060)[rows]
     flux = 100.0 * tic + number
     columns = {
-        "TIME": 1500 + number * 120 / 86400 + 1e-4 * tic,
+        "TIME": 1500 + number * cadence / 86400 + 1e-4 * tic,
         "CADENCENO": number,
         "SAP_FLUX": flux,
         "SAP_FLUX_ERR": np.sqrt(flux),
@@ -58,7 +60,7 @@ def write_spoc(path: Path, *, tic: int = 7, rows: slice = slice(0, 50), **change
         | {"OBJECT": f"TIC {tic}", "RA_OBJ": 10.0, "DEC_OBJ": 20.0, "TESSMAG": 10.0}
         | {name: value for name, value in changes.items() if name.isupper()}
     )
-    told = {"BJDREFI": 2457000, "BJDREFF": 0.0, "TIMEDEL": 120 / 86400, "INT_TIME": 1.98, "NUM_FRM": 60}
+    told = {"BJDREFI": 2457000, "BJDREFF": 0.0, "TIMEDEL": cadence / 86400, "INT_TIME": 1.98, "NUM_FRM": 60}
     table = fits.BinTableHDU.from_columns(made, header=fits.Header(told))
     fits.HDUList([fits.PrimaryHDU(header=head), table]).writeto(path, overwrite=True)
     return path
@@ -97,6 +99,15 @@ def test_times_of_a_target_lose_the_known_error_and_gaps_are_filled_by_number(sh
     np.testing.assert_array_equal(opened["quality"], table["QUALITY"])
     np.testing.assert_array_equal(opened["source_quality"][0], table["QUALITY"])
     assert (opened.attrs["exposure"], opened.attrs["cadence"]) == (95.04, 120.0)
+
+
+@pytest.mark.parametrize(("cadence", "shift"), [(120, -1.979), (1800, 0.0)])
+def test_only_targets_of_the_mission_have_the_known_error(tmp_path, cadence, shift):
+    early = {"DATA_REL": 14, "PROCVER": "spoc-3.3.57-20190215"}
+    opened = tk.open_light_curve_files(write_spoc(tmp_path / "a.fits", cadence=cadence, **early))
+    stated = table_of(tmp_path / "a.fits")["TIME"]
+    assert opened.attrs["family"] == ("spoc" if cadence == 120 else "tess-spoc")
+    np.testing.assert_allclose(86400 * (opened["time"].values - stated), shift, atol=1e-4)
 
 
 def test_bits_of_kepler_are_kept_and_only_those_that_mean_the_same_become_those_of_tess(shared_data):

@@ -73,6 +73,8 @@ AS_IN_TESS = {
 """Bits of Kepler (Archive Manual, KDMC-10008-006, table 2-3) that say what one of TESS says."""
 KEPLER_BAD = 16384 | 65536 | 1048576
 """Detector anomaly, no data, thruster firing: bits of Kepler without a like in TESS."""
+_NEVER_WRONG = "as stated: TESS-SPOC began in November 2020, when times were right"
+"""Whatever its DATA_REL, which may be that of the frames: https://archive.stsci.edu/hlsp/tess-spoc."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +264,8 @@ def _mission(table: _Table, files: tuple[str, int, str], family: str, column: st
         shift = 0.0
     else:
         unit = table.unit("SECTOR", "CAMERA", "CCD")
+        told, shift = {"time_stamps": _NEVER_WRONG}, 0.0
+    if family == "spoc":
         release, version = int(table.value("DATA_REL", 0)), str(table.value("PROCVER", ""))
         late = stamp_shift(release, version, unit.get("camera", 0), unit.get("ccd", 0), "target")
         told, shift = {"time_stamps": late.reason}, late.middle
