@@ -103,6 +103,24 @@ def test_a_field_too_small_for_vectors_has_none_and_its_stars_no_corrected_flux(
     assert "no vectors" in drawn.title.text
 
 
+def test_vectors_beyond_the_colours_are_drawn_as_well():
+    cadences = np.arange(30.0)
+    made = xr.Dataset(
+        {
+            "cbv": (("area", "vector", "time"), np.ones((1, 16, 30))),
+            "spike_cbv": (("area", "vector", "time"), np.zeros((1, 16, 30))),
+            "cbv_snr": (("area", "vector"), np.full((1, 16), 9.0)),
+            "star_area": ("star", np.full(5, 122)),
+        },
+        coords={"area": [122], "time": cadences},
+    )
+    drawn = list(cbvs_figure(made))
+    assert [curve.label for curve in drawn] == [f"vector {k}" for k in range(1, 17)]
+    depths = [curve.dimension_values("value")[0] for curve in drawn]
+    assert np.ptp(np.diff(depths)) == 0
+    assert depths[-1] < depths[0]
+
+
 def test_stars_without_a_place_or_any_flux_are_passed_over(drifting):
     curves = drifting.light_curves.copy(deep=True)
     curves["flux"][0] = np.nan

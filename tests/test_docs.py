@@ -82,6 +82,12 @@ def test_every_notebook_stands_in_the_readme(repository):
     assert [stem for stem in stems if stem not in text] == []
 
 
+def test_every_page_is_linked_from_the_readme(repository):
+    text = (repository / "README.md").read_text()
+    pages = [path.relative_to(repository).as_posix() for path in (repository / "docs").glob("*.md")]
+    assert [page for page in pages if f"({page})" not in text] == []
+
+
 def test_the_version_is_the_same_everywhere(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((repository / "CITATION.cff").read_text())

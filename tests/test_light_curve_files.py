@@ -12,8 +12,10 @@ from astropy.io import fits
 import tasoc_kit as tk
 from tasoc_kit import catalog
 from tasoc_kit.corrections.filtered_light_curves import make_filtered_light_curves
+from tasoc_kit.dashboards.products import name_of
 from tasoc_kit.errors import SourceError
 from tasoc_kit.numerics.detector import ZERO_POINT
+from tasoc_kit.store import list_products
 from tasoc_kit.vocabulary import KitQuality, TessQuality
 
 PI_MEN = "lightcurves/tess2018206045859-s0001-0000000261136679-0120-s_lc.fits"
@@ -32,12 +34,14 @@ def table_of(path: Path) -> Any:
         return hdus[1].data
 
 
-def write_spoc(path: Path, *, tic: int = 7, rows: slice = slice(0, 50), **changes: Any) -> Path:
+def write_spoc(
+    path: Path, *, tic: int = 7, rows: slice = slice(0, 50), cadence: float = 120, **changes: Any
+) -> Path:
     """Write a small file of SPOC; changes are cards in capitals, or columns (None leaves one out)."""
     number = np.arange(1000, 1060)[rows]
     flux = 100.0 * tic + number
     columns = {
-        "TIME": 1500 + number * 120 / 86400 + 1e-4 * tic,
+        "TIME": 1500 + number * cadence / 86400 + 1e-4 * tic,
         "CADENCENO": number,
         "SAP_FLUX": flux,
         "SAP_FLUX_ERR": np.sqrt(flux),
@@ -56,7 +60,7 @@ def write_spoc(path: Path, *, tic: int = 7, rows: slice = slice(0, 50), **change
         | {"OBJECT": f"TIC {tic}", "RA_OBJ": 10.0, "DEC_OBJ": 20.0, "TESSMAG": 10.0}
         | {name: value for name, value in changes.items() if name.isupper()}
     )
-    told = {"BJDREFI": 2457000, "BJDREFF": 0.0, "TIMEDEL": 120 / 86400, "INT_TIME": 1.98, "NUM_FRM": 60}
+    told = {"BJDREFI": 2457000, "BJDREFF": 0.0, "TIMEDEL": cadence / 86400, "INT_TIME": 1.98, "NUM_FRM": 60}
     table = fits.BinTableHDU.from_columns(made, header=fits.Header(told))
     fits.HDUList([fits.PrimaryHDU(header=head), table]).writeto(path, overwrite=True)
     return path
@@ -95,6 +99,15 @@ def test_times_of_a_target_lose_the_known_error_and_gaps_are_filled_by_number(sh
     np.testing.assert_array_equal(opened["quality"], table["QUALITY"])
     np.testing.assert_array_equal(opened["source_quality"][0], table["QUALITY"])
     assert (opened.attrs["exposure"], opened.attrs["cadence"]) == (95.04, 120.0)
+
+
+@pytest.mark.parametrize(("cadence", "shift"), [(120, -1.979), (1800, 0.0)])
+def test_only_targets_of_the_mission_have_the_known_error(tmp_path, cadence, shift):
+    early = {"DATA_REL": 14, "PROCVER": "spoc-3.3.57-20190215"}
+    opened = tk.open_light_curve_files(write_spoc(tmp_path / "a.fits", cadence=cadence, **early))
+    stated = table_of(tmp_path / "a.fits")["TIME"]
+    assert opened.attrs["family"] == ("spoc" if cadence == 120 else "tess-spoc")
+    np.testing.assert_allclose(86400 * (opened["time"].values - stated), shift, atol=1e-4)
 
 
 def test_bits_of_kepler_are_kept_and_only_those_that_mean_the_same_become_those_of_tess(shared_data):
@@ -160,6 +173,16 @@ def test_a_text_file_stays_relative(shared_data):
     assert opened["cadenceno"][-1] > opened.sizes["time"]  # it has gaps
 
 
+def test_numbers_of_a_text_file_count_gaps_and_no_drift_of_the_barycentre(tmp_path):
+    number = np.concatenate([np.arange(0, 4000), np.arange(4300, 8700), np.arange(8701, 17500)])
+    # In half a year the Earth comes nearer by 998 s, more than half a cadence.
+    time = number * 1800 / 86400
+    time += 499 * np.cos(2 * np.pi * time / 365.25) / 86400
+    np.savetxt(tmp_path / "a.txt", np.column_stack([time, np.ones(time.size)]), fmt="%.9f")
+    opened = tk.open_light_curve_files(tmp_path / "a.txt")
+    np.testing.assert_array_equal(opened["cadenceno"], number)
+
+
 def test_oscillations_of_a_text_file_are_those_that_are_known(shared_data):
     spectra = tk.make_spectra(tk.open_light_curve_files(shared_data(TEXT)))
     assert spectra.attrs["nyquist"] == pytest.approx(283.2, abs=0.1)
@@ -208,6 +231,50 @@ def test_what_one_file_lacks_is_missing_and_what_it_sets_apart_is_told(tmp_path)
     assert ours[0].tolist() == [0] * 20 + [APART] + [0] * 9 + [LOST] * 30
     assert ours[1].tolist() == [LOST] * 20 + [0] * 40
     assert opened["source_quality"][0, 20] == TessQuality.DESAT
+
+
+def test_what_is_made_of_files_leaves_the_products_of_the_ccd_open(tmp_path):
+    curves = tk.open_light_curve_files(write_spoc(tmp_path / "a.fits"))
+    spectra = tk.make_spectra(curves)
+    of_the_ccd = spectra.assign_attrs(field="", provenance_id="0123456789ab")
+    tk.write_product(of_the_ccd)
+    tk.write_product(spectra)
+    tk.write_product(curves)
+    place = {"sector": 3, "camera": 1, "ccd": 2}
+    assert tk.open_product("spectra", **place).attrs["provenance_id"] == "0123456789ab"
+    field = curves.attrs["field"]
+    assert tk.open_product("spectra", field=field).attrs["provenance_id"] == spectra.attrs["provenance_id"]
+    # Light curves as they were opened lack what the pages and exports of our own go by.
+    assert set(list_products()["product"]) == {"spectra", "light_curve_files"}
+
+
+@pytest.mark.parametrize(
+    ("names", "unit", "title"),
+    [
+        ([KEPLER], "s0000-kepler_9c1802068aa3", "field kepler_9c1802068aa3"),
+        ([TEXT], "s0000-text_df282cfee6a8", "field text_df282cfee6a8"),
+        (
+            [CDIPS.format(3007171311355035136), CDIPS.format(4827527233363019776)],
+            "s0006-cdips_4330114952ab",
+            "Sector 6 · field cdips_4330114952ab",
+        ),
+    ],
+)
+def test_files_of_no_sector_or_of_several_cameras_are_written_too(shared_data, names, unit, title):
+    opened = tk.open_light_curve_files([shared_data(name) for name in names])
+    tk.write_product(opened)
+    assert list_products("light_curve_files")["unit"].tolist() == [unit]
+    assert name_of(unit) == title
+    again = tk.open_product("light_curve_files", field=opened.attrs["field"])
+    np.testing.assert_array_equal(again["flux"], opened["flux"])
+
+
+def test_quarters_of_kepler_do_not_belong_together(shared_data, tmp_path):
+    with fits.open(shared_data(KEPLER)) as hdus:
+        hdus[0].header["QUARTER"] = 4
+        hdus.writeto(tmp_path / "quarter.fits")
+    with pytest.raises(SourceError, match=r"its quarter is \d, that of .*fits \d.*Open the sectors one by"):
+        tk.open_light_curve_files([shared_data(KEPLER), tmp_path / "quarter.fits"])
 
 
 def test_the_id_is_that_of_the_files_and_the_column(tmp_path):

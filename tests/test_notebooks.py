@@ -94,8 +94,13 @@ def test_the_parameters_are_the_settings_of_the_step(stage: Stage) -> None:
 def test_a_notebook_asks_for_no_star_that_a_small_field_lacks(path: Path) -> None:
     calls = [n for cell in code_of(path) for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Call)]
     ours = [call for call in calls if ast.unparse(call.func).startswith("tk.")]
-    numbers = [word.value for call in ours for word in call.args if isinstance(word, ast.Constant)]
+    given = [word for call in ours for word in call.args]
+    given += [word.value for call in ours for word in call.keywords if word.arg == "star"]
+    numbers = [word.value for word in given if isinstance(word, ast.Constant)]
     assert [number for number in numbers if isinstance(number, int) and number > 0] == []
+    # What has the least or the most of no star is an error.
+    among = [call for call in calls if isinstance(call.func, ast.Attribute) and "arg" in call.func.attr]
+    assert [ast.unparse(call) for call in among if "'star'" in map(ast.unparse, call.args)] == []
 
 
 def test_every_notebook_belongs_to_a_pipeline() -> None:

@@ -124,9 +124,9 @@ def test_a_pipeline_starts_from_the_products_of_the_one_before_it(
     assert (run.id, run.ids["doubled"]) == (summed.id, doubled.id)
     assert [run.stage.name for run in make_plan(later, unit, whole=True)] == ["doubled", "summed"]
     with pytest.raises(NotebookError, match=r"starts from \['doubled'\].*Run 'tasoc run tiny'"):
-        check_start([run], later)
+        check_start([[run]], later)
     store.write_product(make_doubled(unit.cube))
-    check_start([run], later)
+    check_start([[run]], later)
 
 
 def test_settings_of_the_pipeline_before_choose_what_a_pipeline_starts_from(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import holoviews as hv
 import numpy as np
 import pytest
+import xarray as xr
 from variable_stars import CADENCE, as_light_curves
 
 from tasoc_kit import plots
 from tasoc_kit.seismology.frequencies import extract_frequencies
+from tasoc_kit.seismology.oscillations import measure_oscillations
 from tasoc_kit.seismology.rotation import measure_rotation
+from tasoc_kit.seismology.spectra import make_spectra
 from tasoc_kit.seismology.star_flux import star_flux
 from tasoc_kit.seismology.variability import classify_stars, clearest_stars
 from tasoc_kit.vocabulary import VariabilityClass
@@ -40,6 +43,30 @@ def test_what_is_left_of_a_spectrum_is_without_its_peaks(curves):
     assert "2 frequencies" in figure.opts.get("plot").kwargs["title"]
     assert len(elements(plots.prewhitening(found, 1, star_flux([1], curves)), hv.Curve)) == 2
     hv.render(plots.frequencies(found))
+
+
+def test_a_table_without_a_star_has_figures_that_say_so(curves):
+    none = curves.isel(star=slice(0, 0))
+    spectra, waves, periods = make_spectra(none), extract_frequencies(none), measure_rotation(none)
+    oscillations, flux = measure_oscillations(spectra), star_flux([], none)
+    for figure in (
+        plots.spectrum(spectra, 0, oscillations),
+        plots.echelle(spectra, oscillations, 0),
+        plots.prewhitening(waves, 0, flux),
+        plots.repetition(periods, 0, flux),
+        plots.before_and_after(none, 0, vectors=none),
+        plots.light_curve(none, 0),
+        plots.stamp(none, none, 0),
+    ):
+        assert [text.data[2] for text in elements(figure, hv.Text)] == ["There is no star to show"]
+        hv.render(figure)
+
+
+def test_the_star_that_is_shown_has_the_least_of_a_value():
+    values = xr.DataArray([np.nan, 3.0, 1.0, 2.0], dims="star")
+    assert plots.star_of_least(values) == 2
+    assert plots.star_of_least(-values) == 1
+    assert plots.star_of_least(values[:1]) == plots.star_of_least(values[:0]) == 0
 
 
 def test_the_periods_stand_in_the_autocorrelation_and_the_curve_is_folded_with_them(curves):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import dashboard_data as data
 import numpy as np
 import pytest
@@ -104,6 +106,19 @@ def test_a_star_without_oscillations_has_a_line_to_try(view):
     view.likely = True
     assert (view.chooser.shown["probability"] >= 0.5).all()
     assert len(view.chooser.shown) < len(view.chooser.stars)
+
+
+def test_a_ccd_without_a_star_has_no_line_to_try_and_says_so(giants):
+    for product in giants:
+        store.write_product(product.isel(star=slice(0, 0)))
+    view = SpectrumView(store.open_product("oscillations", sector=2))
+    asyncio.run(view.prepare())
+    view.try_numax(80.0)
+    assert "This CCD has no star" in view.heading.object
+    assert view.tried is None
+    assert view.slider.disabled
+    assert not view.back.visible
+    assert view.main()
 
 
 def test_oscillations_without_their_spectra_say_what_to_run(giants):

@@ -21,6 +21,7 @@ from stored_dataset import BLOCK, ID, contents, lazy, make_dataset
 from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
+from tasoc_kit.storage.units import parse_unit
 from tasoc_kit.store import (
     find_product,
     is_complete,
@@ -375,6 +376,12 @@ def test_a_unit_is_made_of_its_parts():
     assert unit_name(14, 2, 3) == "s0014-2-3"
     assert unit_name(14, 2, 3, "r0001c0002") == "s0014-2-3-r0001c0002"
     assert product_unit(make_dataset(field="")) == "s0001-1-2"
+    for parts in ((14, 2, None, "spoc_0a"), (14, None, None, "tglc_0a"), (0, None, None, "text_0a")):
+        named = dict(zip(("sector", "camera", "ccd", "field"), parts, strict=True))
+        assert parse_unit(unit_name(*parts)) == {name: value or 0 for name, value in named.items()}
+    assert product_unit(make_dataset(camera=None, ccd=None, field="tglc_0a")) == "s0001-tglc_0a"
+    with pytest.raises(StoreError, match="unit 's0001-1-2-3' is not usable"):
+        unit_name(1, 1, 2, "3")
     with pytest.raises(StoreError, match="unit 's0001-5-2' is not usable"):
         unit_name(1, 5, 2)
 

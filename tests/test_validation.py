@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,14 +15,16 @@ from validated_ccd import make_stars, make_tables
 
 from tasoc_kit import cli, store
 from tasoc_kit.dashboards.validation import ValidationView
-from tasoc_kit.errors import SourceError, StepInputError, StoreError
+from tasoc_kit.errors import NotebookError, SourceError, StepInputError, StoreError
 from tasoc_kit.exports.validation_page import validation_markup, write_validation
 from tasoc_kit.numerics import validation_limits as limits
 from tasoc_kit.numerics.noise import expected_noise
-from tasoc_kit.pipeline.inputs import open_unit
-from tasoc_kit.pipeline.plan import load_pipelines, make_plan
+from tasoc_kit.numerics.statistics import MAD_TO_SIGMA
+from tasoc_kit.pipeline.inputs import open_inputs, open_unit
+from tasoc_kit.pipeline.plan import check_start, load_pipelines, make_plan
 from tasoc_kit.plots.validation import (
     FIGURES,
+    noise_by_magnitude,
     overlap_table,
     validation_source,
     validation_table,
@@ -155,6 +158,24 @@ def test_the_noise_is_that_of_the_model_at_the_latitude_of_the_field():
     bright = make_validation(on_the_ecliptic, ccd.diagnostics, ccd.corrections)
     faint = tmag > 12
     assert (bright["noise_hour"].values[faint] > 1.1 * pole["noise_hour"].values[faint]).all()
+
+
+@pytest.mark.parametrize("of", ["hour", "cadence"])
+def test_the_line_of_the_model_is_what_the_stars_are_held_against(of):
+    ccd = make_ccd()
+    curves = ccd.light_curves.assign_coords(time=1325 + np.arange(48) * 200 / 86400)
+    curves.attrs = {
+        name: value for name, value in curves.attrs.items() if name not in ("cadence", "exposure")
+    }
+    found = make_validation(curves, ccd.diagnostics, ccd.corrections)
+    assert found.attrs["cadence"] == pytest.approx(200)
+    stars = validation_table(found)
+    figure = noise_by_magnitude(found, stars, validation_source(stars), of=of)
+    (total,) = (curve for curve in figure if curve.label == "total")
+    expected = 1e6 * found["noise_hour" if of == "hour" else "noise_ptp"].values
+    expected = expected if of == "hour" else expected * MAD_TO_SIGMA / np.sqrt(2)
+    line = np.interp(found["tmag"], total.dimension_values(0), total.dimension_values(1))
+    np.testing.assert_allclose(line, expected, rtol=0.01)
 
 
 def test_the_noise_after_is_that_of_the_correction_that_serves_a_star_best():
@@ -292,13 +313,19 @@ def test_stars_without_a_magnitude_are_judged_by_the_rest():
 
 @pytest.mark.parametrize("stars", [0, 6])
 def test_too_few_stars_are_no_evidence(stars):
-    found = validate(make_ccd(stars))
+    ccd = make_ccd(stars)
+    found = validate(ccd)
     assert worse(found) == set()
-    assert int(found["verdict"]) == (Verdict.PASS if stars else Verdict.FAIL)
+    assert int(found["verdict"]) == (Verdict.NOT_DONE if stars else Verdict.FAIL)
+    told = f"No check of the light curves could be done: {stars} stars are too few."
+    assert found.attrs["reason"] == (told if stars else "No star has a light curve.")
     reasons = found["check_reason"].sel(check=["masks", "hour_noise"]).values
     assert [reason[:8] for reason in reasons] == ["not done", "not done"]
     assert "expected 10" in reasons[0]
     assert stars or validation_markup(found).endswith("</html>")
+    if stars:
+        ccd.light_curves["tic"].values[0] = ccd.light_curves["tic"].values[1]
+        assert int(validate(ccd)["verdict"]) == Verdict.FAIL
 
 
 def test_tables_of_other_stars_are_refused():
@@ -329,7 +356,10 @@ def test_stars_of_two_ccds_are_compared_by_their_numbers():
     store_diagnostics(elsewhere, 4, 1)
     neighbours = read_neighbours(1)
     assert neighbours.sizes["star"] == 200 + 50 + 20
+    others = read_neighbours(1, "s0001-1-2")
+    assert set(zip(others["star_camera"].values, others["star_ccd"].values, strict=True)) == {(1, 3), (4, 1)}
     table = compare_overlap(ccd.diagnostics, neighbours)
+    xr.testing.assert_identical(compare_overlap(ccd.diagnostics, others), table)
     assert (table["overlap_camera"].item(), table["overlap_ccd"].item()) == (1, 3)
     assert table["overlap_stars"].item() == 45
     assert table["overlap_flux"].item() == pytest.approx(0.9)
@@ -342,19 +372,45 @@ def test_stars_of_two_ccds_are_compared_by_their_numbers():
     assert said(validate(ccd, neighbours.isel(star=slice(0, 203))))["overlap_flux"] == Verdict.NOT_DONE
 
 
-@pytest.mark.usefixtures("session_cache")
 def test_a_run_is_told_the_sector_whose_ccds_are_compared():
     pipeline, unit = load_pipelines()["photometry"], open_unit("simulation.tiny")
     alone = make_plan(pipeline, unit, last="validation")[-1]
     chosen = {"validation": {"neighbours": 1}}
     with pytest.raises(SourceError, match="no diagnostics of sector 1; expected those of its other CCDs"):
         read_neighbours(1)
+    store_diagnostics(make_ccd(20).diagnostics, 1, 2)
+    with pytest.raises(SourceError, match="no diagnostics of sector 1 beside s0001-1-2; expected"):
+        make_plan(pipeline, unit, chosen, last="validation")
     store_diagnostics(make_ccd(20).diagnostics, 1, 3)
-    compared = make_plan(pipeline, unit, chosen, last="validation")[-1]
+    plan = make_plan(pipeline, unit, chosen, last="validation")
+    compared = plan[-1]
     assert compared.id != alone.id
     assert compared.ids == alone.ids
+    check_start([plan], pipeline)
+    another = [replace(run, unit=replace(unit, cube=unit.cube.assign_attrs(ccd=3))) for run in plan]
+    with pytest.raises(NotebookError, match=r"\['s0001-1-3'\] have no diagnostics.*Run with --until"):
+        check_start([plan, another], pipeline)
     with pytest.raises(SourceError, match="'next door' is no sector; expected its number"):
         read_neighbours("next door")
+
+
+def test_a_run_that_makes_its_own_diagnostics_again_compares_them_with_those_of_others():
+    pipeline, unit = load_pipelines()["photometry"], open_unit("simulation.tiny")
+    ccd = make_ccd(20)
+    there = ccd.diagnostics.copy(deep=True)
+    there["mean_flux"].values[:] *= 1.25
+    store_diagnostics(there, 1, 3)
+    *_, run = make_plan(pipeline, unit, {"validation": {"neighbours": 1}}, last="validation")
+    for name, id_ in run.ids.items():
+        made = getattr(ccd, name).assign_attrs(product=name, provenance_id=id_, provenance="{}")
+        store.write_product(made)
+    # What the notebook of the run does, in this process.
+    inputs = open_inputs("validation", cube="simulation.tiny", neighbours=1, ids=run.ids)
+    tables = inputs.light_curves, inputs.diagnostics, inputs.corrections
+    compared = make_validation(*tables, inputs.neighbours)
+    assert compared.attrs["provenance_id"] == run.id
+    assert compared["overlap_flux"].values == pytest.approx([0.8])
+    assert int(compared["overlap_ccd"][0]) == 3
 
 
 # Figures, page and file

@@ -6,6 +6,7 @@ import dashboard_data as data
 import numpy as np
 import pytest
 
+import tasoc_kit as tk
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards.variability import VariabilityView
@@ -60,6 +61,18 @@ def test_only_the_stars_of_a_class_are_listed_and_the_first_of_them_comes_up(vie
 def test_classes_without_their_light_curves_say_what_to_run(made):
     with pytest.raises(StoreError, match="the light_curves that variability .*Run 'tasoc run seismology'"):
         VariabilityView(made[2])
+
+
+def test_classes_of_a_file_are_shown_once_its_light_curves_are_written(shared_data):
+    name = "lightcurves/hlsp_tess-spoc_tess_phot_0000000022876651-s0058_tess_v1_lc.fits"
+    curves = tk.open_light_curve_files(shared_data(name))
+    store.write_product(tk.classify_stars(curves))
+    with pytest.raises(StoreError, match="or write those of files with tk.write_product"):
+        VariabilityView(store.open_product("variability", sector=58))
+    store.write_product(curves)
+    shown = VariabilityView(store.open_product("variability", sector=58))
+    assert "TIC 22876651" in shown.heading.object
+    assert len(shown.by_class.objects) == 1
 
 
 def test_without_a_rotation_the_classes_are_still_shown(made):

@@ -136,8 +136,7 @@ def run_pipeline(options: Options) -> int:
         console.print(f"[bold]{pipeline.name}[/]: {pipeline.title}, from {options.source}")
         do_apart(lambda: _open_once(options))
         plans, lost = _plan(options, pipeline, chosen)
-        for plan in plans:
-            check_start(plan, pipeline)
+        check_start(plans, pipeline)
         wanted = [_cut(plan, stages) for plan in plans]
         with Bars(sum(map(len, wanted))) as bars:
             results = run_plans(

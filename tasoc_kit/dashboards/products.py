@@ -13,6 +13,7 @@ from tasoc_kit import database, store
 from tasoc_kit.photometry.messages import MADE_OF, star_messages
 from tasoc_kit.plots.noise import measure_noise
 from tasoc_kit.provenance import lineage
+from tasoc_kit.storage.units import parse_unit
 
 __all__ = [
     "MAKERS",
@@ -90,10 +91,10 @@ def run_of(unit: str, identity: str) -> dict[str, Any] | None:
 
 
 def name_of(unit: str) -> str:
-    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``."""
-    sector, *place = unit.split("-")
-    words = (f"{kind} {value}" for kind, value in zip(("camera", "CCD", "field"), place, strict=False))
-    return " · ".join([f"Sector {int(sector[1:])}", *words])
+    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``; what a unit does not have is left out."""
+    parts = parse_unit(unit)
+    titles = {"sector": "Sector", "camera": "camera", "ccd": "CCD", "field": "field"}
+    return " · ".join(f"{title} {parts[name]}" for name, title in titles.items() if parts.get(name))
 
 
 def cubes() -> dict[str, dict[str, str]]:

@@ -99,7 +99,9 @@ class SpectrumView(pn.viewable.Viewer):
             step=0.001,
         )
         self.slider.param.watch(lambda event: self.echelle.show_orders(event.new), "value")
-        self.back = pmui.Button(label="Back to what was measured", variant="outlined", size="small")
+        self.back = pmui.Button(
+            label="Back to what was measured", variant="outlined", size="small", visible=False
+        )
         self.back.on_click(lambda _event: self.measured())
         self.chooser.param.watch(lambda _event: self.show(), "star")
         self.param.watch(lambda event: self.chooser.keep(_is_likely if event.new else None), "likely")
@@ -115,9 +117,14 @@ class SpectrumView(pn.viewable.Viewer):
         """Make ready for a line that is dragged, beside the server."""
         await asyncio.to_thread(self._try_once)
 
+    def _grid(self) -> Trials | None:
+        """Return where νmax can be tried; None without a star, or a spectrum of it."""
+        told = self.chooser.star >= 0 and np.isfinite(self.spectrum["power"].values).all()
+        return self._trials if told else None
+
     def _try_once(self) -> None:
-        grid = self._trials
-        if grid is not None and np.isfinite(self.spectrum["power"].values).all():
+        grid = self._grid()
+        if grid is not None:
             oscillations_at(self.spectrum, 0, float(grid.numax[0]), grid)
 
     def show(self) -> None:
@@ -125,6 +132,7 @@ class SpectrumView(pn.viewable.Viewer):
         star = self.chooser.star
         if star < 0:
             self.heading.object = theme.heading_markup("Spectrum", "This CCD has no star.")
+            self.slider.disabled = True
             return
         self.spectrum = self.spectra.isel(star=[star]).load()
         self.figure.show(self.spectrum)
@@ -147,11 +155,13 @@ class SpectrumView(pn.viewable.Viewer):
 
     def try_numax(self, numax: float) -> None:
         """Show what is found with νmax where a person puts it, within what the spectrum can tell."""
+        if self.chooser.star < 0:
+            return
         shown = self.found if self.tried is None else self.tried
         if abs(numax / float(shown["numax"][0]) - 1) < _SAME:
             return
-        grid = self._trials
-        if grid is None or not np.isfinite(self.spectrum["power"].values).all():
+        grid = self._grid()
+        if grid is None:
             self.trouble.object = "<p class='soft'>This star has no spectrum to try it on.</p>"
             return
         within = float(np.clip(numax, grid.numax[0], grid.numax[-1]))

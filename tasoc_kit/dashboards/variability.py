@@ -30,6 +30,8 @@ __all__ = ["VariabilityView", "page"]
 
 MAKES = ("tasoc run seismology", "tasoc run seismology --cube PATH --sector 1 --camera 1 --ccd 2")
 ALL = "all"
+_MEASURED = ("light_curves", "light_curve_files")
+"""Products that may hold the flux as it was measured: ours, or of files that were written."""
 _SERIES = ("corrections", "cbv_light_curves", "ensemble_light_curves", "filtered_light_curves")
 _COLUMNS = [
     Column("tic", "TIC"),
@@ -48,11 +50,13 @@ class VariabilityView(pn.viewable.Viewer):
     def __init__(self, classified: xr.Dataset, tic: int | None = None) -> None:
         super().__init__()
         self.classified = classified.load()
-        light_curves = open_ancestor(classified, "light_curves")
+        found = (open_ancestor(classified, name) for name in _MEASURED)
+        light_curves = next((curves for curves in found if curves is not None), None)
         if light_curves is None:
             raise StoreError(
                 f"Variability page: the light_curves that variability {classified.attrs['provenance_id']} "
-                "was made from are no longer in the store; expected them. Run 'tasoc run seismology' again."
+                "was made from are not in the store; expected them. Run 'tasoc run seismology' again, "
+                "or write those of files with tk.write_product."
             )
         self.series = light_curves, *(open_ancestor(classified, name) for name in _SERIES)
         self.method = _method_of(classified)

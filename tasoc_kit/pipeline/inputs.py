@@ -174,7 +174,8 @@ def open_inputs(
         opened[name] = store.open_product(name, id=(ids or {})[name])
     if "catalogue?" in wanted.inputs:
         opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
-    opened |= {name: read_side_table(name, side_tables.get(name)) for name in wanted.side_tables}
+    for name in wanted.side_tables:
+        opened[name] = read_side_table(name, side_tables.get(name), store.product_unit(opened["cube"]))
     return SimpleNamespace(**opened)
 
 
@@ -247,5 +248,5 @@ def _open_input(run: Run, name: str, made: Mapping[str, xr.Dataset]) -> xr.Datas
     if name == "catalogue?":
         return open_catalogue(run.unit.catalogue, run.unit.cube)
     if name.endswith("?"):
-        return read_side_table(name[:-1], run.parameters.get(name[:-1]))
+        return read_side_table(name[:-1], run.parameters.get(name[:-1]), run.unit.name)
     return made[name]

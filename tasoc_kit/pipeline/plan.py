@@ -40,6 +40,9 @@ __all__ = [
     "read_settings",
 ]
 
+COMPARED = "diagnostics"
+"""What the CCDs of a sector are compared by."""
+
 
 class Cost(BaseModel):
     """What a stage takes, for the estimate of a dry run; a frame-megapixel is 10⁶ pixels of one frame."""
@@ -326,15 +329,31 @@ def _plan_before(
     return make_plan(earlier, unit, chosen, last=last[-1], whole=True) if last else []
 
 
-def check_start(plan: Sequence[Run], pipeline: Pipeline) -> None:
+def check_start(plans: Sequence[Sequence[Run]], pipeline: Pipeline) -> None:
     """
-    Refuse a plan that starts from products which are not there.
+    Refuse plans that start from products which are not there.
 
     Raises
     ------
     NotebookError
-        Naming the products of the pipeline before it that the store lacks.
+        Naming the products of the pipeline before it that the store lacks, or the units whose diagnostics
+        the plans of others compare, and are still to be made.
     """
+    for plan in plans:
+        _check_given(plan, pipeline)
+    runs = [run for plan in plans for run in plan]
+    comparing = [run for run in runs if run.parameters.get("neighbours")]
+    unmade = {run.unit.name for run in runs if comparing and run.stage.name == COMPARED and not run.done()}
+    for run in comparing:
+        others = sorted(unmade - {run.unit.name})
+        if others:
+            raise NotebookError(
+                f"{run.name}: its neighbours {others} have no {COMPARED} with these settings; expected them "
+                f"done, for its id is made of them. Run with --until {COMPARED} first, then the same again."
+            )
+
+
+def _check_given(plan: Sequence[Run], pipeline: Pipeline) -> None:
     own = {run.stage.name for run in plan}
     given = {name: run.ids[name] for run in plan for name in run.stage.products if name not in own}
     lost = [name for name, id_ in given.items() if not store.is_complete(name, plan[0].unit.name, id_)]
@@ -355,7 +374,7 @@ def _make_run(
     place = unit.place | {"catalogue": unit.catalogue, "ids": inputs}
     known = {name: value for name, value in place.items() if name in declared}
     parameters = check_notebook(stage.path, stage.parameters | dict(chosen) | known, step)
-    tables = [read_side_table(name, parameters.get(name)) for name in stage.side_tables]
+    tables = [read_side_table(name, parameters.get(name), unit.name) for name in stage.side_tables]
     parents = [ids[name] for name in stage.inputs if ids.get(name)]
     parents += [str(table.attrs["provenance_id"]) for table in tables if table is not None]
     if step is None:

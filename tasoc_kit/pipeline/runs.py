@@ -88,8 +88,7 @@ def run_pipeline(
         open_unit(cube, catalogue=catalogue, **place) for place in find_units(cube, sectors, cameras, ccds)
     ]
     plans = [make_plan(found, unit, changes, last=last) for unit in units]
-    for plan in plans:
-        check_start(plan, found)
+    check_start(plans, found)
     with start_places("dask" if scheduler else "local", workers, scheduler) as places:
         watch = _Watch(sum(map(len, plans)))
         results = run_plans(plans, places=places, observer=watch)

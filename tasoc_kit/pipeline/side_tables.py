@@ -1,6 +1,7 @@
 """Tables that a person names beside the frames, read into the inputs of a step.
 
-They enter the id of the product by their content, so the same table elsewhere is the same input.
+They enter the id of the product by their content, so the same table elsewhere is the same input. That of a
+table of the store must not depend on what a run is about to make.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ SIDE_TABLES = {
     "targets": "tasoc_kit.sources.target_list:read_targets",
 }
 """What reads each table, by the name of the input and of the notebook's parameter."""
+_OF_OTHERS = ("neighbours",)
+"""Tables that leave out the unit they are read for, whose name they are told."""
 
 
-def read_side_table(name: str, place: Any) -> xr.Dataset | None:
-    """Return a table, or None where no place is given."""
+def read_side_table(name: str, place: Any, unit: str) -> xr.Dataset | None:
+    """Return a table for a unit, or None where no place is given."""
     if not place:
         return None
     module, _, function = SIDE_TABLES[name].partition(":")
-    table: xr.Dataset = getattr(importlib.import_module(module), function)(place)
+    read = getattr(importlib.import_module(module), function)
+    table: xr.Dataset = read(place, unit) if name in _OF_OTHERS else read(place)
     return table

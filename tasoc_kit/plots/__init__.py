@@ -15,6 +15,7 @@ from tasoc_kit.plots.oscillations import oscillations
 from tasoc_kit.plots.psf import mosaic, star_stamps
 from tasoc_kit.plots.rotation import repetition, rotation
 from tasoc_kit.plots.runs import runs
+from tasoc_kit.plots.shown_star import star_of_least
 from tasoc_kit.plots.spectrum import smooth_spectrum, spectral_window, spectrum, spectrum_model
 from tasoc_kit.plots.star import star
 from tasoc_kit.plots.targets import fates, tally
@@ -59,6 +60,7 @@ __all__ = [
     "spectrum_model",
     "stamp",
     "star",
+    "star_of_least",
     "star_stamps",
     "tally",
     "timeline",

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.plots.frame import image, mark_stars
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import SELECTED, STAR, place_options
 
 __all__ = ["aperture_of", "mark_apertures", "outline", "stamp"]
@@ -102,7 +103,7 @@ def stamp(
     reference
         The product with ``reference`` (row, column).
     apertures
-        The product with the masks and the stars' positions.
+        The product with the masks and the stars' positions; without any star the figure says so.
     star
         Index of the star.
     margin
@@ -112,6 +113,8 @@ def stamp(
     width, height
         The figure is as large as fits into these, in screen pixels.
     """
+    if not apertures.sizes["star"]:
+        return no_star(width=width)
     one = apertures.isel(star=star)
     rows, columns = aperture_of(apertures, star)
     centre = round(float(one["star_row"])), round(float(one["star_column"]))

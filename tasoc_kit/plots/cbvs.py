@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import holoviews as hv
 import numpy as np
 import xarray as xr
@@ -37,7 +39,7 @@ def cbvs(vectors: xr.Dataset, area: int | None = None) -> hv.Overlay:
         hv.Scatter(
             (vectors["time"].values, series[k] - _APART * place), "time", "value", label=f"vector {k + 1}"
         ).opts(color=colour, size=3, tools=["hover"])
-        for place, (k, colour) in enumerate(zip(numbers, _COLOURS, strict=False))
+        for place, (k, colour) in enumerate(zip(numbers, cycle(_COLOURS), strict=False))
     ]
     where = f"area {int(chosen[0])}" if curves else "no vectors: too few stars that vary little"
     return hv.Overlay(curves or [hv.Scatter([], "time", "value")]).opts(

@@ -6,6 +6,7 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import GOOD, MUTED, SELECTED, STAR, series_options
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, Correction
 
@@ -41,12 +42,14 @@ def before_and_after(light_curves: xr.Dataset, star: int, **corrected: xr.Datase
     Parameters
     ----------
     light_curves
-        ``flux`` (star, time).
+        ``flux`` (star, time); without any star the figure says so.
     star
         Its number in the tables.
     corrected
         ``flux_corr`` of the same stars, by the name that stands in the legend.
     """
+    if not light_curves.sizes["star"]:
+        return no_star()
     good = (light_curves["quality"].values & DEFAULT_BAD_BITS) == 0
     good &= (light_curves["frame_quality"].values & DEFAULT_BAD_KIT_BITS) == 0
     time = light_curves["time"].values

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics import echelle as orders
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.spectrum import spectrum_model
 from tasoc_kit.plots.theme import series_options
 
@@ -34,14 +35,14 @@ def echelle(
     *,
     ratio: np.ndarray | None = None,
     smooth: float = 0.02,
-) -> hv.Image:
+) -> hv.Image | hv.Overlay:
     """
     Draw the spectrum of a star in orders of one Δν, over its background.
 
     Parameters
     ----------
     spectra, oscillations
-        The products.
+        The products; without any star the figure says so.
     star
         Its number in the tables.
     dnu
@@ -51,6 +52,8 @@ def echelle(
     smooth
         Scatter of the kernel, over Δν.
     """
+    if not oscillations.sizes["star"]:
+        return no_star()
     one = oscillations[["numax", "dnu", "envelope_width"]].isel(star=star)
     numax, width = float(one["numax"]), float(one["envelope_width"])
     chosen = float(one["dnu"]) if dnu is None else dnu

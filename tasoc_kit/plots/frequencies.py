@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from astropy.timeseries import LombScargle
 
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import GOOD, MUTED, SELECTED, plain_numbers, series_options
 
 __all__ = ["frequencies", "prewhitening"]
@@ -44,12 +45,14 @@ def prewhitening(found: xr.Dataset, star: int, flux: xr.Dataset) -> hv.Overlay:
     Parameters
     ----------
     found
-        The product ``frequencies``.
+        The product ``frequencies``; without any star the figure says so.
     star
         Its number in the table.
     flux
         ``relative_flux`` of this star alone.
     """
+    if not found.sizes["star"]:
+        return no_star()
     one, time = found.isel(star=star), flux["time"].values
     before = flux["relative_flux"].values[0]
     after = before - _waves(one, time)

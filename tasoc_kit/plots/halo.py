@@ -9,6 +9,7 @@ from bokeh.models import HoverTool
 
 from tasoc_kit.plots.frame import mark_stars
 from tasoc_kit.plots.light_curve import light_curve
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import place_options
 
 __all__ = ["halo"]
@@ -38,8 +39,7 @@ def halo(
         The figure is as large as fits into so many screen pixels.
     """
     if light_curves.sizes["star"] == 0:
-        text = hv.Text(0.5, 0.5, NO_STAR).opts(text_font_size="11pt")
-        return hv.Overlay([text]).opts(xaxis=None, yaxis=None, frame_width=size, frame_height=size // 4)
+        return no_star(NO_STAR, width=size)
     mine = np.flatnonzero(light_curves["stamp_star"].values == star)
     row, column = (light_curves[f"stamp_{axis}"].values[mine].astype(int) for axis in ("row", "column"))
     weight = light_curves["halo_weight"].values[segment, mine]

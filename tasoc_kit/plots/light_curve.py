@@ -14,6 +14,7 @@ import xarray as xr
 from bokeh.models import HoverTool, NumeralTickFormatter
 
 from tasoc_kit.errors import StepInputError
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, series_options
 from tasoc_kit.sources.frame_reader import read_frames
 from tasoc_kit.vocabulary import DEFAULT_BAD_BITS, DEFAULT_BAD_KIT_BITS, KitQuality, TessQuality, flag_names
@@ -293,7 +294,7 @@ def light_curve(
     Parameters
     ----------
     light_curves
-        The product, (star, time).
+        The product, (star, time); without any star the figure says so.
     star, tic
         Which star: by index, or by TIC number.
     quantity
@@ -306,6 +307,8 @@ def light_curve(
         By default the TIC number and the magnitude.
     """
     star = star if tic is None else find_star(light_curves, tic)
+    if not light_curves.sizes["star"]:
+        return no_star()
     table = one_star(light_curves, star, bad_bits=bad_bits)
     if title is None:
         title = f"TIC {int(light_curves['tic'][star])} · Tmag {float(light_curves['tmag'][star]):.2f}"

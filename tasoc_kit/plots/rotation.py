@@ -8,6 +8,7 @@ import xarray as xr
 
 from tasoc_kit.numerics.autocorrelation import autocorrelation, even_grid
 from tasoc_kit.plots.folded import folded
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MUTED, SELECTED, STAR, series_options
 from tasoc_kit.vocabulary import RotationFlag
 
@@ -21,12 +22,14 @@ def repetition(measured: xr.Dataset, star: int, flux: xr.Dataset) -> hv.Layout:
     Parameters
     ----------
     measured
-        The product ``rotation``.
+        The product ``rotation``; without any star the figure says so.
     star
         Its number in the table.
     flux
         ``relative_flux`` of this star alone.
     """
+    if not measured.sizes["star"]:
+        return hv.Layout([no_star()])
     one, time, values = measured.isel(star=star), flux["time"].values, flux["relative_flux"].values
     lag, acf = np.empty(0), np.empty(0)
     if time.size > 1:

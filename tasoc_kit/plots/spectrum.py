@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from tasoc_kit.numerics.oscillation_model import ENVELOPE, GRANULATION, model_of
+from tasoc_kit.plots.shown_star import no_star
 from tasoc_kit.plots.theme import FLAG_COLOURS, GOOD, MODEL, MUTED, SELECTED, series_options
 
 __all__ = ["FREQUENCY_TICKS", "smooth_spectrum", "spectral_window", "spectrum", "spectrum_model"]
@@ -72,12 +73,14 @@ def spectrum(spectra: xr.Dataset, star: int, oscillations: xr.Dataset | None = N
     Parameters
     ----------
     spectra
-        The product.
+        The product; without any star the figure says so.
     star
         Its number in the table.
     oscillations
         The product; its model of the star is drawn, where it has one, and the interval of νmax.
     """
+    if not spectra.sizes["star"]:
+        return no_star()
     frequency = spectra["frequency"].values
     power = spectra["power"].isel(star=star).values.astype(float)
     power = np.where(power > 0, power, np.nan)

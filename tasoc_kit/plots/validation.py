@@ -196,9 +196,7 @@ def noise_by_magnitude(
         Of the figure.
     """
     attrs = validation.attrs
-    cadence = float(attrs.get("cadence") or 1800)
-    exposure = float(attrs.get("exposure") or 0.792 * cadence)
-    seconds = exposure if of == "cadence" else 3600 * exposure / cadence
+    seconds = attrs["exposure"] * (1 if of == "cadence" else 3600 / attrs["cadence"])
     grid = _grid(stars)
     model = noise_model(grid[-1], grid[0], seconds, float(attrs["ecliptic_latitude"]))
     title = "noise of one hour (ppm)" if of == "hour" else "noise of one exposure (ppm)"

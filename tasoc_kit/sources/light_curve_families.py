@@ -73,6 +73,8 @@ AS_IN_TESS = {
 """Bits of Kepler (Archive Manual, KDMC-10008-006, table 2-3) that say what one of TESS says."""
 KEPLER_BAD = 16384 | 65536 | 1048576
 """Detector anomaly, no data, thruster firing: bits of Kepler without a like in TESS."""
+_NEVER_WRONG = "as stated: TESS-SPOC began in November 2020, when times were right"
+"""Whatever its DATA_REL, which may be that of the frames: https://archive.stsci.edu/hlsp/tess-spoc."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Curve:
     family: str
     column: str
     unit: dict[str, Any]
-    """Mission, sector, camera and CCD; of Kepler quarter or campaign, module and output."""
+    """Mission, and what is known of sector, camera, CCD; of Kepler quarter or campaign, module, output."""
     star: dict[str, Any]
     """Object, TIC number (0 for none), position and TESS magnitude (NaN for none)."""
     cadence: float
@@ -205,8 +207,8 @@ class _Table:
         return str(self.value("CHECKSUM", "")) or hashlib.sha256(content).hexdigest()
 
     def unit(self, *names: str, mission: str = "TESS") -> dict[str, Any]:
-        values = {k: int(self.value(n, 0)) for k, n in zip(("sector", "camera", "ccd"), names, strict=True)}
-        return {"mission": mission} | values
+        known = {name.lower(): self.value(name) for name in names}
+        return {"mission": mission} | {name: int(value) for name, value in known.items() if value is not None}
 
     def star(self, **more: Any) -> dict[str, Any]:
         tic = self.number("TICID", 0.0)
@@ -262,8 +264,10 @@ def _mission(table: _Table, files: tuple[str, int, str], family: str, column: st
         shift = 0.0
     else:
         unit = table.unit("SECTOR", "CAMERA", "CCD")
+        told, shift = {"time_stamps": _NEVER_WRONG}, 0.0
+    if family == "spoc":
         release, version = int(table.value("DATA_REL", 0)), str(table.value("PROCVER", ""))
-        late = stamp_shift(release, version, unit["camera"], unit["ccd"], "target")
+        late = stamp_shift(release, version, unit.get("camera", 0), unit.get("ccd", 0), "target")
         told, shift = {"time_stamps": late.reason}, late.middle
     zero = table.number("BJDREFI") + table.number("BJDREFF", 0.0) - BTJD_ZERO
     step = table.number("TIMEDEL") * DAY
@@ -369,6 +373,12 @@ def _cdips(table: _Table, files: tuple[str, int, str], family: str, column: str)
 _READERS = {"spoc": _mission, "tess-spoc": _mission, "kepler": _mission, "tglc": _tglc, "cdips": _cdips}
 
 
+def _counted(time: np.ndarray, step: float) -> np.ndarray:
+    """Return numbers counted from one cadence to the next: barycentric steps are not even."""
+    steps = np.maximum(1, np.rint(np.diff(time) / step))
+    return np.concatenate([[0], np.cumsum(steps)]).astype(np.int32)
+
+
 def _text(path: str, name: str, content: bytes, asked: str) -> Curve:
     column = _column(path, "text", asked)
     if not content.strip():
@@ -386,12 +396,12 @@ def _text(path: str, name: str, content: bytes, asked: str) -> Curve:
         files=(name, len(content), hashlib.sha256(content).hexdigest()),
         family="text",
         column=column,
-        unit={"mission": "", "sector": 0, "camera": 0, "ccd": 0},
+        unit={"mission": ""},
         star={"object": name.removesuffix(".txt"), "tic": 0, "ra": np.nan, "dec": np.nan, "tmag": np.nan},
         cadence=round(step * DAY, 2),
         exposure=0.0,
         time=time,
-        cadenceno=np.rint((time - time[0]) / step).astype(np.int32),
+        cadenceno=_counted(time, step),
         quality=nothing,
         source_quality=None,
         pixel_quality=_apart(flux, nothing > 0),

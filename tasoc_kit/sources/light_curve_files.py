@@ -122,11 +122,12 @@ def _check_alike(path: str, curve: Curve, first: Curve) -> None:
                 f"its {name} is {getattr(curve, name)!r}, that of {first.files[0]} {getattr(first, name)!r}",
                 "Expected files of one kind. Give a glob of one of them.",
             )
-    for name in ("mission", "sector"):
-        if curve.unit[name] != first.unit[name]:
+    for name in ("mission", "sector", "quarter", "campaign"):
+        theirs, ours = first.unit.get(name), curve.unit.get(name)
+        if ours != theirs:
             raise SourceError.for_file(
                 path,
-                f"its {name} is {curve.unit[name]!r}, that of {first.files[0]} {first.unit[name]!r}",
+                f"its {name} is {ours!r}, that of {first.files[0]} {theirs!r}",
                 "Expected files of one sector. Open the sectors one by one.",
             )
 
@@ -232,15 +233,25 @@ def _dataset(paths: Sequence[str], curves: Sequence[Curve], cadences: _Cadences,
 
 
 def _attributes(curves: Sequence[Curve], spread: float) -> dict[str, Any]:
-    """Return what the files say together; without camera and CCD where they are of several."""
+    """
+    Return what the files say together; without camera and CCD where they are of several.
+
+    A field of their own keeps what is made of them apart from the products of a CCD, and a CCD has a meaning
+    beside its camera only.
+    """
     first = curves[0]
-    unit = {n: value for n, value in first.unit.items() if all(curve.unit[n] == value for curve in curves)}
+    unit = {n: here for n, here in first.unit.items() if all(curve.unit.get(n) == here for curve in curves)}
+    if "camera" not in unit:
+        unit.pop("ccd", None)
+    field = f"{first.family.replace('-', '_')}_{raw_id([curve.files for curve in curves])}"
     bits = {"kepler": "Kepler", "cdips": "none", "text": "none"}.get(first.family, "TESS")
     return {
-        "product": "light_curves",
+        "product": "light_curve_files",
         "source": "light_curve_files",
         "family": first.family,
         "flux_column": first.column,
+        "sector": 0,
+        "field": field,
         **unit,
         "cadence": first.cadence,
         "exposure": first.exposure,
@@ -257,5 +268,5 @@ def _stamped(opened: xr.Dataset, curves: Sequence[Curve]) -> xr.Dataset:
     raw = raw_id(files)
     behind = {"provenance_id": raw, "provenance": json.dumps({raw: raw_record(files)}, sort_keys=True)}
     settings = {"column": opened.attrs["flux_column"]}
-    record = Record("open_light_curve_files", 1, settings, (raw,))
+    record = Record("open_light_curve_files", 2, settings, (raw,))
     return stamp(opened, record, [xr.Dataset(attrs=behind)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -17,14 +20,17 @@ _COLUMNS = ("tic", "status", "mean_flux", "rms_hour")
 _PLACE = {"star_camera": "camera", "star_ccd": "ccd"}
 
 
-def read_neighbours(sector: int | str) -> xr.Dataset:
+def read_neighbours(sector: int | str, unit: str = "") -> xr.Dataset:
     """
-    Read the diagnostics of all CCDs of a sector, of each those that ``open_product`` opens.
+    Read the diagnostics of the other CCDs of a sector, of each those that ``open_product`` opens.
 
     Parameters
     ----------
     sector
         Its number.
+    unit
+        Name of the unit that is compared with them. Its own CCD is left out, so that its diagnostics, which
+        a run may be about to make again, have no part in the id.
 
     Returns
     -------
@@ -34,17 +40,19 @@ def read_neighbours(sector: int | str) -> xr.Dataset:
     Raises
     ------
     SourceError
-        If this is no sector, or the store has no diagnostics of it.
+        If this is no sector, or the store has no diagnostics of another of its CCDs.
     """
     if not str(sector).isdigit():
         raise SourceError(
             f"neighbours: {sector!r} is no sector; expected its number, as 14. "
             "Correct it: --set validation.neighbours=14"
         )
-    found = [ref for ref in store.current_products("diagnostics") if _fits(ref, int(sector))]
+    own = parse_unit(unit)
+    found = [ref for ref in store.current_products("diagnostics") if _fits(ref, int(sector), own)]
     if not found:
         raise SourceError(
-            f"neighbours: the store has no diagnostics of sector {sector}; expected those of its other CCDs. "
+            f"neighbours: the store has no diagnostics of sector {sector}{f' beside {unit}' if own else ''}; "
+            "expected those of its other CCDs. "
             "Run 'tasoc run photometry' on them first, without validation.neighbours."
         )
     names = (*_COLUMNS, *_PLACE)
@@ -54,9 +62,10 @@ def read_neighbours(sector: int | str) -> xr.Dataset:
     return with_content_id(xr.Dataset(typed), "neighbours")
 
 
-def _fits(ref: ProductRef, sector: int) -> bool:
+def _fits(ref: ProductRef, sector: int, own: Mapping[str, Any]) -> bool:
     unit = parse_unit(ref.unit)
-    return unit["sector"] == sector and not unit["field"]
+    another = any(unit[name] != own.get(name) for name in _PLACE.values())
+    return unit["sector"] == sector and not unit["field"] and another
 
 
 def _read(ref: ProductRef) -> dict[str, np.ndarray]:

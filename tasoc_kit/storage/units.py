@@ -1,7 +1,8 @@
 """The names that a product is found by: product, unit, id.
 
-A *unit* is what a pipeline works on at a time: one CCD of one sector, or a cutout of it. All
-names are checked before they become a path, so none can lead out of the store.
+A *unit* is what a pipeline works on at a time: one CCD of one sector, or a cutout of it. Light curves of
+files are a unit of their own, in sector 0 where they are of none, without camera or CCD where they are of
+several. All names are checked before they become a path, so none can lead out of the store.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_UNIT = re.compile(r"s(?P<sector>\d{4})(-(?P<camera>[1-4])(-(?P<ccd>[1-4])(-(?P<field>[a-z0-9_]{1,64}))?)?)?")
+_UNIT = re.compile(
+    r"s(?P<sector>\d{4})(-(?P<camera>[1-4])(-(?P<ccd>[1-4]))?)?(-(?P<field>[a-z][a-z0-9_]{0,63}))?"
+)
 _ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -73,19 +76,19 @@ def check_id(value: str) -> str:
 
 def check_unit(unit: str) -> str:
     """Return the name of a unit, or raise StoreError where it is none."""
-    return _checked("unit", unit, _UNIT, "a name like s0001-1-2 or s0001-1-2-r0123c0456")
+    return _checked("unit", unit, _UNIT, "a name like s0001-1-2, or s0001-1-2-r0123c0456 of a cutout")
 
 
 def unit_name(
     sector: int, camera: int | None = None, ccd: int | None = None, field: str | None = None
 ) -> str:
     """
-    Return the name of a unit: ``s0001-1-2``, or ``s0001-1-2-r0123c0456`` for a cutout.
+    Return the name of a unit: ``s0001-1-2``, or with a field ``s0001-1-2-r0123c0456``.
 
     Raises
     ------
     StoreError
-        If camera or CCD are not 1 to 4, or the field is not a plain word.
+        If camera or CCD are not 1 to 4, or the field is not a plain word that begins with a letter.
     """
     parts = [f"s{int(sector):04d}", *(str(part) for part in (camera, ccd) if part is not None)]
     return check_unit("-".join([*parts, field] if field else parts))

@@ -16,6 +16,8 @@ __all__ = ["judge", "run_checks"]
 
 _MASKS = Dataval.SMALL_MASK | Dataval.LARGE_MASK
 _CONTAMINATED = Dataval.INVALID_CONTAMINATION | Dataval.CONTAMINATION_HIGH
+_ALWAYS = "duplicates"
+"""The check that is done of any table."""
 _FLUX = Dataval.MAG_VS_FLUX_HIGH | Dataval.MAG_VS_FLUX_LOW | Dataval.INVALID_FLUX
 
 
@@ -45,7 +47,7 @@ def run_checks(stars: xr.Dataset, overlap: xr.Dataset | None = None) -> xr.Datas
     (check): ``check_value``, ``check_warn``, ``check_fail``, ``check_verdict`` and ``check_reason``.
     """
     found = _shares(stars) | _zero_point(stars) | _noise(stars) | _changes(stars)
-    found |= {"duplicates": _duplicates(stars)} | _overlap(overlap)
+    found |= {_ALWAYS: _duplicates(stars)} | _overlap(overlap)
     rows = [(limits.CHECKS[name], found[name]) for name in limits.CHECKS]
     made = [_said(check, one) for check, one in rows]
     columns = {
@@ -65,6 +67,8 @@ def judge(checks: xr.Dataset, stars: int) -> tuple[Verdict, str]:
     """
     Return the verdict on a CCD, the worst of its checks, and why.
 
+    Numbers that stand once say nothing of the light curves: where no other check was done, none was.
+
     Parameters
     ----------
     checks
@@ -76,11 +80,11 @@ def judge(checks: xr.Dataset, stars: int) -> tuple[Verdict, str]:
         return Verdict.FAIL, "No star has a light curve."
     verdicts = checks["check_verdict"].values
     worst = Verdict(int(verdicts.max()))
-    done = int((verdicts != Verdict.NOT_DONE).sum())
-    if worst == Verdict.NOT_DONE:
-        return worst, f"None of the checks could be done: {stars} stars are too few."
-    if worst == Verdict.PASS:
-        return worst, f"All of the {done} checks that could be done are within their limits."
+    done = verdicts != Verdict.NOT_DONE
+    if worst <= Verdict.PASS:
+        if not (done & (checks["check"].values != _ALWAYS)).any():
+            return Verdict.NOT_DONE, f"No check of the light curves could be done: {stars} stars are too few."
+        return worst, f"All of the {int(done.sum())} checks that could be done are within their limits."
     told = [words for words, one in zip(checks["check_reason"].values, verdicts, strict=True) if one == worst]
     words = "; ".join(told)
     return worst, f"{words[0].upper()}{words[1:]}."

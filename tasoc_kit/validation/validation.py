@@ -57,7 +57,7 @@ class ZeroPoint(NamedTuple):
 
 
 @step(
-    version=1,
+    version=2,
     product="validation",
     needs={
         "light_curves": ("time", "tic", "tmag", "star_row", "star_column"),
@@ -94,6 +94,7 @@ def make_validation(
     the ecliptic latitude of the field, of the light that the cadences collect), and what was held against the
     limits. (check): value, limits, verdict and reason. ``zero_point`` with its error. ``verdict``, with
     attribute ``reason``. With neighbours (overlap): CCDs with stars in common, as of ``compare_overlap``.
+    Attributes ``ecliptic_latitude``, ``cadence`` and ``exposure`` are what the noise model took.
 
     Raises
     ------
@@ -105,7 +106,9 @@ def make_validation(
     places = ("tic", "tmag", "ra", "dec", "star_row", "star_column")
     stars = stars.assign_coords({n: light_curves[n].variable for n in places if n in light_curves.variables})
     latitude = field_latitude(*(light_curves[n].values for n in ("ra", "dec") if n in light_curves.variables))
-    stars = stars.assign(_expected(light_curves, latitude) | _corrected(stars, corrections))
+    light = _collected(light_curves)
+    expected = _expected(stars["tmag"].values, latitude, **light)
+    stars = stars.assign(expected | _corrected(stars, corrections))
     named = stars["tic"].values > 0
     if "gaia" in light_curves.variables:
         named |= light_curves["gaia"].values > 0
@@ -121,7 +124,7 @@ def make_validation(
     made = stars.merge(checks).assign(verdict=np.int8(verdict))
     if overlap is not None:
         made = made.merge(overlap)
-    return made.assign_attrs(reason=reason, ecliptic_latitude=latitude)
+    return made.assign_attrs(light, reason=reason, ecliptic_latitude=latitude)
 
 
 def fit_zero_point(stars: xr.Dataset, named: np.ndarray) -> ZeroPoint:
@@ -158,14 +161,21 @@ def _check_stars(light_curves: xr.Dataset, **tables: xr.Dataset | None) -> None:
             )
 
 
-def _expected(light_curves: xr.Dataset, latitude: float) -> dict[str, tuple[str, np.ndarray]]:
-    """Return what the noise model expects of each star, in one hour and from cadence to cadence."""
-    time, tmag = light_curves["time"].values, light_curves["tmag"].values
+def _collected(light_curves: xr.Dataset) -> dict[str, float]:
+    """Return ``cadence`` and ``exposure`` (s), from the times and as usual where no attribute says."""
+    time = light_curves["time"].values
     steps = np.diff(time[np.isfinite(time)])
     cadence = float(light_curves.attrs.get("cadence") or 0) or (
         86_400 * float(np.median(steps)) if steps.size else 1800.0
     )
     exposure = float(light_curves.attrs.get("exposure") or 0) or _EXPOSED * cadence
+    return {"cadence": cadence, "exposure": exposure}
+
+
+def _expected(
+    tmag: np.ndarray, latitude: float, cadence: float, exposure: float
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Return what the noise model expects of each star, in one hour and from cadence to cadence."""
     seconds = {"noise_hour": _HOUR * exposure / cadence, "noise_ptp": exposure}
     scale = {"noise_hour": 1e-6, "noise_ptp": 1e-6 * _PTP_OF_WHITE}
     found = {n: expected_noise(tmag, seconds=s, ecliptic_latitude=latitude) for n, s in seconds.items()}
