@@ -12,7 +12,7 @@ RESOLVE = $(UV) pip compile pyproject.toml --universal --fork-strategy fewest --
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types bench dashboard lock
+.PHONY: help env demo test lint types bench dashboard docs lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ bench: env ## measure speed and accuracy; the last line of each benchmark is JSO
 
 dashboard: env ## open the dashboards on this machine
 	@$(BIN)/tasoc dashboard $(ARGS)
+
+docs: env ## write the pages that come from the code, and build the site into docs/_build
+	@for page in commands data_model reference; do $(BIN)/python docs/$$page.py; done
+	@$(BIN)/python -m sphinx -q -n -W --keep-going -b html docs docs/_build
+	@echo "Open docs/_build/index.html"
 
 lock: env ## resolve the two lock files again
 	@$(RESOLVE) --extra test -o requirements.lock

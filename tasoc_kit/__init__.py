@@ -16,6 +16,7 @@ _PUBLIC = {
     "push_products": "archive",
     "pull_products": "archive",
     "verify_products": "archive",
+    "lineage": "provenance",
     "open_light_curve_files": "sources.light_curve_files",
     "science": "sources.ffi",
     "where": "sources.pointings",

@@ -5,28 +5,80 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import typer
 import yaml
 
-PAGES = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/architecture.md",
-    "docs/guide.md",
-    "docs/photometry.md",
-    "docs/scale.md",
-    "docs/validation.md",
-)
+import tasoc_kit as tk
+from tasoc_kit.config import settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs"
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in DOCS.glob("*.md")))
+ELSEWHERE = {"README.md", "docs/corrections.md", "docs/light_curve_files.md", "docs/photometry.md"}
+"""Pages with a test of their own, or whose examples open files of the mission, which no repository holds."""
 
 
-def test_the_page_of_the_data_model_is_that_of_the_vocabulary(repository):
-    render = runpy.run_path(str(repository / "docs" / "data_model.py"))["render"]
-    written = (repository / "docs" / "data_model.md").read_text()
-    assert written == render(), "run: .venv/bin/python docs/data_model.py"
+@pytest.mark.parametrize("page", ["commands", "data_model", "reference"])
+def test_a_page_that_is_written_from_the_code_says_what_the_code_does(page):
+    render = runpy.run_path(str(DOCS / f"{page}.py"))["render"]
+    assert (DOCS / f"{page}.md").read_text() == render(), f"run: .venv/bin/python docs/{page}.py"
+
+
+def test_every_public_name_stands_in_the_reference():
+    import tasoc_kit
+
+    listed = re.findall(r":: tasoc_kit\.(\w+)$", (DOCS / "reference.md").read_text(), re.MULTILINE)
+    assert sorted(tasoc_kit._PUBLIC) == sorted(listed)
+
+
+def test_the_site_is_built_without_a_warning_and_asks_nothing_of_other_hosts(tmp_path):
+    """A link within the pages, or a name in a docstring, that leads nowhere is a warning."""
+    sources = tmp_path / "docs"
+    shutil.copytree(DOCS, sources, ignore=shutil.ignore_patterns("_build"))
+    for name in ("notebooks", "tasoc_kit"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run([*command, str(sources), str(site)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'id="tasoc_kit.open_cube"' in (site / "reference.html").read_text()
+    asked = re.compile(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=\"(?:https?:)?//[^\"]+", re.I)
+    assert [found for page in site.rglob("*.html") for found in asked.findall(page.read_text())] == []
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory, session_cache):
+    """A store with what the photometry makes of the smallest simulated sector."""
+    store = tmp_path_factory.mktemp("docs") / "store"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TASOC_STORE", str(store))
+        environment.setenv("TASOC_CACHE", str(session_cache))
+        settings.cache_clear()
+        tk.make_products("simulation.tiny", last="diagnostics")
+    settings.cache_clear()
+    return store
+
+
+def examples(page: str) -> list[str]:
+    """Return the Python of a page, block by block."""
+    return re.findall(r"^```python\n(.*?)^```", (REPOSITORY / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page) and page not in ELSEWHERE])
+def test_the_examples_of_a_page_run_one_after_the_other(page, small_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("TASOC_STORE", str(small_store))
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    names: dict[str, object] = {}
+    for block in examples(page):
+        exec(compile(block, page, "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -29,7 +29,7 @@ from tasoc_kit.photometry.stars import locate_stars
 from tasoc_kit.photometry.stream import stream_frames
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.pointings import position_of
-from tasoc_kit.sources.star_catalog import read_stars
+from tasoc_kit.sources.star_catalog import beside_frames, read_stars
 
 __all__ = ["LightCurve", "light_curve", "lightkurve_class"]
 
@@ -132,7 +132,8 @@ def light_curve(
     cube
         A cube, a catalog entry, or the path of a cutout, a target pixel file or a folder of FFIs.
     catalogue
-        Stars of the field; without it stars are detected on the pixels.
+        Stars of the field; by default ``stars.parquet`` beside the frames, else stars are detected on the
+        pixels.
     mode
         How apertures are made: ``"k2p2"`` or ``"tile"``.
 
@@ -171,6 +172,8 @@ def light_curve(
 
 
 def _open_stars(catalogue: Any, frames: xr.Dataset) -> xr.Dataset | None:
+    if catalogue is None:
+        catalogue = beside_frames(frames)
     if catalogue is None:
         return _stated_target(frames)
     if isinstance(catalogue, xr.Dataset):

@@ -74,7 +74,7 @@ def fit_psf(
     Returns
     -------
     ``psf_coefficient`` (node_row, node_column, spline_row, spline_column) of
-    :mod:`tasoc_kit.numerics.effective_psf`; ``psf_row``, ``psf_column``, ``psf_flux`` and
+    ``tasoc_kit.numerics.effective_psf``; ``psf_row``, ``psf_column``, ``psf_flux`` and
     ``psf_source`` of every star, NaN and −1 for those left out.
 
     Raises

@@ -64,7 +64,7 @@ def make_quality(
     -------
     ``quality`` (time), the bits of the mission, and ``frame_quality`` (time), ours;
     ``spacecraft_x``, ``_y`` and ``_z`` (time), from which
-    :func:`~tasoc_kit.photometry.conditions.spacecraft.star_time` makes the times of a star;
+    :func:`tasoc_kit.star_time` makes the times of a star;
     ``region_…`` (region, edge) where only parts of frames are excluded.
     Attrs ``dump_times`` lists the momentum dumps, BTJD.
 

@@ -7,7 +7,6 @@ inputs are those made with the default settings, and the ones that are not there
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +21,7 @@ from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.footprint import Footprint, frame_footprint
-from tasoc_kit.sources.star_catalog import at_epoch, read_stars
+from tasoc_kit.sources.star_catalog import at_epoch, beside_frames, read_stars
 from tasoc_kit.sources.star_server import CATALOGUES
 from tasoc_kit.sources.targets import missing_pixels, open_targets
 
@@ -74,7 +73,7 @@ def _open_sky(place: str, cube: xr.Dataset, date: float | None) -> xr.Dataset:
 
 def _find_catalogue(cube: xr.Dataset) -> str | None:
     """Return the place of the catalogue that serves the frames where none was named."""
-    beside = _beside(cube)
+    beside = beside_frames(cube)
     if beside is not None:
         return beside
     # Without a single star on this machine there is no reason to look at the sky.
@@ -93,15 +92,6 @@ def _footprint(cube: xr.Dataset) -> Footprint | None:
     sector, camera, ccd = (int(cube.attrs.get(name) or 0) for name in ("sector", "camera", "ccd"))
     middle = solutions[len(solutions) // 2]
     return frame_footprint(middle, cube["row"].values, cube["column"].values, (sector, camera, ccd))
-
-
-def _beside(cube: xr.Dataset) -> str | None:
-    """Return the path of ``stars.parquet`` in the folder of the cube's first frame."""
-    if "file" not in cube.coords and "file" not in cube:
-        return None
-    files = cube["file"].values
-    found = Path(str(files[0])).parent / "stars.parquet" if files.size else None
-    return str(found.absolute()) if found and found.exists() else None
 
 
 def open_unit(

@@ -65,7 +65,7 @@ def classify_stars(
 
     Returns
     -------
-    (star): ``variability_class``, a :class:`~tasoc_kit.vocabulary.VariabilityClass`. ``class_probability``
+    (star): ``variability_class``, a ``tasoc_kit.vocabulary.VariabilityClass``. ``class_probability``
     (star, class), which sum to 1; ``features`` (star, feature), by ``feature_name``; and the star table of
     the light curves. A star with fewer than a hundred good cadences, or without any scatter, is UNKNOWN, its
     probabilities NaN; so are all stars of light curves shorter than 12 days, which the trees cannot tell.

@@ -62,7 +62,7 @@ def open_light_curve_files(
     column
         Which flux of the files; by default PDCSAP_FLUX of SPOC, TESS-SPOC and Kepler, ``aperture_flux`` of
         TGLC, PCA2 of CDIPS. The others are in
-        :data:`~tasoc_kit.sources.light_curve_families.FAMILIES`.
+        ``tasoc_kit.sources.light_curve_families.FAMILIES``.
 
     Returns
     -------

@@ -109,7 +109,7 @@ def where(target: str | int, catalogue: xr.Dataset | str | os.PathLike[str] | No
     Parameters
     ----------
     target, catalogue
-        As :func:`position_of` takes them.
+        As ``tasoc where`` takes them.
 
     Returns
     -------

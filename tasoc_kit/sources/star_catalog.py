@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tasoc_kit.numerics.clock import julian_year
 from tasoc_kit.numerics.geometry import move_epoch
 from tasoc_kit.sources.byte_source import read_all
 
-__all__ = ["NAMES", "at_epoch", "read_stars"]
+__all__ = ["NAMES", "at_epoch", "beside_frames", "read_stars"]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "tic": ("tic", "tic id", "ticid", "tic_id", "id"),
@@ -128,3 +129,11 @@ def at_epoch(stars: xr.Dataset, btjd: float) -> xr.Dataset:
     )
     moved = stars.assign(ra=("star", ra), dec=("star", dec))
     return vocabulary.label(moved.assign_attrs(epoch=year))
+
+
+def beside_frames(cube: xr.Dataset) -> str | None:
+    """Return the path of ``stars.parquet`` in the folder of the cube's first frame, where there is one."""
+    if "file" not in cube.variables or not cube["file"].size:
+        return None
+    found = Path(str(cube["file"].values[0])).parent / "stars.parquet"
+    return str(found.absolute()) if found.exists() else None

@@ -153,7 +153,7 @@ def fetch_targets(
     Parameters
     ----------
     name, footprint, faintest
-        As :func:`open_targets` takes them.
+        Of the catalog and the place; as ``tasoc targets fetch`` takes them.
     table
         A table of stars, as :func:`read_stars` reads it, in place of the server: a copy that somebody has
         already, for a machine without a network. What it lacks there is taken for empty sky.
