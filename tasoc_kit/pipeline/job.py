@@ -75,7 +75,7 @@ def _check_json(name: str, arguments: Mapping[str, Any]) -> None:
         json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise NotebookError(
-            f"{name}: its arguments are no JSON ({error}); expected texts, finite numbers, lists and objects. "
+            f"{name}: its arguments are no JSON ({error}); expected texts, finite numbers, lists, objects. "
             "Correct them."
         ) from None
 

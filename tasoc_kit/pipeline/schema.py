@@ -37,7 +37,9 @@ PLACE_OF_FRAMES = (
     NotebookParameter("sector", int | None, None, "sector; none where the source is one unit"),
     NotebookParameter("camera", int | None, None, "camera, 1 to 4"),
     NotebookParameter("ccd", int | None, None, "CCD, 1 to 4"),
-    NotebookParameter("catalogue", str | None, None, "star catalogue; none for the one that serves the frames"),
+    NotebookParameter(
+        "catalogue", str | None, None, "star catalogue; none for the one that serves the frames"
+    ),
 )
 """Where the frames of one unit are: what every pipeline takes."""
 
@@ -63,7 +65,7 @@ def find_notebook(name: str) -> Path:
     known = _notebooks()
     if name not in known:
         raise NotebookError(
-            f"notebook {name!r}: there is none{suggest(name, known)} There are {sorted(known)}. "
+            f"run: no notebook {name!r}{suggest(name, known)} There are {sorted(known)}. "
             "Correct the name, or set TASOC_NOTEBOOKS to the folder that holds it."
         )
     return known[name]
@@ -74,8 +76,7 @@ def find_pipeline(name: str) -> Pipeline:
     known = load_pipelines()
     if name not in known:
         raise NotebookError(
-            f"pipeline {name!r}: there is none{suggest(name, known)} There are {sorted(known)}. "
-            "Correct the name."
+            f"run: no pipeline {name!r}{suggest(name, known)} There are {sorted(known)}. Choose one."
         )
     return known[name]
 
@@ -133,7 +134,9 @@ def pipeline_arguments(pipeline: Pipeline) -> list[NotebookParameter]:
         *PLACE_OF_FRAMES,
         NotebookParameter("first", str | None, None, "first step; none for the first of all"),
         NotebookParameter("last", str | None, None, "last step; none for the last of all"),
-        NotebookParameter("settings", dict[str, dict[str, Any]], {}, "settings by step, where not the defaults"),
+        NotebookParameter(
+            "settings", dict[str, dict[str, Any]], {}, "settings by step, where not the defaults"
+        ),
     ]
 
 
