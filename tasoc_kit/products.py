@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database
-from tasoc_kit.errors import StoreError, without_secrets
+from tasoc_kit.errors import NotFoundError, StoreError, without_secrets
 from tasoc_kit.provenance import diff, lineage
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
@@ -74,7 +74,7 @@ def find_id(beginning: str, *, store: str | None = None) -> ProductRef:
                 found.setdefault(ref.key, ref)
     if len(found) != 1:
         what = f"{len(found)} products: {sorted(found)[:6]}" if found else "no product"
-        raise StoreError(
+        raise (StoreError if found else NotFoundError)(
             f"store {own(store).url}: id {beginning!r} fits {what}; expected one. "
             "Give more digits of the id; 'tasoc products' lists them."
         )

@@ -22,7 +22,7 @@ import zarr
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError, StoreError, without_secrets
+from tasoc_kit.errors import DatabaseError, NotFoundError, OutOfReachError, StoreError, without_secrets
 from tasoc_kit.storage.encoding import Encoder
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
@@ -372,7 +372,7 @@ def open_ref(ref: ProductRef) -> xr.Dataset:
     folder = Folder(ref.store)
     damage = problem(folder, ref.key)
     if damage:
-        raise StoreError(
+        raise OutOfReachError(
             f"store {ref.store}: {ref.key} is damaged: {damage}; expected every file as it was written. "
             f"Make it again: run the step that makes {ref.name!r}; other products are not touched."
         )
@@ -389,7 +389,7 @@ def _in_memory_or_lazy(variable: xr.Variable) -> xr.Variable:
     return loaded.astype(object) if loaded.dtype.kind == "T" else loaded
 
 
-def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreError:
+def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> NotFoundError:
     table = list_products(store=store)
     same = table[table["product"] == name]
     if len(same):
@@ -397,7 +397,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreEr
     else:
         exists = f"it has the products {sorted(set(table['product']))}" if len(table) else "it is empty"
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
-    return StoreError(
+    return NotFoundError(
         f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
         f"Make it: tasoc run photometry, or seismology, --until {name}; or look: tasoc products."
     )

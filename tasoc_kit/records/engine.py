@@ -18,14 +18,25 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError
+from tasoc_kit.errors import DatabaseError, OutOfReachError
 from tasoc_kit.records.tables import Table
 
-__all__ = ["BUSY_SECONDS", "connect", "exists", "frame", "revision", "rows", "upgrade", "upsert", "writing"]
+__all__ = [
+    "BUSY_SECONDS",
+    "connect",
+    "exists",
+    "expect",
+    "frame",
+    "revision",
+    "rows",
+    "upgrade",
+    "upsert",
+    "writing",
+]
 
 BUSY_SECONDS = 10.0
 """How long a write to SQLite waits for another one, unless the URL has ``?timeout=``."""
@@ -36,12 +47,21 @@ _ALL_MIGRATIONS = 0x7A50C
 _current: set[tuple[str, int]] = set()
 """Databases whose tables were seen to be of the expected version."""
 
+_expected: set[str] = set()
+"""Addresses of databases that must not be made anew by this process."""
+
 
 @contextmanager
 def _named(engine_url: sa.URL) -> Iterator[None]:
     """Say which database failed, and what to do about it."""
+    where = engine_url.render_as_string(hide_password=True)
     try:
         yield
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        problem = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise DatabaseError(
+            f"database {where}: {problem}; expected values that its columns can hold. Correct the value."
+        ) from error
     except DBAPIError as error:
         problem = str(error.orig).strip().splitlines()[0]
         if "locked" in problem:
@@ -50,8 +70,7 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
             action = "run 'tasoc database upgrade'"
         else:
             action = "correct TASOC_DATABASE, the rights or the server, and run again"
-        where = engine_url.render_as_string(hide_password=True)
-        raise DatabaseError(
+        raise OutOfReachError(
             f"database {where}: {problem}; expected a database that can be read and written. "
             f"{action[0].upper()}{action[1:]}."
         ) from error
@@ -118,6 +137,7 @@ def connect(url: str | None = None) -> sa.Engine:
         return engine
     found, expected = revision(engine), _head()
     if not found:
+        _refuse_gone(engine)
         upgrade(url)
     elif found != expected:
         older = found < expected
@@ -128,6 +148,24 @@ def connect(url: str | None = None) -> sa.Engine:
         )
     _current.add(_identity(engine))
     return engine
+
+
+def expect(url: str | None = None) -> None:
+    """
+    Make the tables if there are none; if the file vanishes from now on, say so and make no other.
+
+    For what serves many people: an empty database would look like one where nothing happened.
+    """
+    _expected.add(_identity(connect(url))[0])
+
+
+def _refuse_gone(engine: sa.Engine) -> None:
+    path = _sqlite_file(engine)
+    if path and not path.exists() and _identity(engine)[0] in _expected:
+        raise OutOfReachError(
+            f"database {engine.url.render_as_string()}: the file is gone; expected a disk that stays. "
+            "Bring it back; or start anew, which makes an empty one."
+        )
 
 
 def _identity(engine: sa.Engine) -> tuple[str, int]:
@@ -198,7 +236,10 @@ def writing(url: str | None) -> Iterator[Session]:
 def exists(url: str | None) -> bool:
     """Tell whether there is anything to read; reading never makes a database."""
     engine = _engine(url or settings().database)
-    return _identity(engine) in _current or bool(revision(engine))
+    if _identity(engine) in _current or revision(engine):
+        return True
+    _refuse_gone(engine)
+    return False
 
 
 def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
