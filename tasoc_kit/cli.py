@@ -19,6 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
+from tasoc_kit.commands.api import api
 from tasoc_kit.commands.archive import app as archives
 from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
@@ -27,6 +28,7 @@ from tasoc_kit.commands.fetch import fetch
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
+from tasoc_kit.commands.token import app as tokens
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["app", "main"]
@@ -41,7 +43,9 @@ app.add_typer(tables, name="database")
 app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
+app.add_typer(tokens, name="token")
 app.command()(fetch)
+app.command()(api)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
