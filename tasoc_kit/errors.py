@@ -14,6 +14,7 @@ __all__ = [
     "CatalogError",
     "DatabaseError",
     "NotFoundError",
+    "JobError",
     "NotebookError",
     "OutOfReachError",
     "SourceError",
@@ -146,3 +147,7 @@ class NotFoundError(StoreError, DatabaseError):
 
 class OutOfReachError(StoreError, DatabaseError):
     """A store or a database that does not answer; the same may work a moment later."""
+
+
+class JobError(TasocKitError):
+    """A job that does not exist, or is in no state for what is asked of it."""
