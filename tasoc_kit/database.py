@@ -55,9 +55,10 @@ def record_product(
     location: str,
     attrs: Mapping[str, Any],
     *,
+    bytes: int = 0,
     url: str | None = None,
 ) -> None:
-    """Enter a product and the records of all its ancestors, as its attributes hold them."""
+    """Enter a product of so many bytes and the records of its ancestors, as its attributes hold them."""
     records = json.loads(attrs.get("provenance", "{}"))
     names = ("step", "version", "parameters", "parents", "libraries")
     with writing(url) as session:
@@ -69,7 +70,14 @@ def record_product(
                 for key, record in sorted(records.items())
             ],
         )
-        row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
+        row = {
+            "product": product,
+            "unit": unit,
+            "id": id,
+            "url": location,
+            "recorded": _now(),
+            "bytes": bytes,
+        }
         upsert(session, Product, [row])
 
 
@@ -84,15 +92,15 @@ def remove_product(product: str, unit: str, id: str, *, url: str | None = None) 
 
 
 def replace_products(
-    found: Iterable[tuple[str, str, str, str, Mapping[str, Any]]], *, url: str | None = None
+    found: Iterable[tuple[str, str, str, str, Mapping[str, Any], int]], *, url: str | None = None
 ) -> int:
-    """Make the tables of products and provenance anew from ``(product, unit, id, location, attrs)``."""
+    """Make the tables of products and provenance anew from what ``record_product`` takes, bytes last."""
     upgrade(url)
     with writing(url) as session:
         session.execute(sa.delete(Product))
     number = 0
-    for product, unit, id_, location, attrs in found:
-        record_product(product, unit, id_, location, attrs, url=url)
+    for product, unit, id_, location, attrs, size in found:
+        record_product(product, unit, id_, location, attrs, bytes=size, url=url)
         number += 1
     return number
 

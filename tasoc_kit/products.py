@@ -17,7 +17,7 @@ from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit, product_unit
-from tasoc_kit.store import find_product, open_ref, own, record, refs, stores
+from tasoc_kit.store import find_product, open_ref, own, product_bytes, record, refs, stores
 
 __all__ = [
     "compare",
@@ -187,7 +187,7 @@ def rebuild(store: str | None = None) -> int:
     """Make the database's products and provenance anew from the store; return how many products."""
     folder = own(store)
     return database.replace_products(
-        (ref.name, ref.unit, ref.id, without_secrets(ref.url), _attributes(folder, ref))
+        (ref.name, ref.unit, ref.id, without_secrets(ref.url), _attributes(folder, ref), product_bytes(ref))
         for ref in refs(folder)
     )
 

@@ -126,12 +126,18 @@ def _identity(dataset: xr.Dataset) -> tuple[str, str, str]:
 
 def record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database; the store stays the truth when that is not possible."""
+    size = product_bytes(ref)
     try:
-        database.record_product(ref.name, ref.unit, ref.id, without_secrets(ref.url), attrs)
+        database.record_product(ref.name, ref.unit, ref.id, without_secrets(ref.url), attrs, bytes=size)
     except DatabaseError as error:
         _log.warning(
             "%s is complete, but not in the database (%s). Run 'tasoc database rebuild'.", ref.key, error
         )
+
+
+def product_bytes(ref: ProductRef) -> int:
+    """Return the bytes of the files of a product, by its list of them."""
+    return sum(size for size, _ in (read_marker(Folder(ref.store), ref.key) or {}).values())
 
 
 class _Journal:

@@ -57,6 +57,7 @@ class Product(Table):
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     url: Mapped[str] = mapped_column(Text)
     recorded: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Tag(Table):

@@ -21,6 +21,8 @@ def upgrade() -> None:
         runs.add_column(sa.Column("cpu_seconds", sa.Float(), nullable=True))
         runs.add_column(sa.Column("peak_bytes", sa.BigInteger(), nullable=True))
         runs.add_column(sa.Column("log", sa.Text(), nullable=False, server_default=""))
+    with op.batch_alter_table("products") as products:
+        products.add_column(sa.Column("bytes", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_table(
         "jobs",
         _number("job"),
