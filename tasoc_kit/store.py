@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,9 @@ __all__ = [
     "unit_name",
     "write_product",
 ]
+
+STARS_OF = "light_curves"
+"""Product whose stars can be looked for in the database."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,11 +131,29 @@ def _identity(dataset: xr.Dataset) -> tuple[str, str, str]:
 def record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database; the store stays the truth when that is not possible."""
     try:
-        database.record_product(ref.name, ref.unit, ref.id, without_secrets(ref.url), attrs)
+        enter(ref, attrs)
     except DatabaseError as error:
         _log.warning(
             "%s is complete, but not in the database (%s). Run 'tasoc database rebuild'.", ref.key, error
         )
+
+
+def enter(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
+    """Enter a product into the database, or raise DatabaseError."""
+    stars = partial(_star_columns, ref) if ref.name == STARS_OF else None
+    location = without_secrets(ref.url)
+    database.record_product(
+        ref.name, ref.unit, ref.id, location, attrs, created=ref.created, stars=stars
+    )
+
+
+def _star_columns(ref: ProductRef) -> dict[str, np.ndarray]:
+    """Return what the stars of a product are found by; NaN, and 0 for a number, where it does not tell."""
+    group = zarr.open_group(_data(ref), mode="r")
+    known = {name: np.asarray(group[name][...]) for name in ("tic", "ra", "dec", "tmag") if name in group}
+    count = max((values.size for values in known.values()), default=0)
+    unknown = {"tic": np.zeros(count, np.int64)} | {n: np.full(count, np.nan) for n in ("ra", "dec", "tmag")}
+    return unknown | known
 
 
 class _Journal:
