@@ -1,14 +1,15 @@
 """The connection to the database: engine, version of the tables, writes that wait their turn.
 
 SQLite in a file by default (write-ahead log, so readers never wait), PostgreSQL by its URL. Every
-use opens a connection of its own, so none is shared with a forked process or outlives a file. An
+use opens a connection of its own, so none is shared with a forked process or outlives a file; a
+server, which asks a thousand times a second and never forks, may keep its connections. An
 empty database is filled with tables when it is first written; one of an older version is left
 alone until ``tasoc database upgrade``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
@@ -31,8 +32,10 @@ __all__ = [
     "exists",
     "expect",
     "frame",
+    "keep_connections",
     "revision",
     "rows",
+    "select",
     "upgrade",
     "upsert",
     "writing",
@@ -49,6 +52,9 @@ _current: set[tuple[str, int]] = set()
 
 _expected: set[str] = set()
 """Addresses of databases that must not be made anew by this process."""
+
+_pool: dict[str, Any] = {"poolclass": sa.pool.NullPool}
+"""How engines hold connections."""
 
 
 @contextmanager
@@ -81,10 +87,9 @@ def _engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
-            return sa.create_engine(address, poolclass=sa.pool.NullPool)
-        engine = sa.create_engine(
-            address, connect_args=_sqlite_arguments(address), poolclass=sa.pool.NullPool
-        )
+            # One ping for each use finds out that a server was started anew before a query does.
+            return sa.create_engine(address, pool_pre_ping=len(_pool) > 1, **_pool)
+        engine = sa.create_engine(address, connect_args=_sqlite_arguments(address), **_pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"database {url.split('@')[-1]!r}: {error}; expected sqlite:///FILE or "
@@ -92,7 +97,36 @@ def _engine(url: str) -> sa.Engine:
         ) from error
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    if len(_pool) > 1 and _sqlite_file(engine):
+        _forget_other_files(engine)
     return engine
+
+
+def keep_connections(number: int = 48) -> None:
+    """
+    Let this process keep connections open between uses; for servers, before their first use.
+
+    Parameters
+    ----------
+    number
+        Connections that are kept; more are opened where they are needed.
+    """
+    _pool.update(poolclass=sa.pool.QueuePool, pool_size=number, max_overflow=-1)
+    _engine.cache_clear()
+
+
+def _forget_other_files(engine: sa.Engine) -> None:
+    """Use no connection to a file that was removed, or that another one took the place of."""
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(engine)
+
+    def check(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _identity(engine):
+            raise sa.exc.DisconnectionError("the file is another one")
+
+    sa.event.listen(engine, "connect", note)
+    sa.event.listen(engine, "checkout", check)
 
 
 def _sqlite_arguments(address: sa.URL) -> dict[str, Any]:
@@ -249,6 +283,15 @@ def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
     engine = connect(url)
     with _named(engine.url), engine.connect() as connection:
         return list(connection.execute(statement).mappings())
+
+
+def select(statement: sa.TextClause, values: Mapping[str, Any], url: str | None) -> Sequence[Any]:
+    """Return what a query in words of SQL finds, in the order of its columns; nothing without a database."""
+    if not exists(url):
+        return []
+    engine = connect(url)
+    with _named(engine.url), engine.connect() as connection:
+        return connection.execute(statement, values).all()
 
 
 def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.DataFrame:
