@@ -25,6 +25,7 @@ from tasoc_kit.api.envelope import Masked
 from tasoc_kit.api.limits import Limits
 from tasoc_kit.config import settings
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.records.engine import keep_connections
 
 __all__ = ["Place", "serve"]
 
@@ -113,6 +114,7 @@ def serve(
 
 
 def _app(place: Place, limits: Limits) -> FastAPI:
+    keep_connections()
     hosts = {place.address, "localhost", "127.0.0.1", "[::1]"} if place.loopback else set()
     return make_app(public=place.open_to_all, limits=limits, prefix=place.prefix, hosts=frozenset(hosts))
 
