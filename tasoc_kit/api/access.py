@@ -15,7 +15,7 @@ from tasoc_kit import hub_users
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.identity import COOKIE, NOBODY, Identity, by_token, of_cookie
 
-__all__ = ["Administers", "Reads", "Writes", "identify"]
+__all__ = ["Administers", "Anybody", "Reads", "Writes", "identify"]
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FINE = 20.0
@@ -62,7 +62,8 @@ def _needs(scope: str) -> Callable[..., Awaitable[Identity]]:
         known = "authorization" in request.headers or COOKIE in request.cookies
         found = await run_in_threadpool(identify, request) if known else _visitor(request)
         request.state.identity = found
-        _allow(request, found, scope)
+        if scope:
+            _allow(request, found, scope)
         return found
 
     return check
@@ -94,3 +95,5 @@ Reads = Annotated[Identity, Depends(_needs("read"))]
 """A parameter of a route: who reads; others are refused."""
 Writes = Annotated[Identity, Depends(_needs("write"))]
 Administers = Annotated[Identity, Depends(_needs("admin"))]
+Anybody = Annotated[Identity, Depends(_needs(""))]
+"""Who asks, be it nobody."""
