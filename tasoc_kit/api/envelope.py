@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tasoc_kit.api.counts import Counts
-from tasoc_kit.api.problems import answer
+from tasoc_kit.api.problems import TOO_LARGE, answer
 from tasoc_kit.errors import without_secrets
 
 __all__ = ["Enveloped", "Masked"]
@@ -60,16 +60,24 @@ class Enveloped:
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         number = asked if _NUMBER.fullmatch(asked) else secrets.token_hex(8)
-        begun, status = time.perf_counter(), 0
+        begun, status, instead = time.perf_counter(), 0, b""
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, instead
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == 413 and Headers(raw=message["headers"]).get("content-type", "").startswith(
+                    "text"
+                ):
+                    # Starlette has a form of its own for what is too large.
+                    large = answer(413, TOO_LARGE)
+                    instead, message = large.body, message | {"headers": large.raw_headers}
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = number
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+            elif instead:
+                message = message | {"body": instead}
             await send(message)
 
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tasoc_kit.api.problems import answer
@@ -74,10 +75,6 @@ class Limits:
                     "number, as rate=50. Correct it."
                 ) from None
         return replace(cls(), **changed)
-
-
-class _Slow(Exception):
-    """A body that comes too slowly."""
 
 
 class Limited:
@@ -165,8 +162,6 @@ class _Exchange:
                 await self._give_up(scope)
                 return
             await task
-        except _Slow:
-            await self._late(scope)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -188,17 +183,6 @@ class _Exchange:
         late = answer(504, f"no answer after {seconds:g} s; expected less work. Ask for less, or as a job.")
         await late(scope, self._receive, self._send)
 
-    async def _late(self, scope: Scope) -> None:
-        if not self._started.is_set():
-            limits = self._limits
-            slow = answer(
-                408,
-                f"the body came at less than {limits.body_rate:g} bytes per second; expected more. "
-                "Send it again over a better line.",
-                {"Connection": "close"},
-            )
-            await slow(scope, self._receive, self._send)
-
     async def _received(self) -> Message:
         if self._body_ended:
             return await self._receive()
@@ -208,7 +192,13 @@ class _Exchange:
             async with asyncio.timeout_at(ends):
                 message = await self._receive()
         except TimeoutError:
-            raise _Slow from None
+            # Whatever reads the body ends by this, and lets go of what it has begun.
+            raise HTTPException(
+                408,
+                f"the body came at less than {limits.body_rate:g} bytes per second; expected more. "
+                "Send it again over a better line.",
+                {"Connection": "close"},
+            ) from None
         self._bytes += len(message.get("body", b""))
         if not message.get("more_body", False):
             self._body_ended, self._begun = True, self._clock()

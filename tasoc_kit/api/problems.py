@@ -15,13 +15,16 @@ from tasoc_kit.errors import NotFoundError, OutOfReachError, TasocKitError
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.store import own
 
-__all__ = ["DOCUMENTED", "Problem", "Problems", "answer", "install"]
+__all__ = ["DOCUMENTED", "TOO_LARGE", "Problem", "Problems", "answer", "install"]
 
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5
 _SHOWN = 80
 """Characters of a wrong value that an answer repeats."""
+
+
+TOO_LARGE = "the body is too large; expected less. Send less, or to the route that takes files."
 
 
 class Problem(TasocKitError):
@@ -99,7 +102,9 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code in (404, 405) and told in ("Not Found", "Method Not Allowed"):
         told = f"{request.method} {request.url.path[:_SHOWN]}: {told.lower()}. See /docs for what there is."
     if error.status_code == 413:
-        told = "the body is too large; expected less. Send it in parts, or to the route that takes files."
+        told = TOO_LARGE
+    if error.status_code == 400 and "parsing the body" in told:
+        told = "the body cannot be read; expected JSON, not too deep. Correct it."
     return answer(error.status_code, told, dict(error.headers or {}))
 
 
