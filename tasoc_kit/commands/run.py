@@ -14,12 +14,14 @@ from typing import Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
+from tasoc_kit.commands.submitting import who, whole
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.pipeline.bound import do_apart
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
+from tasoc_kit.pipeline.job import request_job
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Pipeline, Run, check_start, cut_plan, make_plan, read_settings
 from tasoc_kit.pipeline.preload import compute_here
@@ -48,6 +50,7 @@ class Options:
     workers: int | None = None
     wait: bool = False
     timeout: float = 86_400.0
+    to_queue: str | None = None
 
     @property
     def source(self) -> str:
@@ -118,6 +121,8 @@ def run_pipeline(options: Options) -> int:
         plans, lost = _plan(options, pipeline, chosen)
         _show_estimate(options, pipeline, plans, stages)
         return 1 if lost else 0
+    if options.to_queue is not None:
+        return _submit(options, chosen)
     # What the steps import before the fork is shared with the notebooks that run them.
     for stage in pipeline.notebooks:
         stage.load_step()
@@ -134,6 +139,24 @@ def run_pipeline(options: Options) -> int:
             )
     _show_results(results, time.monotonic() - started)
     return 1 if lost or any(result.status in ("failed", "not run") for result in results) else 0
+
+
+def _submit(options: Options, chosen: dict[str, dict[str, object]]) -> int:
+    """Put a job for every unit into a queue and show their numbers."""
+    rows = []
+    for place in find_units(options.source, options.sectors, options.cameras, options.ccds):
+        arguments = place | {
+            "cube": whole(options.source),
+            "catalogue": whole(options.catalogue),
+            "first": options.first,
+            "last": options.last,
+            "settings": chosen,
+        }
+        job = request_job("pipeline", options.pipeline, arguments, queue=options.to_queue, submitter=who())
+        rows.append((job, options.to_queue, *("" if n is None else n for n in place.values())))
+    table(f"{options.pipeline}: jobs", ("job", "queue", *place), rows)
+    console.print("Run them: tasoc worker --queue " + str(options.to_queue) + ". Look: tasoc job list")
+    return 0
 
 
 def _open_once(options: Options) -> None:

@@ -23,6 +23,7 @@ from tasoc_kit import database
 from tasoc_kit.errors import DatabaseError, NotebookError
 from tasoc_kit.pipeline.bound import adopt_orphans, keep_few_arenas
 from tasoc_kit.pipeline.job_process import JobProcess
+from tasoc_kit.pipeline.plan import load_pipelines
 from tasoc_kit.pipeline.preload import preload
 from tasoc_kit.records import leases
 from tasoc_kit.records.jobs import check_queue
@@ -104,6 +105,9 @@ class JobWorker:
             If there is no database to begin with.
         """
         database.connect()
+        for pipeline in load_pipelines().values():
+            for stage in pipeline.notebooks:
+                stage.load_step()
         preload()
         keep_few_arenas()
         adopt_orphans()
@@ -222,7 +226,7 @@ class JobWorker:
             self._settle(slot, lambda: "ended: its lease was lost")
 
     def _settle(self, slot: _Slot, last: Callable[[], str]) -> None:
-        """Tell the database how a job ended; while that fails, again at the next turn, until the lease ends."""
+        """Tell the database how a job ended; while that fails, at every turn, until the lease ends."""
         try:
             told = last()
         except DatabaseError as error:
@@ -271,10 +275,14 @@ class JobWorker:
                 continue
             if slot.last is None:
                 slot.process.kill(self._others(slot))
+            last = slot.last or partial(self._give_back, slot, slot.process, reason)
             try:
-                if leases.give_back_job(slot.job, slot.worker, reason):
-                    self._close_runs(slot, slot.process, reason)
+                self.say(f"job {slot.job}: {last()}")
             except DatabaseError as error:
                 _log.warning("job %d: not given back, it waits for its lease to end: %s", slot.job, error)
-            self.say(f"job {slot.job}: given back, {reason}")
             slot.job, slot.process, slot.last = 0, None, None
+
+    def _give_back(self, slot: _Slot, process: JobProcess, reason: str) -> str:
+        if leases.give_back_job(slot.job, slot.worker, reason):
+            self._close_runs(slot, process, reason)
+        return f"given back: {reason}"

@@ -58,10 +58,9 @@ def _answer(request: Request) -> Outcome:
         _, _, used = os.wait4(kernel.pid, 0)
         os.close(kernel.alive)
         text = result.read()
+    lost = {"ok": False, "error": "ClientDied", "message": "the process that drives the kernel ended"}
     spent = {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_bytes": used.ru_maxrss * _RSS_UNIT}
-    if not text:
-        return Outcome(False, 0, "ClientDied", "the process that drives the kernel ended", **spent)
-    return Outcome(**json.loads(text) | spent)
+    return Outcome(**(json.loads(text) if text else lost) | spent)
 
 
 @contextmanager
