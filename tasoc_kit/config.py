@@ -43,6 +43,8 @@ class Settings:
     """Seconds to wait for another run that writes the same product (``TASOC_WAIT``)."""
     patience: float
     """Seconds over which what a server fails at is tried again (``TASOC_PATIENCE``)."""
+    largest_upload: int
+    """Bytes that one raw file may have that is sent to the API (``TASOC_LARGEST_UPLOAD``)."""
 
 
 def _shipped(name: str) -> Path:
@@ -99,4 +101,5 @@ def settings() -> Settings:
         threads=_threads(),
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),
+        largest_upload=int(_seconds("TASOC_LARGEST_UPLOAD", 8e9)),
     )

@@ -69,15 +69,8 @@ def record_product(
                 for key, record in sorted(records.items())
             ],
         )
-        row = {
-            "product": product,
-            "unit": unit,
-            "id": id,
-            "url": location,
-            "recorded": _now(),
-            "bytes": bytes,
-        }
-        upsert(session, Product, [row])
+        row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
+        upsert(session, Product, [row | {"bytes": bytes}])
 
 
 def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:
