@@ -101,5 +101,5 @@ def settings() -> Settings:
         threads=_threads(),
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),
-        largest_upload=int(_seconds("TASOC_LARGEST_UPLOAD", 8e9)),
+        largest_upload=int(min(_seconds("TASOC_LARGEST_UPLOAD", 8e9), 1e18)),
     )
