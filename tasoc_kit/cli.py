@@ -24,6 +24,7 @@ from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
 from tasoc_kit.commands.export import app as exports
 from tasoc_kit.commands.fetch import fetch
+from tasoc_kit.commands.inject import inject
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
@@ -42,6 +43,7 @@ app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
 app.command()(fetch)
+app.command()(inject)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]

@@ -83,8 +83,8 @@ def safe_name(name: str) -> str:
     hidden = any(unicodedata.category(letter).startswith("C") for letter in plain)
     if hidden or "/" in plain or "\\" in plain or not plain.strip(". "):
         raise SourceError(
-            f"inject: {plain!r} is no name of a file; expected one without folders and control characters, as "
-            "tess…_ffic.fits. Give the last part of its path."
+            f"inject: {plain!r} is no name of a file; expected one without folders and control characters, "
+            "as tess…_ffic.fits. Give the last part of its path."
         )
     ending = next((ending for ending in reversed(_ENDINGS) if plain.lower().endswith(ending)), "")
     if not ending:

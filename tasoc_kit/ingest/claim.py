@@ -72,7 +72,9 @@ def claim(
         facts, state = _checked(arrival, stored)
         arrival.sync()
     except OSError as error:
-        raise NoRoom(f"inject: {name}: the disk does not take it ({error}). Free space; send again.") from error
+        raise NoRoom(
+            f"inject: {name}: the disk does not take it ({error}). Free space; send again."
+        ) from error
     with hold(Folder(str(data)), f"{RAW}/{arrival.sha256}", wait=_WAIT_SECONDS):
         place, placed = _place(arrival, data / RAW / arrival.sha256[:2] / arrival.sha256, stored)
         row = {

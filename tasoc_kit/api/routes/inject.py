@@ -120,7 +120,7 @@ def _expected(request: Request, sha256: str | None) -> str | None:
     if len(digest) != 64 or sha256 not in (None, digest):
         raise Problem(
             422,
-            f"inject: Content-Digest {header[:120]!r}; expected sha-256=:BASE64: of the same bytes. Correct it.",
+            f"inject: Content-Digest {header[:120]!r}; expected sha-256=:BASE64: of the bytes. Correct it.",
         )
     return digest
 
@@ -156,7 +156,9 @@ async def _receive(request: Request, arrival: Arrival) -> None:
                 408, f"inject: nothing came for {_STALLED_SECONDS:.0f} s; expected the file. Send it again."
             ) from None
         except ClientDisconnect:
-            raise Problem(400, "inject: the connection was cut; expected the whole file. Send it again.") from None
+            raise Problem(
+                400, "inject: the connection was cut; expected the whole file. Send it again."
+            ) from None
         if chunk is None:
             break
         block += chunk
@@ -171,12 +173,12 @@ def _check_digest(found: str, expected: str | None) -> None:
     if expected not in (None, found):
         raise Problem(
             422,
-            f"inject: the bytes that came have the SHA-256 {found}; expected {expected}. Send the file again.",
+            f"inject: the bytes that came have the SHA-256 {found}; expected {expected}. Send them again.",
         )
 
 
 def _start(pipeline: str, row: dict[str, Any], sender: str) -> int:
-    """Queue a pipeline on the unit of a file, and return the number of the job: the one that waits already."""
+    """Queue a pipeline on the unit of a file and return the job: an equal one that waits already."""
     cube = "ffi.local" if row["kind"] == "ffi" else row["location"]
     place = {name: row[name] for name in ("sector", "camera", "ccd")}
     return request_job("pipeline", pipeline, {"cube": cube, **place}, submitter=sender)
