@@ -130,15 +130,12 @@ class Arrival:
     """
 
     def __init__(self, data: Path) -> None:
-        self.path = data / INCOMING / f"{_PART}{uuid.uuid4().hex}"
         self.size = 0
         self._start, self._hash = b"", hashlib.sha256()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self.path, self._handle = _begin(data / INCOMING)
         except OSError as error:
             raise _refused(error) from error
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
 
     def __enter__(self) -> Self:
         return self
@@ -201,6 +198,19 @@ class Arrival:
             os.fsync(self._handle)
         except OSError as error:
             raise _refused(error) from error
+
+
+def _begin(folder: Path) -> tuple[Path, int]:
+    """Return a new part and its handle, locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = folder / f"{_PART}{uuid.uuid4().hex}"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return path, handle
+        # A sweep came between: it took the part for one that nobody holds.
+        os.close(handle)
 
 
 def _refused(error: OSError) -> SourceError:

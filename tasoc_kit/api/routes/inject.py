@@ -6,9 +6,9 @@ import asyncio
 import base64
 import binascii
 import logging
+import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,6 @@ from starlette.requests import ClientDisconnect
 from tasoc_kit.api.access import Writes
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.config import settings
-from tasoc_kit.errors import SourceError
 from tasoc_kit.ingest.arrival import Arrival, NoRoom, WrongKind, check_room, data_folder, safe_name, sweep
 from tasoc_kit.ingest.claim import claim
 from tasoc_kit.pipeline.job import request_job
@@ -30,6 +29,8 @@ from tasoc_kit.pipeline.schema import find_pipeline
 __all__ = ["router"]
 
 _BLOCK = 2**20
+_NO_BOUND = 2**62
+"""What the server in front lets through: the setting decides here, with words."""
 _STALLED_SECONDS = 60.0
 """Whoever sends nothing for so long is let go."""
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):")
@@ -37,20 +38,16 @@ _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):")
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def _tidy(app: Any) -> AsyncIterator[None]:
-    """Sweep what a server that was killed left, before the first request."""
-    try:
-        number = sweep(data_folder())
-    except (SourceError, OSError) as error:
-        _log.warning("inject: parts that were left cannot be swept (%s)", error)
-    else:
-        if number:
-            _log.warning("inject: %d parts were left by a server that was killed; they are gone", number)
-    yield
+@lru_cache(maxsize=8)
+def _tidied(data: Path, process: int) -> Path:
+    """Return the folder of raw files, rid of what servers that were killed left in it; once for a process."""
+    number = sweep(data)
+    if number:
+        _log.warning("inject: %d parts were left by a server that was killed; they are gone", number)
+    return data
 
 
-router = APIRouter(lifespan=_tidy)
+router = APIRouter()
 
 Name = Annotated[
     str, InPath(description="Name of the file, as the archive has it.", examples=["tess…_ffic.fits"])
@@ -78,7 +75,7 @@ _BODY = {
 }
 
 
-@router.put("/inject/{name:path}", responses=_ANSWERS, openapi_extra=_BODY)
+@router.put("/inject/{name:path}", responses=_ANSWERS, openapi_extra=_BODY, max_body_size=_NO_BOUND)
 async def inject(
     name: Name, request: Request, who: Writes, sha256: Sha256 = None, pipeline: Pipeline = None
 ) -> JSONResponse:
@@ -91,6 +88,7 @@ async def inject(
             await to_thread.run_sync(find_pipeline, pipeline)
         length = _length(request)
         await to_thread.run_sync(check_room, data, length)
+        await to_thread.run_sync(_tidied, data, os.getpid())
         with Arrival(data) as arrival:
             await _receive(request, arrival)
             _check_digest(arrival.sha256, expected)
