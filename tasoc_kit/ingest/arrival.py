@@ -93,7 +93,11 @@ def safe_name(name: str) -> str:
             "Give it its name, or unpack it first."
         )
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", plain[: -len(ending)]).lstrip(".-")
-    return f"{stem or '_'}{ending}"
+    if not stem:
+        raise SourceError(
+            f"inject: {plain!r} is no name of a file; expected one before {ending}. Give it one."
+        )
+    return f"{stem}{ending}"
 
 
 def check_room(folder: Path, length: int) -> None:

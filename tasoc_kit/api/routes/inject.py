@@ -109,10 +109,10 @@ def _expected(request: Request, sha256: str | None) -> str | None:
         )
     header = request.headers.get("content-digest", "")
     found = _DIGEST.search(header)
-    if not found:
+    if not found and "sha-256" not in header.lower():
         return sha256
     try:
-        digest = base64.b64decode(found.group(1), validate=True).hex()
+        digest = base64.b64decode(found.group(1), validate=True).hex() if found else ""
     except binascii.Error:
         digest = ""
     if len(digest) != 64 or sha256 not in (None, digest):
