@@ -25,6 +25,7 @@ from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
 from tasoc_kit.commands.export import app as exports
 from tasoc_kit.commands.fetch import fetch
+from tasoc_kit.commands.inject import inject
 from tasoc_kit.commands.job import app as jobs
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
@@ -46,10 +47,10 @@ app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
 app.add_typer(tokens, name="token")
-app.command()(fetch)
-app.command()(api)
 app.add_typer(jobs, name="job")
 app.command()(fetch)
+app.command()(inject)
+app.command()(api)
 app.command()(worker)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]

@@ -45,6 +45,8 @@ class Settings:
     """Seconds over which what a server fails at is tried again (``TASOC_PATIENCE``)."""
     public: str
     """What may be done without a token: ``read``, ``none``, or empty for the usual (``TASOC_PUBLIC``)."""
+    largest_upload: int
+    """Bytes that one raw file may have that is sent to the API (``TASOC_LARGEST_UPLOAD``)."""
 
 
 def _shipped(name: str) -> Path:
@@ -108,4 +110,5 @@ def settings() -> Settings:
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),
         public=_public(),
+        largest_upload=int(min(_seconds("TASOC_LARGEST_UPLOAD", 8e9), 1e18)),
     )

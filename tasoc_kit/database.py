@@ -88,15 +88,8 @@ def record_product(
                 for key, record in sorted(records.items())
             ],
         )
-        row = {
-            "product": product,
-            "unit": unit,
-            "id": id,
-            "url": location,
-            "recorded": _now(),
-            "bytes": bytes,
-        }
-        upsert(session, Product, [row])
+        row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
+        upsert(session, Product, [row | {"bytes": bytes}])
         if stars is not None:
             moment = _now().timestamp() if created is None else created
             objects.enter_stars(session, unit, id, moment, stars)

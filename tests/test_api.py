@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
-from api_server import Api, make_tokens, places, running_api, write_products
+from running_api import Api, make_tokens, places, running_api, write_products
 
 from tasoc_kit.records import tokens
 from tasoc_kit.records.engine import connect

@@ -67,14 +67,16 @@ def asked_ranges(headers: Headers, size: int, etag: str, modified: float) -> lis
     OutOfRange
         If all of them begin behind the end.
     """
-    found = _RANGES.fullmatch(headers.get("range", "").strip())
-    if not found or not _still(headers.get("if-range"), etag, modified):
+    asked = _RANGES.fullmatch(headers.get("range", "").strip())
+    if not asked or not _still(headers.get("if-range"), etag, modified):
         return []
-    texts = [part.strip() for part in found.group(1).split(",") if part.strip()]
+    texts = [part.strip() for part in asked.group(1).split(",") if part.strip()]
     if len(texts) > MOST_RANGES or any(len(text) > 2 * _LONGEST_NUMBER for text in texts):
         return []
     ranges = [_bounds(text, size) for text in texts]
-    inside = sorted((start, end) for start, end in ranges if start < end)
+    if None in ranges:
+        return []
+    inside = sorted(found for found in ranges if found and found[0] < found[1])
     if not inside:
         raise OutOfRange(headers["range"])
     joined = [inside[0]]
@@ -86,10 +88,13 @@ def asked_ranges(headers: Headers, size: int, etag: str, modified: float) -> lis
     return joined
 
 
-def _bounds(text: str, size: int) -> tuple[int, int]:
+def _bounds(text: str, size: int) -> tuple[int, int] | None:
+    """Return the bounds of one range; None for one that ends before it begins."""
     first, _, last = text.partition("-")
     if not first:
         return max(0, size - int(last)), size
+    if last and int(last) < int(first):
+        return None
     return int(first), min(size, int(last) + 1) if last else size
 
 

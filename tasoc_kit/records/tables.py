@@ -9,7 +9,19 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Index, Integer, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -52,6 +64,10 @@ class Product(Table):
     """One complete product of a store."""
 
     __tablename__ = "products"
+    # What is counted of a sector and camera is read from this alone, in the order of the groups.
+    __table_args__ = (
+        Index("ix_products_counted", "product", text("substr(unit, 1, 7)"), "recorded", "bytes"),
+    )
 
     product: Mapped[str] = mapped_column(String(64), primary_key=True)
     unit: Mapped[str] = mapped_column(String(96), primary_key=True)

@@ -23,6 +23,9 @@ def upgrade() -> None:
         runs.add_column(sa.Column("log", sa.Text(), nullable=False, server_default=""))
     with op.batch_alter_table("products") as products:
         products.add_column(sa.Column("bytes", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index(
+        "ix_products_counted", "products", ["product", sa.text("substr(unit, 1, 7)"), "recorded", "bytes"]
+    )
     op.create_table(
         "jobs",
         _number("job"),
