@@ -142,9 +142,7 @@ def enter(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database, or raise DatabaseError."""
     stars = partial(_star_columns, ref) if ref.name == STARS_OF else None
     location = without_secrets(ref.url)
-    database.record_product(
-        ref.name, ref.unit, ref.id, location, attrs, created=ref.created, stars=stars
-    )
+    database.record_product(ref.name, ref.unit, ref.id, location, attrs, created=ref.created, stars=stars)
 
 
 def _star_columns(ref: ProductRef) -> dict[str, np.ndarray]:

@@ -178,9 +178,7 @@ def _rows(star_list: int, columns: Mapping[str, np.ndarray]) -> list[dict[str, A
     }  # fmt: skip
     lists = [column.tolist() for column in values.values()]
     names = list(values)
-    return [
-        dict(zip(names, row, strict=True)) | {"star_list": star_list} for row in zip(*lists, strict=True)
-    ]
+    return [dict(zip(names, row, strict=True)) | {"star_list": star_list} for row in zip(*lists, strict=True)]
 
 
 def _known(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -83,7 +83,9 @@ class StarRows:
         """Return the series (time) of a star."""
         try:
             array = self._array(name)
-            return self._direct(name, array, star) if _is_plain(array, self._folder) else self._row(name, star)
+            return (
+                self._direct(name, array, star) if _is_plain(array, self._folder) else self._row(name, star)
+            )
         except FileNotFoundError as error:
             raise StoreError(
                 f"store {self.ref.store}: {self.ref.key}: {error.filename or name} is gone; expected the product "
@@ -119,9 +121,7 @@ class StarRows:
         key = name, number
         if key not in self._places:
             chunks = array.shards[0] // array.chunks[0]
-            index = os.pread(
-                handle, chunks * _ENTRY, os.fstat(handle).st_size - _CHECKSUM - chunks * _ENTRY
-            )
+            index = os.pread(handle, chunks * _ENTRY, os.fstat(handle).st_size - _CHECKSUM - chunks * _ENTRY)
             self._places[key] = np.frombuffer(index, "<u8").reshape(-1, 2)[:, 0].astype(np.int64)
         return int(self._places[key][chunk])
 
@@ -146,6 +146,8 @@ def _is_plain(array: Any, folder: Path | None) -> bool:
     if array.shards is None:
         return len(codecs) == 1 and isinstance(codecs[0], BytesCodec) and array.chunks[0] >= array.shape[0]
     (sharding,) = codecs
-    inside = isinstance(sharding, ShardingCodec) and [type(codec) for codec in sharding.codecs] == [BytesCodec]
+    inside = isinstance(sharding, ShardingCodec) and [type(codec) for codec in sharding.codecs] == [
+        BytesCodec
+    ]
     one_wide = array.shards[0] >= array.shape[0] and array.shards[1] == array.chunks[1]
     return bool(inside and one_wide and sharding.index_location.value == "end")
