@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database
-from tasoc_kit.errors import StoreError, without_secrets
+from tasoc_kit.errors import StoreError
 from tasoc_kit.provenance import diff, lineage
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify

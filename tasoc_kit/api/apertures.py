@@ -37,7 +37,7 @@ def aperture_table(opened: Opened, star: int) -> tuple[Table, dict[str, Any] | N
     if apertures is None:
         raise Problem(
             404,
-            f"apertures of {opened.ref.unit}: those that these light curves were made with are not in the store; "
+            f"apertures of {opened.ref.unit}: those of these light curves are not in the store; "
             "expected them beside the light curves. Make them again: tasoc run photometry.",
         )
     if not 0 <= star < apertures.sizes["star"]:

@@ -34,16 +34,16 @@ def method_of(opened: Opened, star: int, name: str) -> Method:
     if not 0 <= star < opened.family.stars:
         raise Problem(
             404,
-            f"star {star}: {opened.ref.unit} {opened.ref.id} has {opened.family.stars} stars; expected one of "
-            "them. Look for it at /curated/objects.",
+            f"star {star}: {opened.ref.unit} {opened.ref.id} has {opened.family.stars} stars; expected one "
+            "of them. Look for it at /curated/objects.",
         )
     method = Method(int(opened.method[star])) if name == BEST else Method[name.upper()]
     family = opened.family
     if not method or not family.has(method) or not family.measured(method)[star]:
         raise Problem(
             404,
-            f"star {star} of {opened.ref.unit}: no light curve by {name} photometry; expected a star that was "
-            "measured so. Ask for method=best, or for another star.",
+            f"star {star} of {opened.ref.unit}: no light curve by {name} photometry; expected a star that "
+            "was measured so. Ask for method=best, or for another star.",
         )
     return method
 
@@ -136,7 +136,7 @@ def _bits(opened: Opened, star: int, kind: Correction, correction: str) -> np.nd
 
 
 def tasoc_file(opened: Opened, star: int, correction: str = BEST) -> tuple[str, bytes]:
-    """Return name and content of the TASOC file (FITS, gzip) of one star, by the photometry that serves it."""
+    """Return name and content of the TASOC file (FITS, gzip) of a star, by the photometry that serves it."""
     from tasoc_kit.exports.tasoc_files import render
 
     method_of(opened, star, BEST)

@@ -99,8 +99,8 @@ def _heads(names: tuple[str, ...]) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps(told))
 
 
-def chosen_format(request: Request, asked: Format | None, *others: Format) -> Format:
-    """Return the format that was asked for by name, else by ``Accept``, else JSON; of some if they are given."""
+def chosen_format(request: Request, asked: Format | None) -> Format:
+    """Return the format that was asked for by name, else by ``Accept``, else JSON."""
     if asked is not None:
         return asked
     accepted = request.headers.get("accept", "")

@@ -1,4 +1,4 @@
-"""What stands in addresses more than once: places, products, dates, bits. All are exact, none is a part of a text."""
+"""What stands in addresses more than once: places, products, dates, bits; all are compared exactly."""
 
 from __future__ import annotations
 
