@@ -121,6 +121,33 @@ def products(*, url: str | None = None) -> pd.DataFrame:
     return frame(Product, sa.select(*Product.__table__.columns).order_by(Product.recorded.desc()), url)
 
 
+def chosen_products(
+    product: str, *, tag: str | None = None, id: str | None = None, url: str | None = None
+) -> list[tuple[str, str]]:
+    """
+    Return unit and id of the product of each unit that opens when it is asked for, in order of unit.
+
+    Parameters
+    ----------
+    product
+        Name of the product.
+    tag, id
+        Only those with this tag, or this id; else the tag ``current``, else the newest that was recorded.
+    """
+    statement = sa.select(Product.unit, Product.id).where(Product.product == product)
+    if id is not None:
+        statement = statement.where(Product.id == id)
+    found = rows(statement.order_by(Product.unit, Product.recorded.desc(), Product.id.desc()), url)
+    named = sa.select(Tag.unit, Tag.id).where(Tag.product == product, Tag.tag == check_tag(tag or "current"))
+    tagged = {row["unit"]: row["id"] for row in rows(named, url)}
+    chosen: dict[str, str] = {}
+    for row in found:
+        is_tagged = tagged.get(row["unit"]) == row["id"]
+        if is_tagged or (tag is None and row["unit"] not in chosen) or id is not None:
+            chosen[row["unit"]] = row["id"]
+    return sorted(chosen.items())
+
+
 def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:
     """Return the record of an id, or None."""
     found = rows(sa.select(*Provenance.__table__.columns).where(Provenance.id == id), url)

@@ -216,14 +216,16 @@ def choose_list(session: Session, unit: str) -> None:
     )
 
 
+_CHORD2 = "((o.x - :cx) * (o.x - :cx) + (o.y - :cy) * (o.y - :cy) + (o.z - :cz) * (o.z - :cz))"
 _CONDITIONS = {
     "tic": "o.tic = :tic",
     "star": "o.star = :star",
     "tmag_min": "o.tmag >= :tmag_min",
     "tmag_max": "o.tmag <= :tmag_max",
-    "chord2": "((o.x - :cx) * (o.x - :cx) + (o.y - :cy) * (o.y - :cy) + (o.z - :cz) * (o.z - :cz)) <= :chord2",
+    "chord2": f"{_CHORD2} <= :chord2",
 }
-_LIST_CONDITIONS = {
+_LIST_CHORD2 = "((o.x - :cx) * (o.x - :cx) + (o.y - :cy) * (o.y - :cy) + (o.z - :cz) * (o.z - :cz))"
+_CONDITIONS = {
     "unit": "l.unit = :unit",
     "sector": "l.sector = :sector",
     "camera": "l.camera = :camera",
@@ -232,7 +234,6 @@ _LIST_CONDITIONS = {
     "tag": "EXISTS (SELECT 1 FROM tags t WHERE t.tag = :tag AND t.product = 'light_curves'"
     " AND t.unit = l.unit AND t.id = l.id)",
 }
-_CHORD2 = _CONDITIONS["chord2"].removesuffix(" <= :chord2")
 
 
 def _of_lists(names: frozenset[str]) -> list[str]:

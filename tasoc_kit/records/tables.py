@@ -1,7 +1,7 @@
 """The tables of the database: one model for SQLite and PostgreSQL.
 
-``provenance``, ``products``, ``star_lists`` and ``objects`` mirror what stands in the products themselves and can
-be rebuilt from them; the others exist only here. Times are UTC.
+``provenance``, ``products``, ``star_lists`` and ``objects`` mirror what stands in the products
+themselves and can be rebuilt from them; the others exist only here. Times are UTC.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ class StarRows:
             )
         except FileNotFoundError as error:
             raise StoreError(
-                f"store {self.ref.store}: {self.ref.key}: {error.filename or name} is gone; expected the product "
-                "whole. It may have been pruned: ask for the star again."
+                f"store {self.ref.store}: {self.ref.key}: {error.filename or name} is gone; expected the "
+                "product whole. It may have been pruned: ask for the star again."
             ) from None
 
     def _array(self, name: str) -> Any:
