@@ -127,15 +127,11 @@ def test_a_page_of_the_web_that_calls_this_machine_by_its_own_name_reads_nothing
 
 def test_products_are_listed_in_pages_by_name_and_place(api, served):
     ids = served[2]
-    found, after = [], None
-    while after or not found:
-        page = api.ask(
-            "/products", params={"limit": 2, "sector": 1, **({"after": after} if after else {})}
-        ).json()
+    found, cursor = [], {}
+    while cursor is not None:
+        page = api.ask("/products", params={"limit": 2, "sector": 1} | cursor).json()
         found += page["products"]
-        after = page["next"]
-        if after is None:
-            break
+        cursor = {"cursor": page["next"]} if page["next"] else None
     assert {row["product"]: row["id"] for row in found} == ids
     assert all(row["bytes"] > 1000 for row in found)
     chosen = api.ask("/products", params={"product": "sky", "camera": 1, "ccd": 2}).json()["products"]

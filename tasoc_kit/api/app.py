@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tasoc_kit import __version__
@@ -55,7 +56,6 @@ def make_app(
         redoc_url=None,
         responses=problems.DOCUMENTED,
         generate_unique_id_function=_operation,
-        max_body_size=limits.body_bytes,
     )
     app.state.visitor = READER if public else NOBODY
     app.state.hosts = hosts
@@ -66,6 +66,7 @@ def make_app(
         app.include_router(router, tags=[name])
     app.include_router(reference.router)
     app.include_router(signing_in.router)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body_bytes)
     app.add_middleware(Limited, limits=limits, rates=app.state.rates)
     app.add_middleware(Enveloped, counts=app.state.counts)
     app.add_middleware(_Below, prefix=prefix.rstrip("/"))

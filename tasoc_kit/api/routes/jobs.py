@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasoc_kit.api.access import Reads, Writes
+from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.errors import JobError, NotFoundError
 from tasoc_kit.identity import Identity
@@ -98,7 +99,7 @@ class Jobs(BaseModel):
     """A page of jobs, the newest first."""
 
     jobs: list[Job]
-    next: int | None = Field(description="What `after` takes for the next page; null on the last.")
+    next: str | None = Field(description="What `cursor` takes for the next page; null on the last.")
 
 
 class Event(BaseModel):
@@ -140,15 +141,21 @@ def jobs(
     queue_name: Annotated[str | None, Query(alias="queue", max_length=64)] = None,
     unit: Annotated[str | None, Query(max_length=96)] = None,
     submitter: Annotated[str | None, Query(max_length=64)] = None,
-    after: Annotated[int | None, Query(ge=1, le=_LARGEST, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Jobs:
     """List jobs, the newest first; those that were removed only where `state` asks for them."""
+    after = decode(cursor, int)
     found = queue.list_jobs(
-        state=state, queue=queue_name, unit=unit, submitter=submitter, after=after, limit=limit + 1
+        state=state,
+        queue=queue_name,
+        unit=unit,
+        submitter=submitter,
+        after=after and after[0],
+        limit=limit + 1,
     )
     page = [_as_job(row) for row in found.head(limit).to_dict("records")]
-    return Jobs(jobs=page, next=page[-1].job if len(found) > limit else None)
+    return Jobs(jobs=page, next=encode((page[-1].job,) if len(found) > limit else None))
 
 
 def _as_job(row: dict[str, Any]) -> Job:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from tasoc_kit.api.access import Reads
+from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.errors import NotFoundError
 from tasoc_kit.records.product_list import list_page
 from tasoc_kit.storage.remote import data_of
@@ -62,7 +63,7 @@ class Rows(BaseModel):
     """A page of products."""
 
     products: list[Row]
-    next: str | None = Field(description="What `after` takes for the next page; null on the last.")
+    next: str | None = Field(description="What `cursor` takes for the next page; null on the last.")
 
 
 class Variable(BaseModel):
@@ -110,10 +111,8 @@ def products(
     ccd: Annotated[int | None, Query(ge=1, le=4)] = None,
     id: Annotated[str | None, Query(max_length=12, description="Id: 12 hexadecimal digits.")] = None,
     tag: Annotated[str | None, Query(max_length=64, description="Only what has this tag.")] = None,
-    after: Annotated[
-        str | None, Query(max_length=200, description="`next` of the page before, as it came.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Products in a page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Rows:
     """List products in order of name, unit and id, page by page; every filter is exact."""
     found = list_page(
@@ -124,18 +123,12 @@ def products(
         ccd=ccd,
         id=id,
         tag=tag,
-        after=_key(after) if after else None,
+        after=decode(cursor, str, str, str),
         limit=limit + 1,
     )
     page = [_row(row) for row in found[:limit]]
     last = page[-1] if len(found) > limit else None
-    return Rows(products=page, next=f"{last.product}/{last.unit}/{last.id}" if last else None)
-
-
-def _key(after: str) -> tuple[str, str, str]:
-    name, _, rest = after.partition("/")
-    unit, _, id_ = rest.partition("/")
-    return check_name(name), check_unit(unit), check_id(id_)
+    return Rows(products=page, next=encode((last.product, last.unit, last.id) if last else None))
 
 
 @router.get("/products/{product}/{unit}/{id}")
