@@ -132,7 +132,7 @@ def spoilt(ffi: bytes) -> dict[str, tuple[str, bytes, int, str]]:
         "more behind": (NAME, ffi + b"x" * 2880, 422, "cannot be read"),
         "half a gzip": (NAME + ".gz", packed[: len(packed) // 2], 422, "damaged gzip"),
         "wrong sum in gzip": (NAME + ".gz", bytes(wrong_sum), 422, "damaged gzip"),
-        "a bomb": (NAME + ".gz", gzip.compress(ffi[:2880] + bytes(9_000_000)), 422, "unpacks to more"),
+        "a bomb": (NAME + ".gz", gzip.compress(ffi[:2880] + bytes(20_000_000)), 422, "unpacks to more"),
         "gzip of text": (NAME + ".gz", gzip.compress(b"hello" * 999), 422, "no FITS header"),
         "huge axes": (NAME, ffi.replace(b"NAXIS1  =                   60", b"NAXIS1  =            999999999"),
                       422, "truncated"),

@@ -94,9 +94,7 @@ def safe_name(name: str) -> str:
         )
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", plain[: -len(ending)]).lstrip(".-")
     if not stem:
-        raise SourceError(
-            f"inject: {plain!r} is no name of a file; expected one before {ending}. Give it one."
-        )
+        raise SourceError(f"inject: {plain!r} is no name; expected something before {ending}. Give it one.")
     return f"{stem}{ending}"
 
 

@@ -30,7 +30,8 @@ RAW = "raw"
 
 _WAIT_SECONDS = 60.0
 _MOST_TIMES = 50
-"""How many times its own size a compressed file may have."""
+"""How many times its own size a compressed file may have, unless that is small."""
+_SMALL = 16 * 2**20
 
 
 def claim(
@@ -96,11 +97,10 @@ def claim(
 
 
 def _checked(arrival: Arrival, name: str) -> tuple[RawFacts, str]:
-    plain = arrival.path
-    if name.endswith(".gz"):
-        unpack(arrival.path, arrival.plain, _MOST_TIMES * arrival.size)
-        plain = arrival.plain
+    plain = arrival.plain if name.endswith(".gz") else arrival.path
     try:
+        if plain != arrival.path:
+            unpack(arrival.path, plain, max(_MOST_TIMES * arrival.size, _SMALL))
         check_units(plain)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None

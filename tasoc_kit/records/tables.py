@@ -64,7 +64,7 @@ class Product(Table):
     """One complete product of a store."""
 
     __tablename__ = "products"
-    # What is counted of a sector and camera is read from this alone, in the order of the groups.
+    # What is counted of a sector and camera is found in the order of the groups.
     __table_args__ = (
         Index("ix_products_counted", "product", text("substr(unit, 1, 7)"), "recorded", "bytes"),
     )
