@@ -224,8 +224,7 @@ _CONDITIONS = {
     "tmag_max": "o.tmag <= :tmag_max",
     "chord2": f"{_CHORD2} <= :chord2",
 }
-_LIST_CHORD2 = "((o.x - :cx) * (o.x - :cx) + (o.y - :cy) * (o.y - :cy) + (o.z - :cz) * (o.z - :cz))"
-_CONDITIONS = {
+_LIST_CONDITIONS = {
     "unit": "l.unit = :unit",
     "sector": "l.sector = :sector",
     "camera": "l.camera = :camera",
