@@ -129,9 +129,10 @@ def open_staged(id: str, cadenceno: int) -> Staged:
     frames = np.flatnonzero(sky["cadenceno"].values == cadenceno)
     if not frames.size:
         first, last = (int(f(sky["cadenceno"].values)) for f in (np.min, np.max))
+        frames_there = sky.sizes["time"]
         raise Problem(
             404,
-            f"cadenceno={cadenceno}: {unit} has none; expected one of its {sky.sizes['time']}, from {first} to "
+            f"cadenceno={cadenceno}: {unit} has none; expected one of its {frames_there}, {first} to "
             f"{last}. See /staging.",
         )
     reference = _references.get((unit, id), lambda: _reference(sky, unit))
@@ -155,7 +156,7 @@ def _reference(sky: xr.Dataset, unit: str) -> xr.Dataset:
     if found is None:
         raise Problem(
             409,
-            f"sky of {unit}: the reference that it was fitted over is not in the store any more; expected both. "
+            f"sky of {unit}: the reference that it was fitted over is no longer in the store; expected both. "
             "Make them again: tasoc run photometry.",
         )
     return found[["reference_sky"]].load()
@@ -164,7 +165,7 @@ def _reference(sky: xr.Dataset, unit: str) -> xr.Dataset:
 def _gone(unit: str, what: str) -> Problem:
     return Problem(
         409,
-        f"staging: the raw frames of {unit} are not here ({what}); expected those that the sky was made from, "
+        f"staging: the raw frames of {unit} are not here ({what}); expected those that the sky was made of, "
         "in TASOC_DATA or brought in by /inject. Bring them back, and ask again.",
     )
 

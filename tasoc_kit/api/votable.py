@@ -76,7 +76,8 @@ def votable_head(
         ucd = f" ucd={_attribute(ucds[name])}" if name in ucds else ""
         measured = f" unit={_attribute(_vo_unit(unit))}" if unit else ""
         lines.append(
-            f"<FIELD ID={_attribute(name)} name={_attribute(name)} datatype={_attribute(kind)}{size}{ucd}{measured}>"
+            f"<FIELD ID={_attribute(name)} name={_attribute(name)} datatype={_attribute(kind)}{size}"
+            f"{ucd}{measured}>"
             f"<DESCRIPTION>{escape(meaning)}</DESCRIPTION></FIELD>\n"
         )
     lines.append("<DATA><TABLEDATA>\n")
