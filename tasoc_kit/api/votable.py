@@ -136,4 +136,8 @@ def _cell(value: Any) -> str:
 def _vo_unit(unit: str) -> str:
     from astropy import units
 
-    return str(units.Unit(unit).to_string("vounit"))
+    try:
+        return str(units.Unit(unit).to_string("vounit"))
+    except ValueError:
+        # VOUnit has no logarithms of units, as log g has one; the text is what people write.
+        return unit
