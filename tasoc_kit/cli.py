@@ -19,15 +19,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
+from tasoc_kit.commands.api import api
 from tasoc_kit.commands.archive import app as archives
 from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
 from tasoc_kit.commands.export import app as exports
 from tasoc_kit.commands.fetch import fetch
+from tasoc_kit.commands.inject import inject
 from tasoc_kit.commands.job import app as jobs
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
+from tasoc_kit.commands.token import app as tokens
 from tasoc_kit.commands.worker import worker
 from tasoc_kit.errors import TasocKitError
 
@@ -43,8 +46,11 @@ app.add_typer(tables, name="database")
 app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
+app.add_typer(tokens, name="token")
 app.add_typer(jobs, name="job")
 app.command()(fetch)
+app.command()(inject)
+app.command()(api)
 app.command()(worker)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]

@@ -11,14 +11,16 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from tasoc_kit.errors import DatabaseError
+from tasoc_kit.records import objects
 from tasoc_kit.records.engine import connect, exists, frame, rows, upgrade, upsert, writing
 from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
@@ -41,6 +43,9 @@ __all__ = [
 
 VERDICTS = ("accept", "reject", "")
 
+Stars = Callable[[], Mapping[str, np.ndarray]]
+"""Returns ``tic``, ``ra``, ``dec`` and ``tmag`` (star) of a product, when they are asked for."""
+
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -55,9 +60,23 @@ def record_product(
     location: str,
     attrs: Mapping[str, Any],
     *,
+    bytes: int = 0,
+    created: float | None = None,
+    stars: Stars | None = None,
     url: str | None = None,
 ) -> None:
-    """Enter a product and the records of all its ancestors, as its attributes hold them."""
+    """
+    Enter a product and the records of all its ancestors, as its attributes hold them.
+
+    Parameters
+    ----------
+    bytes
+        The size of all its files.
+    created
+        When it was completed, in seconds since 1970; by default now.
+    stars
+        Of light curves, for whoever looks for a star.
+    """
     records = json.loads(attrs.get("provenance", "{}"))
     names = ("step", "version", "parameters", "parents", "libraries")
     with writing(url) as session:
@@ -70,7 +89,10 @@ def record_product(
             ],
         )
         row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
-        upsert(session, Product, [row])
+        upsert(session, Product, [row | {"bytes": bytes}])
+        if stars is not None:
+            moment = _now().timestamp() if created is None else created
+            objects.enter_stars(session, unit, id, moment, stars)
 
 
 def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:
@@ -81,25 +103,49 @@ def remove_product(product: str, unit: str, id: str, *, url: str | None = None) 
         session.execute(
             sa.delete(Product).where(Product.product == product, Product.unit == unit, Product.id == id)
         )
+        if product == objects.PRODUCT:
+            objects.remove_stars(session, unit, id)
 
 
-def replace_products(
-    found: Iterable[tuple[str, str, str, str, Mapping[str, Any]]], *, url: str | None = None
-) -> int:
-    """Make the tables of products and provenance anew from ``(product, unit, id, location, attrs)``."""
+def replace_products(enter: Callable[[], int], *, url: str | None = None) -> int:
+    """Make the tables of products, provenance and stars anew by what a function enters."""
     upgrade(url)
     with writing(url) as session:
         session.execute(sa.delete(Product))
-    number = 0
-    for product, unit, id_, location, attrs in found:
-        record_product(product, unit, id_, location, attrs, url=url)
-        number += 1
-    return number
+        objects.remove_stars(session)
+    return enter()
 
 
 def products(*, url: str | None = None) -> pd.DataFrame:
     """Return the products that the database knows, one row each."""
     return frame(Product, sa.select(*Product.__table__.columns).order_by(Product.recorded.desc()), url)
+
+
+def chosen_products(
+    product: str, *, tag: str | None = None, id: str | None = None, url: str | None = None
+) -> list[tuple[str, str]]:
+    """
+    Return unit and id of the product of each unit that opens when it is asked for, in order of unit.
+
+    Parameters
+    ----------
+    product
+        Name of the product.
+    tag, id
+        Only those with this tag, or this id; else the tag ``current``, else the newest that was recorded.
+    """
+    statement = sa.select(Product.unit, Product.id).where(Product.product == product)
+    if id is not None:
+        statement = statement.where(Product.id == id)
+    found = rows(statement.order_by(Product.unit, Product.recorded.desc(), Product.id.desc()), url)
+    named = sa.select(Tag.unit, Tag.id).where(Tag.product == product, Tag.tag == check_tag(tag or "current"))
+    tagged = {row["unit"]: row["id"] for row in rows(named, url)}
+    chosen: dict[str, str] = {}
+    for row in found:
+        is_tagged = tagged.get(row["unit"]) == row["id"]
+        if is_tagged or (tag is None and row["unit"] not in chosen) or id is not None:
+            chosen[row["unit"]] = row["id"]
+    return sorted(chosen.items())
 
 
 def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:
@@ -123,6 +169,8 @@ def set_tag(tag: str, product: str, unit: str, id: str, *, url: str | None = Non
     row = {"tag": check_tag(tag), "product": product, "unit": unit, "id": id, "changed": _now()}
     with writing(url) as session:
         upsert(session, Tag, [row])
+        if (tag, product) == (objects.CURRENT, objects.PRODUCT):
+            objects.choose_list(session, unit)
 
 
 def get_tag(tag: str, product: str, unit: str, *, url: str | None = None) -> str | None:

@@ -142,7 +142,7 @@ def test_reading_makes_no_database():
     assert get_tag("current", "sky", UNIT) is None
     assert list_runs().empty
     assert reviews().empty
-    assert list(products().columns) == ["product", "unit", "id", "url", "recorded"]
+    assert list(products().columns) == ["product", "unit", "id", "url", "recorded", "bytes"]
     assert not sqlite_file().exists()
 
 

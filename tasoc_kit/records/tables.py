@@ -1,7 +1,7 @@
 """The tables of the database: one model for SQLite and PostgreSQL.
 
-``provenance``, ``products`` and ``objects`` mirror what stands in the products themselves and can
-be rebuilt from them; the others exist only here. Times are UTC.
+``provenance``, ``products``, ``star_lists`` and ``objects`` mirror what stands in the products
+themselves and can be rebuilt from them; the others exist only here. Times are UTC.
 """
 
 from __future__ import annotations
@@ -9,7 +9,19 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Index, Integer, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -22,6 +34,7 @@ __all__ = [
     "Run",
     "Schedule",
     "SkyObject",
+    "StarList",
     "Table",
     "Tag",
     "Token",
@@ -51,12 +64,17 @@ class Product(Table):
     """One complete product of a store."""
 
     __tablename__ = "products"
+    # What is counted of a sector and camera is found in the order of the groups.
+    __table_args__ = (
+        Index("ix_products_counted", "product", text("substr(unit, 1, 7)"), "recorded", "bytes"),
+    )
 
     product: Mapped[str] = mapped_column(String(64), primary_key=True)
     unit: Mapped[str] = mapped_column(String(96), primary_key=True)
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     url: Mapped[str] = mapped_column(Text)
     recorded: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Tag(Table):
@@ -221,24 +239,44 @@ class File(Table):
     state: Mapped[str] = mapped_column(String(16))
 
 
+class StarList(Table):
+    """The stars of one product of light curves; ``chosen`` is the one of its unit that opens unasked."""
+
+    __tablename__ = "star_lists"
+    __table_args__ = (
+        Index("ix_star_lists_id", "id", "unit", unique=True),
+        Index("ix_star_lists_unit", "unit"),
+        Index("ix_star_lists_place", "sector", "camera", "ccd"),
+    )
+
+    star_list: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    unit: Mapped[str] = mapped_column(String(96))
+    id: Mapped[str] = mapped_column(String(12))
+    sector: Mapped[int] = mapped_column(Integer)
+    camera: Mapped[int] = mapped_column(Integer)
+    ccd: Mapped[int] = mapped_column(Integer)
+    stars: Mapped[int] = mapped_column(Integer)
+    created: Mapped[float] = mapped_column(Float)
+    chosen: Mapped[bool] = mapped_column(Boolean)
+
+
 class SkyObject(Table):
-    """One star of one product of light curves, where it stands, and how to find it in the sky."""
+    """One star of one product of light curves: where it stands, and how to find it in the sky."""
 
     __tablename__ = "objects"
     __table_args__ = (
-        Index("ix_objects_tic", "tic"),
-        Index("ix_objects_cell", "cell"),
-        Index("ix_objects_id_star", "id", "star"),
+        Index("ix_objects_tic", "tic", "star_list", "star"),
+        Index("ix_objects_cell", "cell", "star_list", "star"),
+        Index("ix_objects_tmag", "tmag", "star_list", "star"),
     )
 
-    object: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
-    unit: Mapped[str] = mapped_column(String(96))
-    id: Mapped[str] = mapped_column(String(12))
-    star: Mapped[int] = mapped_column(Integer)
+    star_list: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    star: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     tic: Mapped[int] = mapped_column(BigInteger)
     ra: Mapped[float | None] = mapped_column(Float)
     dec: Mapped[float | None] = mapped_column(Float)
     tmag: Mapped[float | None] = mapped_column(Float)
-    cell: Mapped[int] = mapped_column(BigInteger)
+    x: Mapped[float | None] = mapped_column(Float)
+    y: Mapped[float | None] = mapped_column(Float)
+    z: Mapped[float | None] = mapped_column(Float)
+    cell: Mapped[int | None] = mapped_column(Integer)

@@ -145,14 +145,14 @@ def _read_facts(source: ByteSource, row: dict[str, Any]) -> None:
         raise ValueError(f"truncated: the image should end at byte {offset + length}")
 
 
-def header_row(url: str) -> dict[str, Any]:
+def header_row(url: str, name: str | None = None) -> dict[str, Any]:
     """
-    Return the index row of one FFI.
+    Return the index row of one FFI, which may have a name that its place does not tell.
 
     Whatever is wrong with the file is told in ``problem``; where its name is a SPOC name, the
     sector, camera, CCD and the approximate start of the exposure are known all the same.
     """
-    row = COLUMNS | {"file": url, "name": file_name(url)}
+    row = COLUMNS | {"file": url, "name": name or file_name(url)}
     row.update(_facts_of_name(row["name"]))
     try:
         _read_facts(open_bytes(url), row)

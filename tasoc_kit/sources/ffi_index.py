@@ -28,7 +28,16 @@ from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local
 from tasoc_kit.sources.ffi_header import COLUMNS, header_row, name_parts, time_of_name
 from tasoc_kit.storage.whole_file import whole_file
 
-__all__ = ["PUBLIC_FFIS", "read_index", "resolve_duplicates", "scan", "select_cadence", "select_unit"]
+__all__ = [
+    "PUBLIC_FFIS",
+    "index_made",
+    "kept_index",
+    "read_index",
+    "resolve_duplicates",
+    "scan",
+    "select_cadence",
+    "select_unit",
+]
 
 PUBLIC_FFIS = "s3://stpubdata/tess/public"
 """Where the paths of a published listing begin."""
@@ -165,6 +174,29 @@ def scan(
         rows = [row for row in (*known.values(), *others) if row["stamp"] or not row["problem"]]
         _write_cache(_frame(rows).assign(stamp=[row["stamp"] for row in rows]), path)
     return _frame([known[url] for url in urls])
+
+
+def kept_index(where: Where, columns: list[str]) -> pd.DataFrame | None:
+    """
+    Return some columns of what the last scan of a place kept, without looking at the place; None for none.
+
+    The cadence numbers are those that the headers tell: −1 before sector 6.
+    """
+    path = _cache_path(where)
+    try:
+        return parquet.read_table(path, columns=columns).to_pandas()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SourceError.for_file(
+            path, f"cannot be read ({error})", "Make it anew: tasoc catalog index."
+        ) from None
+
+
+def index_made(where: Where) -> int:
+    """Return when the kept index of a place changed, in nanoseconds since 1970; 0 where there is none."""
+    path = _cache_path(where)
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _read_headers(urls: list[str], threads: int | None) -> Iterable[dict[str, Any]]:

@@ -32,7 +32,7 @@ from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local
 from tasoc_kit.sources.cards import Cards
 from tasoc_kit.vocabulary import KitQuality
 
-__all__ = ["open_target_pixels", "open_target_pixels_by_sector"]
+__all__ = ["open_target_pixels", "open_target_pixels_by_sector", "sector_of_name"]
 
 _NEEDED = ("TIME", "FLUX")
 _CHUNK_BYTES = 8 * 2**20
@@ -66,10 +66,11 @@ class _Table:
 def _zip_members(path: str, sector: int | None) -> list[str]:
     with zipfile.ZipFile(local_path(path)) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith((".fits", ".fits.gz")))
-    return [name for name in names if sector is None or _sector_of_name(name) in (None, sector)]
+    return [name for name in names if sector is None or sector_of_name(name) in (None, sector)]
 
 
-def _sector_of_name(name: str) -> int | None:
+def sector_of_name(name: str) -> int | None:
+    """Return the sector that the name of a file tells, or None."""
     found = _SECTOR.search(name)
     return int(found.group(1)) if found else None
 
@@ -191,7 +192,7 @@ def _unit(table: _Table) -> dict[str, Any]:
         names = ("SECTOR", "CAMERA", "CCD")
     values = [table.value(name) for name in names]
     if values[0] is None:
-        values[0] = _sector_of_name(table.name)
+        values[0] = sector_of_name(table.name)
     unit = dict(zip(("sector", "camera", "ccd"), (int(v or 0) for v in values), strict=True))
     return {"mission": mission} | unit
 
@@ -322,7 +323,7 @@ def open_target_pixels(path: str | os.PathLike[str], sector: int | None = None) 
         return cube
     members = _members(text, sector)
     if len(members) != 1:
-        sectors = sorted({_sector_of_name(name) or 0 for name in _members(text, None)})
+        sectors = sorted({sector_of_name(name) or 0 for name in _members(text, None)})
         raise SourceError.for_file(
             text, f"it holds the sectors {sectors}; asked for: {sector}", "Give one of these as sector."
         )

@@ -1,0 +1,55 @@
+"""What stands in addresses more than once: places, products, dates, bits; all are compared exactly."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated
+
+from fastapi import Query
+
+from tasoc_kit.api.problems import Problem
+from tasoc_kit.numerics.clock import btjd_from_utc
+
+__all__ = ["Bits", "Camera", "Ccd", "Id", "Moment", "Sector", "Tag", "Tic", "Unit", "btjd_of"]
+
+Tic = Annotated[int | None, Query(ge=1, le=10**12, description="TESS Input Catalog number.")]
+Sector = Annotated[int | None, Query(ge=0, le=9999)]
+Camera = Annotated[int | None, Query(ge=1, le=4)]
+Ccd = Annotated[int | None, Query(ge=1, le=4)]
+Unit = Annotated[
+    str | None,
+    Query(pattern=r"^s\d{4}(-[1-4](-[1-4](-[a-z0-9_]{1,64})?)?)?$", description="As s0001-1-2."),
+]
+Tag = Annotated[
+    str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Products with this tag.")
+]
+Id = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="The product with this id.")]
+Bits = Annotated[int | None, Query(ge=0, lt=2**31)]
+Moment = Annotated[datetime.datetime | None, Query(description="UTC, as 2018-07-25 or 2018-07-25T19:29:00.")]
+
+_FIRST, _LAST = datetime.datetime(1960, 1, 1), datetime.datetime(2100, 1, 1)
+
+
+def in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """Return a moment in UTC without a zone; one without a zone is taken as UTC."""
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def btjd_of(name: str, moment: datetime.datetime | None) -> float | None:
+    """
+    Return a moment as BTJD; None for none.
+
+    Raises
+    ------
+    Problem
+        If it is out of the time in which UTC is told.
+    """
+    if moment is None:
+        return None
+    try:
+        utc = in_utc(moment)
+    except OverflowError:
+        utc = datetime.datetime.max
+    if not _FIRST <= utc < _LAST:
+        raise Problem(422, f"{name}={moment}: expected a date from 1960 to 2099. Correct it.")
+    return float(btjd_from_utc([utc.isoformat()])[0])
