@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import TasocKitError
 
 PYTHON = sys.executable
 HERE = Path(os.environ.get("TASOC_HUB_FOLDER") or "hub").absolute()
@@ -27,7 +26,7 @@ def secret(name: str, least: int) -> str:
     """Return a password of the environment, and take it out of what processes started from here inherit."""
     value = os.environ.pop(name, "")
     if len(value) < least:
-        raise TasocKitError(
+        sys.exit(
             f"jupyterhub: {name} has {len(value)} characters; expected {least} at least. "
             "Set it in the environment, from a file that others cannot read."
         )
@@ -55,7 +54,7 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = secret("TASOC_HUB_PASSWORD", 8)
 c.Authenticator.allow_all = True
-c.Authenticator.username_pattern = "[a-z][a-z0-9_-]{0,31}"  # it becomes a folder
+c.Authenticator.username_pattern = r"[a-z][a-z0-9_-]{0,31}\Z"  # it becomes a folder
 admins = {name for name in re.split(r"[\s,]+", os.environ.get("TASOC_HUB_ADMINS", "")) if name}
 if admins:
     c.Authenticator.admin_users = admins
