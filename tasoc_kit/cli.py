@@ -283,6 +283,9 @@ def dashboard(
     origin: Annotated[
         list[str] | None, typer.Option(help="Further host:port that browsers may use; may be repeated.")
     ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="Path that a proxy in front leaves in, as /services/dashboard/.")
+    ] = "",
 ) -> None:
     """
     Serve the dashboards: frames, and light curves to review.
@@ -297,7 +300,7 @@ def dashboard(
     def ready(url: str) -> None:
         console.print(f"Dashboards at {url} (Ctrl-C ends them)")
 
-    serve(address, port, origins=tuple(origin or ()), ready=ready)
+    serve(address, port, origins=tuple(origin or ()), prefix=prefix, ready=ready)
 
 
 @app.command()

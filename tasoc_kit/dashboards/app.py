@@ -55,9 +55,16 @@ def pages() -> dict[str, Callable[[], Any]]:
     return {"/": whole["overview"]} | whole
 
 
-def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str, ...] = ()) -> Any:
+def make_server(
+    address: str = "127.0.0.1",
+    port: int = 5006,
+    origins: tuple[str, ...] = (),
+    *,
+    prefix: str = "",
+    socket: str = "",
+) -> Any:
     """
-    Return the server, bound to its port and not yet running.
+    Return the server, bound to its port or socket and not yet running.
 
     Parameters
     ----------
@@ -65,6 +72,10 @@ def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str
         Where it listens; port 0 takes a free one.
     origins
         Further ``host:port`` under which browsers may reach it, as behind a proxy.
+    prefix
+        Path below which the pages are, as ``/services/dashboard/``, where a proxy leaves it in.
+    socket
+        Path of a Unix socket to listen on in place of a port: who may open that file is a visitor.
 
     Raises
     ------
@@ -78,18 +89,25 @@ def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str
     from tasoc_kit.dashboards.failed import tell
 
     pn.extension(exception_handler=tell)
+    near = [] if socket else [f"{host}:{port}" for host in {address, "localhost"}]
+    place = {"unix_socket": socket} if socket else {"port": port, "address": address}
     try:
         return pn.io.server.get_server(
             pages(),
-            port=port,
-            address=address,
-            websocket_origin=[f"{host}:{port}" for host in {address, "localhost"}] + list(origins),
+            **place,
+            prefix=prefix,
+            websocket_origin=near + list(origins),
             show=False,
             start=False,
             title="tasoc_kit",
             verbose=False,
         )
     except OSError as error:
+        if socket:
+            raise TasocKitError(
+                f"tasoc dashboard: the socket {socket} cannot be made ({error.strerror or error}); "
+                "expected a path in a folder that can be written. Name another."
+            ) from None
         raise TasocKitError(
             f"tasoc dashboard: {address}:{port} cannot be used ({error.strerror or error}); "
             f"expected a free port. Choose another: tasoc dashboard --port {port + 1}"
@@ -101,6 +119,8 @@ def serve(
     port: int = 5006,
     *,
     origins: tuple[str, ...] = (),
+    prefix: str = "",
+    socket: str = "",
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """
@@ -112,6 +132,10 @@ def serve(
         Where to listen; port 0 takes a free one.
     origins
         Further ``host:port`` under which browsers may reach it.
+    prefix
+        Path below which the pages are.
+    socket
+        Path of a Unix socket to listen on in place of a port.
     ready
         Called with the address once browsers can come.
 
@@ -121,7 +145,7 @@ def serve(
         If the port is taken or may not be used.
     """
     with kept_for_good():
-        server = make_server(address, port, origins)
+        server = make_server(address, port, origins, prefix=prefix, socket=socket)
         from tasoc_kit.plots.frame import prepare
 
     loop = server.io_loop
@@ -130,7 +154,7 @@ def serve(
         loop.add_callback_from_signal(loop.stop)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    url = f"http://{address}:{server.port}/"
+    url = socket or f"http://{address}:{server.port}{server.prefix}/"
     server.start()
     loop.add_callback(prepare)  # not in a thread: pages are made by the same library
     _log.info("serving %s", url)

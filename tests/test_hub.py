@@ -1,0 +1,376 @@
+"""A Hub for a group, started as its page says: who comes in, what each finds there, and what outlives the Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dashboard_data as data
+import psutil
+import pytest
+import websocket
+from playwright.sync_api import APIRequestContext, APIResponse, Browser, BrowserContext, sync_playwright
+from test_browser import FLAGS, PATIENCE, WINDOW
+from traitlets.config import PyFileConfigLoader
+
+from tasoc_kit import database, store
+from tasoc_kit.config import settings
+from tasoc_kit.dashboards import launcher
+
+pytestmark = pytest.mark.browser
+
+CONFIG = Path(__file__).resolve().parents[1] / "binder" / "jupyterhub_config.py"
+PASSWORD = uuid.uuid4().hex
+PORTS = 5
+"""The Hub takes its port and those after it."""
+SECONDS = 120
+KERNEL_MESSAGE = {"username": "", "version": "5.3", "session": uuid.uuid4().hex, "date": ""}
+CLUSTER = "import tasoc_kit as tk; cluster = tk.start_cluster(workers=1); cluster.dashboard_link"
+
+
+def free_ports() -> int:
+    """Return the first of ports in a row that were free a moment ago."""
+    for first in range(21000, 29000, PORTS):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in range(first, first + PORTS):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError("no free ports in a row on loopback")
+
+
+@dataclass
+class Hub:
+    """A Hub on loopback, which can be started again."""
+
+    url: str
+    folder: Path
+    environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it, and wait until its proxy leads to it."""
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(CONFIG)]
+        with (self.folder / "log").open("ab") as log:
+            place = {"cwd": self.folder, "env": self.environment}
+            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, **place))
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline and self.processes[-1].poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(self.place, timeout=1) as visit:
+                visit.sendall(b"GET /hub/api HTTP/1.0\r\n\r\n")
+                if b"200 OK" in visit.recv(100):
+                    return
+            time.sleep(0.2)
+        pytest.fail(f"the Hub did not start: {(self.folder / 'log').read_text()[-3000:]}")
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port of the proxy."""
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 80)
+
+    def end(self, number: signal.Signals) -> None:
+        """End the Hub itself by a signal."""
+        self.processes[-1].send_signal(number)
+        self.processes[-1].wait(timeout=SECONDS)
+
+    def servers(self) -> dict[str, psutil.Process]:
+        """Return the running servers of the users, by name."""
+        with contextlib.closing(sqlite3.connect(self.folder / "hub" / "hub.sqlite")) as rows:
+            found = rows.execute(
+                "SELECT users.name, spawners.state FROM spawners JOIN users ON users.id = spawners.user_id "
+                "WHERE spawners.server_id IS NOT NULL"
+            ).fetchall()
+        return {name: psutil.Process(json.loads(state)["pid"]) for name, state in found}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[Hub]:
+    """A Hub whose shared store holds light curves; it and all that it started ends with the module."""
+    if not shutil.which("configurable-http-proxy"):
+        pytest.skip("Hub: no configurable-http-proxy; install it: npm install -g configurable-http-proxy")
+    folder = tmp_path_factory.mktemp("hub")
+    (folder / "shared" / "empty").mkdir(parents=True)
+    places = {"TASOC_STORE": str(folder / "shared" / "store"), "TASOC_CACHE": str(session_cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in places.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        reference = data.make_reference(data.make_cube(24, 128, 128), 12)
+        apertures = data.make_apertures(reference, 12)
+        for product in (reference, apertures, data.make_light_curves(apertures)):
+            store.write_product(product)
+    settings.cache_clear()
+    hub = Hub(
+        f"http://127.0.0.1:{free_ports()}",
+        folder,
+        {name: value for name, value in os.environ.items() if not name.startswith(("TASOC_", "JUPYTER"))}
+        | places
+        | {"TASOC_HUB_PASSWORD": PASSWORD, "TASOC_HUB_FOLDER": str(folder / "hub"), **launcher_entry(folder)},
+    )
+    hub.environment["TASOC_HUB_URL"] = hub.url
+    try:
+        hub.start()
+        yield hub
+    finally:
+        for server in hub.servers().values():
+            server.terminate()
+            server.wait(timeout=SECONDS)
+        hub.end(signal.SIGTERM)
+
+
+def launcher_entry(folder: Path) -> dict[str, str]:
+    """Return how Python finds this checkout, and its entry point where it is not installed with it."""
+    paths = [str(CONFIG.parents[1]), os.environ.get("PYTHONPATH", "")]
+    if not [entry for entry in entry_points(group="jupyter_serverproxy_servers") if entry.name == "tasoc"]:
+        described = folder / "entry" / "tasoc_launcher-0.dist-info"
+        described.mkdir(parents=True)
+        (described / "METADATA").write_text("Metadata-Version: 2.1\nName: tasoc-launcher\nVersion: 0\n")
+        (described / "entry_points.txt").write_text(
+            f"[jupyter_serverproxy_servers]\ntasoc = {launcher.__name__}:{launcher.dashboard.__name__}\n"
+        )
+        paths.append(str(described.parent))
+    return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+def log_in(asked: APIRequestContext, hub: Hub, name: str, password: str) -> APIResponse:
+    """Send the form of the Hub's first page, as a browser does, and return the answer."""
+    asked.get(f"{hub.url}/hub/login")
+    (xsrf,) = [c["value"] for c in asked.storage_state()["cookies"] if c["name"] == "_xsrf"]
+    form = {"username": name, "password": password, "_xsrf": xsrf}
+    return asked.post(f"{hub.url}/hub/login?_xsrf={xsrf}", form=form, max_redirects=0)
+
+
+@pytest.fixture(scope="module")
+def ada(browser: Browser, hub: Hub) -> Iterator[BrowserContext]:
+    """The browser of a user who has logged in and whose server runs."""
+    context = browser.new_context(viewport=WINDOW)
+    assert log_in(context.request, hub, "ada", PASSWORD).status == 302
+    deadline = time.monotonic() + SECONDS
+    while not context.request.get(f"{hub.url}/hub/spawn").url.startswith(f"{hub.url}/user/ada/"):
+        assert time.monotonic() < deadline, (hub.folder / "log").read_text()[-3000:]
+        time.sleep(0.3)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def heard(ada: BrowserContext) -> Iterator[list[str]]:
+    """What the browser complained of, and what it asked of others, while the test ran."""
+    heard: list[str] = []
+
+    def console(said: Any) -> None:
+        if said.type == "error":
+            heard.append(said.text)
+
+    def request(asked: Any) -> None:
+        parts = urlsplit(asked.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            heard.append(asked.url)
+
+    ada.on("console", console)
+    ada.on("request", request)
+    yield heard
+    ada.remove_listener("console", console)
+    ada.remove_listener("request", request)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("ada", "wrong password"), ("ada", ""), ("../eve", PASSWORD), ("Eve; ls", PASSWORD), (40 * "e", PASSWORD)],
+    ids=range(5),
+)
+def test_a_wrong_password_and_a_name_that_is_a_path_are_refused(browser, hub, name, password):
+    context = browser.new_context()
+    answer = log_in(context.request, hub, name, password)
+    assert answer.status in (400, 403)
+    assert "Traceback" not in answer.text()
+    assert not password or password not in (hub.folder / "log").read_text()
+    sent_away = context.request.get(f"{hub.url}/user/ada/tasoc/")
+    assert "/hub/login" in sent_away.url
+    assert hub.servers() == {}
+    assert not (hub.folder / "hub" / "users").exists()
+    context.close()
+
+
+def load(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> Any:
+    """Load the configuration as the Hub does, and return it."""
+    for name, value in ({"TASOC_HUB_FOLDER": str(folder / "hub")} | environment).items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    return PyFileConfigLoader(CONFIG.name, path=str(CONFIG.parent)).load_config()
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "TASOC_HUB_PASSWORD has 0 characters; expected 8"),
+        ({"TASOC_HUB_PASSWORD": "short"}, "TASOC_HUB_PASSWORD has 5 characters; expected 8"),
+        (
+            {"TASOC_HUB_PASSWORD": PASSWORD, "TASOC_HUB_ADMINS": "grace"},
+            "TASOC_HUB_ADMIN_PASSWORD has 0 characters; expected 32",
+        ),
+    ],
+)
+def test_a_hub_without_a_fit_password_does_not_start(monkeypatch, tmp_path, environment, said):
+    with pytest.raises(SystemExit, match=said) as refused:
+        load(monkeypatch, tmp_path, **environment)
+    assert "short" not in str(refused.value)
+
+
+def test_everything_listens_on_loopback_and_passwords_leave_the_environment(monkeypatch, tmp_path):
+    passwords = {"TASOC_HUB_PASSWORD": PASSWORD, "TASOC_HUB_ADMIN_PASSWORD": 2 * PASSWORD}
+    given = load(monkeypatch, tmp_path, TASOC_HUB_ADMINS="grace, joan", **passwords)
+    addresses = (
+        given.JupyterHub.bind_url,
+        given.JupyterHub.hub_bind_url,
+        given.ConfigurableHTTPProxy.api_url,
+    )
+    assert {urlsplit(address).hostname for address in addresses} == {"127.0.0.1"}
+    assert given.Authenticator.admin_users == {"grace", "joan"}
+    assert set(passwords) & set(os.environ) == set()
+    assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
+
+
+def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, ada):
+    environment = hub.servers()["ada"].environ()
+    home = hub.folder / "hub" / "users" / "ada"
+    assert environment["HOME"] == str(home)
+    assert environment["TASOC_STORE"] == str(home / "store")
+    assert environment["TASOC_CACHE"] == str(home / "cache")
+    assert environment["TASOC_SHARED_STORES"] == hub.environment["TASOC_STORE"]
+    assert environment["TASOC_SHARED_CACHES"] == hub.environment["TASOC_CACHE"]
+    assert environment["PANEL_INLINE"] == "true"
+    assert PASSWORD not in str(environment)
+    copied = {path.relative_to(home) for path in home.glob("notebooks/**/*.ipynb")}
+    assert copied == {path.relative_to(CONFIG.parents[1]) for path in settings().notebooks.glob("**/*.ipynb")}
+
+
+def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
+    lab = ada.new_page()
+    lab.goto(f"{hub.url}/user/ada/lab?reset")
+    button = lab.locator(".jp-LauncherCard", has_text="TESS dashboard")
+    button.wait_for(timeout=PATIENCE)
+    assert lab.get_by_text("official Jupyter news").count() == 0
+    with ada.expect_page(timeout=PATIENCE) as opened:
+        button.click()
+    page = opened.value
+    page.wait_for_selector("h1", timeout=PATIENCE)
+    assert page.url == f"{hub.url}/user/ada/tasoc/"
+    pages = page.get_by_role("navigation", name="Pages")
+    pages.get_by_role("link", name="Light curves", exact=True).first.click()
+    page.get_by_role("heading", name="TIC").wait_for(timeout=PATIENCE)
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.wait_for_url(re.compile(rf"/user/ada/tasoc/light_curves\?.*tic={data.FIRST_TIC + 1}"), timeout=PATIENCE)
+    page.keyboard.press("r")
+    page.locator("tr[data-verdict=reject]").wait_for(timeout=PATIENCE)
+    home = hub.folder / "hub" / "users" / "ada"
+    said = database.reviews("s0001-1-2", url=f"sqlite:///{home}/store/tasoc.sqlite")
+    assert said[["tic", "verdict"]].values.tolist() == [[data.FIRST_TIC + 1, "reject"]]
+    assert heard == []
+    page.close()
+    lab.close()
+
+
+def test_the_dashboard_of_a_user_is_behind_a_door_that_is_theirs(hub, ada):
+    ada.request.get(f"{hub.url}/user/ada/tasoc/")
+    (shown,) = [one for one in hub.servers()["ada"].children() if launcher.__name__ in one.cmdline()]
+    assert shown.net_connections("inet") == []
+    assert stat.S_IMODE(Path(shown.cmdline()[-1]).parent.stat().st_mode) == 0o700
+    assert [name for name in ("JUPYTERHUB_API_TOKEN", PASSWORD) if name in str(shown.cmdline())] == []
+
+
+@dataclass
+class Kernel:
+    """A kernel of a user's server, spoken to as JupyterLab does."""
+
+    hub: Hub
+    token: str
+    id: str
+
+    def run(self, code: str) -> str:
+        """Run code and return the value that it ends with."""
+        header = KERNEL_MESSAGE | {"msg_type": "execute_request", "msg_id": uuid.uuid4().hex}
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        address = f"{self.hub.url.replace('http', 'ws')}/user/ada/api/kernels/{self.id}/channels"
+        socket = websocket.create_connection(
+            address, header=[f"Authorization: token {self.token}"], timeout=SECONDS
+        )
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+        socket.send(json.dumps(message | {"channel": "shell", "buffers": []}))
+        value = ""
+        while True:
+            answer = json.loads(socket.recv())
+            if answer["parent_header"].get("msg_id") != header["msg_id"]:
+                continue
+            assert answer["msg_type"] != "error", answer["content"]
+            if answer["msg_type"] == "execute_result":
+                value = answer["content"]["data"]["text/plain"]
+            if answer["msg_type"] == "status" and answer["content"]["execution_state"] == "idle":
+                socket.close()
+                return value
+
+
+@pytest.fixture(scope="module")
+def kernel(ada: BrowserContext, hub: Hub) -> Kernel:
+    """A kernel that runs in the server of a user."""
+    (xsrf,) = [c["value"] for c in ada.cookies(f"{hub.url}/hub/") if c["name"] == "_xsrf"]
+    given = ada.request.post(f"{hub.url}/hub/api/users/ada/tokens", headers={"X-XSRFToken": xsrf}).json()
+    own = {"Authorization": f"token {given['token']}"}
+    started = ada.request.post(f"{hub.url}/user/ada/api/kernels", headers=own, data={"name": "python3"})
+    return Kernel(hub, given["token"], started.json()["id"])
+
+
+def test_the_dashboard_of_dask_is_behind_the_same_address(hub, ada, kernel, heard):
+    link = kernel.run(CLUSTER).strip("'")
+    assert re.fullmatch(r"/user/ada/proxy/\d+/status", link)
+    page = ada.new_page()
+    page.goto(f"{hub.url}{link}")
+    page.get_by_text("Data Transfer", exact=True).wait_for(timeout=PATIENCE)
+    kernel.run("cluster.close()")
+    assert heard == []
+    page.close()
+
+
+def test_a_hub_that_was_killed_comes_back_and_sessions_go_on(hub, ada, kernel):
+    kernel.run("kept = 41")
+    before = hub.servers()["ada"]
+    hub.end(signal.SIGKILL)
+    hub.start()
+    assert hub.servers() == {"ada": before}
+    assert kernel.run("kept + 1") == "42"
+    assert ada.request.get(f"{hub.url}/user/ada/lab").url == f"{hub.url}/user/ada/lab"
+    assert "TESS" in ada.request.get(f"{hub.url}/user/ada/server-proxy/servers-info").text()
+
+
+def test_one_user_does_not_come_into_the_server_of_another(browser, hub, ada):
+    context = browser.new_context()
+    assert log_in(context.request, hub, "eve", PASSWORD).status == 302
+    assert context.request.get(f"{hub.url}/user/ada/tasoc/").status == 403
+    assert context.request.get(f"{hub.url}/hub/api/users").status == 403
+    context.close()
