@@ -14,6 +14,7 @@ __all__ = [
     "CatalogError",
     "DatabaseError",
     "NotebookError",
+    "PluginError",
     "SourceError",
     "StepInputError",
     "StepParameterError",
@@ -126,6 +127,10 @@ class StepParameterError(TasocKitError):
 
 class NotebookError(TasocKitError):
     """A notebook that was refused, or that failed while it ran."""
+
+
+class PluginError(TasocKitError):
+    """What another package brings to this one, and cannot be used."""
 
 
 class StoreError(TasocKitError):

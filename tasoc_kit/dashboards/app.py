@@ -11,6 +11,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from tasoc_kit.dashboards import page_list
+from tasoc_kit.dashboards.page_list import Page
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.pipeline.preload import kept_for_good
 
@@ -18,41 +20,36 @@ __all__ = ["make_server", "pages", "serve"]
 
 _log = logging.getLogger(__name__)
 
+_PAUSE = 0.05
+"""Seconds between the imports of two pages, in which a visitor is answered."""
+
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import (
-        apertures,
-        ccd,
-        corrections,
-        frames,
-        light_curves,
-        overview,
-        psf,
-        sky,
-        spectrum,
-        star,
-        validation,
-        variability,
-    )
     from tasoc_kit.dashboards.failed import or_failed
 
-    made = {
-        "overview": overview.page,
-        "ccd": ccd.page,
-        "validation": validation.page,
-        "frames": frames.page,
-        "sky": sky.page,
-        "psf": psf.page,
-        "light_curves": light_curves.page,
-        "apertures": apertures.page,
-        "corrections": corrections.page,
-        "spectrum": spectrum.page,
-        "variability": variability.page,
-        "star": star.page,
-    }
-    whole = {slug: or_failed(slug, page) for slug, page in made.items()}
+    def of(page: Page) -> Callable[[], Any]:
+        return or_failed(page.slug, lambda: page.load()())
+
+    whole = {page.slug: of(page) for page in page_list.pages().values()}
     return {"/": whole["overview"]} | whole
+
+
+def _import_pages(loop: Any) -> None:
+    """Import the modules of the pages, one after another, while nobody asks for one."""
+
+    def import_next(waiting: list[Page]) -> None:
+        page, *rest = waiting
+        try:
+            with kept_for_good():
+                page.load()
+        except TasocKitError as error:
+            _log.error("%s", error)
+            page_list.tell_problem(page, error)
+        if rest:
+            loop.call_later(_PAUSE, import_next, rest)
+
+    loop.call_later(_PAUSE, import_next, list(page_list.pages().values()))
 
 
 def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str, ...] = ()) -> Any:
@@ -133,6 +130,7 @@ def serve(
     url = f"http://{address}:{server.port}/"
     server.start()
     loop.add_callback(prepare)  # not in a thread: pages are made by the same library
+    _import_pages(loop)
     _log.info("serving %s", url)
     if ready is not None:
         ready(url)

@@ -8,8 +8,7 @@ import pandas as pd
 import panel_material_ui as pmui
 
 from tasoc_kit import database, store
-from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.links import SHOWS
+from tasoc_kit.dashboards import page_list, products, theme
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD
 from tasoc_kit.errors import TasocKitError
 
@@ -86,6 +85,12 @@ def _failed_card(runs: pd.DataFrame) -> list[pmui.Paper]:
     ]
 
 
+def _problems_card() -> list[pmui.Paper]:
+    """Say what is wrong with pages that other packages bring."""
+    told = "".join(f"<p>{html.escape(problem)}</p>" for problem in page_list.problems())
+    return [theme.panel_card(theme.markup(f"<h2>✕ Pages of other packages</h2>{told}"))] if told else []
+
+
 def _size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
@@ -106,15 +111,15 @@ def _card(row: pd.Series, found: pd.DataFrame, cube: dict[str, str]) -> str:
     newest = here.drop_duplicates("product").set_index("product")["id"]
     queries = {
         page: {"unit": row["unit"], "id": newest[product]}
-        for page, product in SHOWS.items()
+        for page, product in page_list.shows().items()
         if product in newest.index
     }
     if cube:
-        queries["frames"] = cube
+        queries |= {page: cube for page, product in page_list.shows().items() if product == "cube"}
     go = [
-        theme.button_link(title, theme.link(page, **queries[page]))
-        for page, title in theme.PAGES.items()
-        if page in queries
+        theme.button_link(page.title, theme.link(slug, **queries[slug]))
+        for slug, page in page_list.pages().items()
+        if slug in queries
     ]
     return (
         f"<article><h2>{html.escape(products.name_of(str(row['unit'])))}</h2>{theme.facts_markup(facts)}"
@@ -127,7 +132,7 @@ def page() -> pmui.Page:
     """Return the page."""
     try:
         found, reviews, cubes = store.list_products(), database.reviews(), products.cubes()
-        trouble = _failed_card(database.list_runs())
+        trouble = [*_problems_card(), *_failed_card(database.list_runs())]
     except TasocKitError as error:
         unread = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page("overview", main=[theme.heading("Overview"), unread])
