@@ -43,7 +43,7 @@ app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
 app.command()(fetch)
 
-Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
+Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline: photometry, seismology, or one's own.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
 
 

@@ -287,7 +287,7 @@ def _environment(places: int) -> dict[str, str]:
         "TASOC_DATA": whole(chosen.data),
         "TASOC_CACHE": whole(chosen.cache),
         "TASOC_CATALOGS": whole(chosen.catalogs),
-        "TASOC_NOTEBOOKS": whole(chosen.notebooks),
+        "TASOC_NOTEBOOKS": ",".join(map(whole, chosen.notebooks)),
         "TASOC_THREADS": str(max(1, chosen.threads // places)),
         "TASOC_PATIENCE": str(chosen.patience),
     }
