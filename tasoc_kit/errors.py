@@ -13,6 +13,7 @@ from typing import Self
 __all__ = [
     "CatalogError",
     "DatabaseError",
+    "JobError",
     "NotebookError",
     "PluginError",
     "SourceError",
@@ -139,3 +140,7 @@ class StoreError(TasocKitError):
 
 class DatabaseError(TasocKitError):
     """A database that cannot be reached, is locked, or is of another version."""
+
+
+class JobError(TasocKitError):
+    """A job that does not exist, or is in no state for what is asked of it."""
