@@ -5,15 +5,12 @@ A folder holds notebooks, and in ``pipelines`` a file for each pipeline. ``TASOC
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
 
-__all__ = ["find_notebook", "pipeline_files"]
-
-_STEM = re.compile(r"\w[\w.-]*")
+__all__ = ["find_notebook", "notebook_files", "pipeline_files"]
 
 
 def _folders() -> tuple[Path, ...]:
@@ -26,25 +23,31 @@ def _folders() -> tuple[Path, ...]:
     return settings().notebooks
 
 
-def find_notebook(stem: str) -> Path:
+def notebook_files() -> dict[str, Path]:
+    """Return the notebook of each name, without ending; that of the first folder counts."""
+    found: dict[str, Path] = {}
+    for folder in _folders():
+        for path in sorted(folder.glob("*.ipynb")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_notebook(name: str) -> Path:
     """
-    Return the notebook of a name, of the first folder that has it.
+    Return the notebook of a name; a name is looked up among the files, and never made into a path.
 
     Raises
     ------
     NotebookError
-        If no folder has one, or the name is no plain name.
+        If no folder has one.
     """
-    folders = _folders()
-    if _STEM.fullmatch(stem):
-        for folder in folders:
-            if (folder / f"{stem}.ipynb").exists():
-                return folder / f"{stem}.ipynb"
-    known = [path.stem for folder in folders for path in folder.glob("*.ipynb")]
-    raise NotebookError(
-        f"notebook {stem!r}: there is none in {[str(folder) for folder in folders]}{suggest(stem, known)} "
-        "Set TASOC_NOTEBOOKS to the folder that holds it."
-    )
+    known = notebook_files()
+    if name not in known:
+        raise NotebookError(
+            f"run: no notebook {name!r}{suggest(name, known)} There are {sorted(known)}. "
+            "Correct the name, or set TASOC_NOTEBOOKS to the folder that holds it."
+        )
+    return known[name]
 
 
 def pipeline_files() -> dict[str, Path]:

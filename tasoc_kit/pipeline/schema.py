@@ -7,13 +7,12 @@ gives to its settings; a pipeline's from the settings of all its steps, and wher
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field, create_model
 
-from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.pipeline.notebook_files import find_notebook, notebook_files
 from tasoc_kit.pipeline.parameters import NotebookParameter, read_parameters
 from tasoc_kit.pipeline.plan import Pipeline, Stage, load_pipelines
 from tasoc_kit.step import Step
@@ -37,36 +36,16 @@ PLACE_OF_FRAMES = (
     NotebookParameter("sector", int | None, None, "sector; none where the source is one unit"),
     NotebookParameter("camera", int | None, None, "camera, 1 to 4"),
     NotebookParameter("ccd", int | None, None, "CCD, 1 to 4"),
-    NotebookParameter("catalogue", str | None, None, "star catalogue; none for the one that serves the frames"),
+    NotebookParameter(
+        "catalogue", str | None, None, "star catalogue; none for the one that serves the frames"
+    ),
 )
 """Where the frames of one unit are: what every pipeline takes."""
 
 
 def notebook_names() -> list[str]:
     """Return the names of the notebooks that can be run, sorted: the files without their ending."""
-    return sorted(_notebooks())
-
-
-def _notebooks() -> dict[str, Path]:
-    return {path.stem: path for path in settings().notebooks.glob("*.ipynb")}
-
-
-def find_notebook(name: str) -> Path:
-    """
-    Return the notebook of a name; a name is looked up among the files, and never made into a path.
-
-    Raises
-    ------
-    NotebookError
-        If there is none.
-    """
-    known = _notebooks()
-    if name not in known:
-        raise NotebookError(
-            f"notebook {name!r}: there is none{suggest(name, known)} There are {sorted(known)}. "
-            "Correct the name, or set TASOC_NOTEBOOKS to the folder that holds it."
-        )
-    return known[name]
+    return sorted(notebook_files())
 
 
 def find_pipeline(name: str) -> Pipeline:
@@ -133,7 +112,9 @@ def pipeline_arguments(pipeline: Pipeline) -> list[NotebookParameter]:
         *PLACE_OF_FRAMES,
         NotebookParameter("first", str | None, None, "first step; none for the first of all"),
         NotebookParameter("last", str | None, None, "last step; none for the last of all"),
-        NotebookParameter("settings", dict[str, dict[str, Any]], {}, "settings by step, where not the defaults"),
+        NotebookParameter(
+            "settings", dict[str, dict[str, Any]], {}, "settings by step, where not the defaults"
+        ),
     ]
 
 
