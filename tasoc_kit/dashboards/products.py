@@ -13,6 +13,7 @@ from tasoc_kit import database, store
 from tasoc_kit.photometry.messages import MADE_OF, star_messages
 from tasoc_kit.plots.noise import measure_noise
 from tasoc_kit.provenance import lineage
+from tasoc_kit.storage.units import parse_unit
 
 __all__ = [
     "MAKERS",
@@ -84,14 +85,16 @@ def messages_of(apertures: xr.Dataset) -> Callable[[int], str]:
 
 def run_of(unit: str, identity: str) -> dict[str, Any] | None:
     """Return the last run that made a product, or None where the database knows of none."""
-    runs = database.list_runs()
-    made = runs[(runs["unit"] == unit) & (runs["id"] == identity)]
+    runs = database.list_runs(unit=unit)
+    made = runs[runs["id"] == identity]
     return None if made.empty else made.sort_values("run").iloc[-1].to_dict()
 
 
 def name_of(unit: str) -> str:
-    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``."""
-    sector, *place = unit.split("-")
+    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``; what is no unit stays as it is."""
+    if not parse_unit(unit):
+        return unit
+    sector, *place = unit.split("-", 3)
     words = (f"{kind} {value}" for kind, value in zip(("camera", "CCD", "field"), place, strict=False))
     return " · ".join([f"Sector {int(sector[1:])}", *words])
 
@@ -106,9 +109,9 @@ def cubes() -> dict[str, dict[str, str]]:
     ``camera`` and ``ccd``.
     """
     found: dict[str, dict[str, str]] = {}
-    for run in database.list_runs().sort_values("run", ascending=False).itertuples():
+    for run in database.newest_runs(["unit"], given="cube").itertuples():
         given = run.parameters or {}
-        if given.get("cube") and run.unit not in found:
+        if given.get("cube"):
             found[run.unit] = {name: str(given[name]) for name in ("cube", *PLACE) if given.get(name)}
     return found
 
