@@ -24,9 +24,11 @@ from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
 from tasoc_kit.commands.export import app as exports
 from tasoc_kit.commands.fetch import fetch
+from tasoc_kit.commands.job import app as jobs
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
+from tasoc_kit.commands.worker import worker
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["app", "main"]
@@ -41,7 +43,9 @@ app.add_typer(tables, name="database")
 app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
+app.add_typer(jobs, name="job")
 app.command()(fetch)
+app.command()(worker)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline: photometry, seismology, or one's own.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
@@ -107,6 +111,9 @@ def run(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of a unit to end.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one notebook cell may take.")] = 86_400,
+    to_queue: Annotated[
+        str | None, typer.Option("--queue", help="Do not run: put a job for each unit into this queue.")
+    ] = None,
 ) -> None:
     """
     Run a pipeline; what the store has already is kept, so a run that was killed goes on.
@@ -120,6 +127,8 @@ def run(
     tasoc run photometry --cube frames/ --camera 1,2 --dry-run
 
     tasoc run photometry --sector 1 --targets mine.csv --set stars.only_targets=true
+
+    tasoc run photometry --sector 1 --queue default           a job for each CCD, for tasoc worker
 
     tasoc run photometry --cube tic25155310.fits --from apertures --set apertures.threshold=1.0
     """
@@ -142,6 +151,7 @@ def run(
         workers=workers,
         wait=wait,
         timeout=timeout,
+        to_queue=to_queue,
     )
     raise typer.Exit(run_pipeline(options))
 

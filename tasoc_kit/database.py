@@ -23,6 +23,7 @@ from tasoc_kit.records.engine import connect, exists, frame, rows, upgrade, upse
 from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
 __all__ = [
+    "close_runs",
     "connect",
     "finish_run",
     "get_tag",
@@ -147,9 +148,10 @@ def start_run(
     *,
     id: str = "",
     parameters: Mapping[str, Any] | None = None,
+    job: int | None = None,
     url: str | None = None,
 ) -> int:
-    """Note that a notebook has started and return the number of the run."""
+    """Note that a notebook has started, for a job where one asks for it, and return the number of the run."""
     run = Run(
         pipeline=pipeline,
         notebook=notebook,
@@ -162,6 +164,7 @@ def start_run(
         pid=os.getpid(),
         started=_now(),
         finished=None,
+        job=job,
     )
     with writing(url) as session:
         session.add(run)
@@ -169,12 +172,54 @@ def start_run(
         return run.run
 
 
-def finish_run(run: int, status: str, *, message: str = "", url: str | None = None) -> None:
-    """Note how a run ended: ``done``, ``failed``, or what the caller calls it."""
+def finish_run(
+    run: int,
+    status: str,
+    *,
+    message: str = "",
+    id: str | None = None,
+    log: str = "",
+    cpu_seconds: float | None = None,
+    peak_bytes: int | None = None,
+    url: str | None = None,
+) -> None:
+    """
+    Note how a run ended.
+
+    Parameters
+    ----------
+    run
+        Its number.
+    status, message
+        ``done``, ``failed``, or what the caller calls it, and what there is to say.
+    id
+        Id of what it made, where that was not known before.
+    log
+        Key of the executed notebook in the store.
+    cpu_seconds, peak_bytes
+        Time of all cores, and largest memory, that its kernel took.
+    """
+    values: dict[str, Any] = {"status": status, "message": message, "finished": _now(), "log": log}
+    values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
+    if id is not None:
+        values["id"] = id
     with writing(url) as session:
-        session.execute(
-            sa.update(Run).where(Run.run == run).values(status=status, message=message, finished=_now())
-        )
+        session.execute(sa.update(Run).where(Run.run == run).values(values))
+
+
+def close_runs(
+    job: int,
+    message: str,
+    *,
+    cpu_seconds: float | None = None,
+    peak_bytes: int | None = None,
+    url: str | None = None,
+) -> None:
+    """Note that the runs of a job which have not ended were ``killed``, and what was seen of their cost."""
+    values = {"status": "killed", "message": message, "finished": _now()}
+    values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
+    with writing(url) as session:
+        session.execute(sa.update(Run).where(Run.job == job, Run.status == "running").values(values))
 
 
 def list_runs(

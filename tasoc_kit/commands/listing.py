@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from tasoc_kit.commands.look import as_size, confirm, console, show_frame, table
-from tasoc_kit.commands.run import find_pipeline
+from tasoc_kit.pipeline.schema import find_pipeline
 
 __all__ = [
     "index_frames",

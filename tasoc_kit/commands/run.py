@@ -14,17 +14,20 @@ from typing import Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
-from tasoc_kit.errors import NotebookError, TasocKitError
+from tasoc_kit.commands.submitting import who, whole
+from tasoc_kit.errors import TasocKitError
 from tasoc_kit.pipeline.bound import do_apart
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import Result, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
+from tasoc_kit.pipeline.job import request_job
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Pipeline, Run, check_start, load_pipelines, make_plan, read_settings
+from tasoc_kit.pipeline.plan import Pipeline, Run, check_start, cut_plan, make_plan, read_settings
 from tasoc_kit.pipeline.preload import compute_here
+from tasoc_kit.pipeline.schema import find_pipeline
 
-__all__ = ["Options", "find_pipeline", "run_pipeline"]
+__all__ = ["Options", "run_pipeline"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Options:
     workers: int | None = None
     wait: bool = False
     timeout: float = 86_400.0
+    to_queue: str | None = None
 
     @property
     def source(self) -> str:
@@ -106,18 +110,6 @@ class Bars:
         self._bars.console.print(f"{mark} {self._ended:>3}/{self._total}  {name:<40} {took}")
 
 
-def find_pipeline(name: str) -> Pipeline:
-    """Return a pipeline by its name; raise NotebookError where there is none."""
-    from tasoc_kit.errors import suggest
-
-    pipelines = load_pipelines()
-    if name not in pipelines:
-        raise NotebookError(
-            f"run: no pipeline {name!r}{suggest(name, pipelines)} There are {sorted(pipelines)}. Choose one."
-        )
-    return pipelines[name]
-
-
 def run_pipeline(options: Options) -> int:
     """Run a pipeline on its units and return the exit code: 0, or 1 where a run failed."""
     started = time.monotonic()
@@ -129,6 +121,8 @@ def run_pipeline(options: Options) -> int:
         plans, lost = _plan(options, pipeline, chosen)
         _show_estimate(options, pipeline, plans, stages)
         return 1 if lost else 0
+    if options.to_queue is not None:
+        return _submit(options, chosen)
     # What the steps import before the fork is shared with the notebooks that run them.
     for stage in pipeline.notebooks:
         stage.load_step()
@@ -138,13 +132,31 @@ def run_pipeline(options: Options) -> int:
         plans, lost = _plan(options, pipeline, chosen)
         for plan in plans:
             check_start(plan, pipeline)
-        wanted = [_cut(plan, stages) for plan in plans]
+        wanted = [cut_plan(plan, stages) for plan in plans]
         with Bars(sum(map(len, wanted))) as bars:
             results = run_plans(
                 wanted, places=places, wait=options.wait, timeout=options.timeout, observer=bars
             )
     _show_results(results, time.monotonic() - started)
     return 1 if lost or any(result.status in ("failed", "not run") for result in results) else 0
+
+
+def _submit(options: Options, chosen: dict[str, dict[str, object]]) -> int:
+    """Put a job for every unit into a queue and show their numbers."""
+    rows = []
+    for place in find_units(options.source, options.sectors, options.cameras, options.ccds):
+        arguments = place | {
+            "cube": whole(options.source),
+            "catalogue": whole(options.catalogue),
+            "first": options.first,
+            "last": options.last,
+            "settings": chosen,
+        }
+        job = request_job("pipeline", options.pipeline, arguments, queue=options.to_queue, submitter=who())
+        rows.append((job, options.to_queue, *("" if n is None else n for n in place.values())))
+    table(f"{options.pipeline}: jobs", ("job", "queue", *place), rows)
+    console.print("Run them: tasoc worker --queue " + str(options.to_queue) + ". Look: tasoc job list")
+    return 0
 
 
 def _open_once(options: Options) -> None:
@@ -171,23 +183,6 @@ def _plan(
         else:
             plans.append(make_plan(pipeline, unit, chosen, last=options.last))
     return plans, lost
-
-
-def _cut(plan: list[Run], stages: set[str]) -> list[Run]:
-    """Return the runs of the wanted stages; what comes before them must be done."""
-    wanted = [run for run in plan if run.stage.name in stages]
-    needed = {name for run in wanted for name in run.stage.products}
-    missing = [
-        run.stage.name
-        for run in plan
-        if run.stage.name in needed and run.stage.name not in stages and not run.done()
-    ]
-    if missing:
-        raise NotebookError(
-            f"{wanted[0].unit.name}: --from {wanted[0].stage.name} needs {missing}, which are not there with "
-            f"these settings; expected them done. Run with --from {missing[0]}, or without --from."
-        )
-    return wanted
 
 
 def _show_estimate(options: Options, pipeline: Pipeline, plans: list[list[Run]], stages: set[str]) -> None:

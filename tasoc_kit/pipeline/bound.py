@@ -7,14 +7,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
-__all__ = ["can_fork", "die_with", "do_apart", "keep_few_arenas"]
+import psutil
+
+__all__ = ["adopt_orphans", "can_fork", "die_with", "do_apart", "end_family", "family", "keep_few_arenas"]
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _M_ARENA_MAX = -8
 _ARENAS = 2
+_ROUNDS = 5
+"""How often a family is looked at again: one that is killed may have just started another."""
 
 
 def die_with(parent: int) -> None:
@@ -73,3 +78,44 @@ def do_apart(work: Callable[[], object]) -> None:
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
+
+
+def adopt_orphans() -> None:
+    """
+    Become the parent of what this process's descendants leave behind, so that it is found and ended.
+
+    Only Linux can do so; elsewhere a program that a notebook started may outlive it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def family(*, but: Collection[int] = ()) -> list[psutil.Process]:
+    """Return all that descends from this process, but some of its children and what descends from those."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process().children():
+            if child.pid not in but:
+                found.append(child)
+                with suppress(psutil.NoSuchProcess):
+                    found += child.children(recursive=True)
+    return found
+
+
+def end_family(*, but: Collection[int] = ()) -> None:
+    """
+    Kill all that descends from this process, orphans that it adopts included, and wait for the end.
+
+    Parameters
+    ----------
+    but
+        Children that live on, with what descends from them.
+    """
+    for _ in range(_ROUNDS):
+        going = family(but=but)
+        if not going:
+            return
+        for one in going:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(going, timeout=1.0)

@@ -7,12 +7,11 @@ unit is held by one run at a time.
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,21 +23,19 @@ from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ZeroReporter
 from doit.task import Task, dict_to_task
 
-from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError, StoreError, TasocKitError
+from tasoc_kit.errors import StoreError, TasocKitError
 from tasoc_kit.pipeline.notebook import run_notebook
+from tasoc_kit.pipeline.noted_runs import note_end, note_start
 from tasoc_kit.pipeline.places import start_places
 from tasoc_kit.pipeline.plan import Run
 from tasoc_kit.pipeline.report import Report
-from tasoc_kit.pipeline.request import Place
+from tasoc_kit.pipeline.request import Outcome, Place
 from tasoc_kit.pipeline.scratch import scratch_folder
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.storage.locks import hold
 
-__all__ = ["Observer", "Result", "Silent", "run_plans"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["Observer", "Result", "Silent", "kernel_environment", "run_plans"]
 
 
 @dataclass(frozen=True)
@@ -125,9 +122,10 @@ class _Execution:
         environment: Mapping[str, str],
         timeout: float,
         observer: Observer,
+        job: int | None,
     ) -> None:
         self.places, self.environment = places, dict(environment)
-        self.timeout, self.observer = timeout, observer
+        self.timeout, self.observer, self.job = timeout, observer, job
         self.folder = Folder(settings().store)
         self.results: dict[str, Result] = {}
 
@@ -146,18 +144,20 @@ class _Execution:
         """Run one notebook and keep how it ended, in the database too."""
         self.observer.started(run)
         started = time.monotonic()
-        number = _note_start(run)
+        unit, notebook = run.unit.name, run.stage.notebook
+        number = note_start(run.pipeline, notebook, unit, run.parameters, id=run.id, job=self.job)
+        spent: list[Outcome] = []
         try:
-            report = self._run(run)
+            report = self._run(run, spent.append)
         except TasocKitError as error:
-            _note_end(number, "failed", str(error))
+            note_end(number, "failed", str(error), log=run.log, spent=spent)
             self.end(Result(run, "failed", time.monotonic() - started, str(error)))
             return TaskFailed(str(error))
-        _note_end(number, "done", f"{self.folder.url}/{run.log}.ipynb")
+        note_end(number, "done", f"{self.folder.url}/{run.log}.ipynb", log=run.log, spent=spent)
         self.end(Result(run, "made", time.monotonic() - started, report=report))
         return None
 
-    def _run(self, run: Run) -> Report:
+    def _run(self, run: Run, ended: Callable[[Outcome], None]) -> Report:
         place = self.places.get()
         try:
             return run_notebook(
@@ -171,28 +171,10 @@ class _Execution:
                 timeout=self.timeout,
                 environment=self.environment,
                 advanced=lambda done, total: self.observer.advanced(run, done, total),
+                ended=ended,
             )
         finally:
             self.places.put(place)
-
-
-def _note_start(run: Run) -> int | None:
-    """Note a run in the database; the store is the truth, so a database in trouble stops no run."""
-    try:
-        return database.start_run(
-            run.pipeline, run.stage.notebook, run.unit.name, id=run.id, parameters=run.parameters
-        )
-    except DatabaseError as error:
-        _log.warning("%s is not noted in the database: %s", run.name, error)
-        return None
-
-
-def _note_end(number: int | None, status: str, message: str) -> None:
-    if number is not None:
-        try:
-            database.finish_run(number, status, message=message)
-        except DatabaseError as error:
-            _log.warning("run %d is not noted as %s in the database: %s", number, status, error)
 
 
 def _tasks(execution: _Execution, plan: Sequence[Run]) -> list[Task]:
@@ -219,6 +201,7 @@ def run_plans(
     wait: bool = False,
     timeout: float = 86_400.0,
     observer: Observer | None = None,
+    job: int | None = None,
 ) -> list[Result]:
     """
     Run what is not done of some units, and return what became of every run.
@@ -235,6 +218,8 @@ def run_plans(
         Seconds that one cell may take.
     observer
         Told what starts, advances and ends.
+    job
+        The job that asks for it, to be noted with every run.
     """
     units = [list(plan) for plan in plans if plan]
     observer = observer or Silent()
@@ -243,7 +228,7 @@ def run_plans(
         for result in refused:
             observer.ended(result)
         places = places or stack.enter_context(start_places())
-        execution = _Execution(places, _environment(places.qsize()), timeout, observer)
+        execution = _Execution(places, kernel_environment(places.qsize()), timeout, observer, job)
         memory = stack.enter_context(scratch_folder())
         tasks = [task for plan in held for task in _tasks(execution, plan)]
         loader = _Loader(tasks, memory, places.qsize())
@@ -273,7 +258,7 @@ def _hold_units(stack: ExitStack, plans: list[list[Run]], wait: bool) -> tuple[l
     return held, refused
 
 
-def _environment(places: int) -> dict[str, str]:
+def kernel_environment(places: int = 1) -> dict[str, str]:
     """Return what a kernel must know that is not in its parameters; no number depends on it."""
     chosen = settings()
 

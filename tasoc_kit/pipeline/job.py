@@ -75,7 +75,7 @@ def _check_json(name: str, arguments: Mapping[str, Any]) -> None:
         json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise NotebookError(
-            f"{name}: its arguments are no JSON ({error}); expected texts, finite numbers, lists and objects. "
+            f"{name}: its arguments are no JSON ({error}); expected texts, finite numbers, lists, objects. "
             "Correct them."
         ) from None
 
@@ -109,10 +109,10 @@ def _check_no_place(stage: Stage, given: Mapping[str, Any]) -> None:
 
 def _unit(values: Mapping[str, Any]) -> str:
     """Return the unit that sector, camera and CCD name; empty where one of them is not told."""
-    numbers = [values.get(name) for name in ("sector", "camera", "ccd")]
-    if not all(isinstance(number, int) for number in numbers):
+    sector, camera, ccd = (values.get(name) for name in ("sector", "camera", "ccd"))
+    if sector is None or camera is None or ccd is None:
         return ""
-    return unit_name(*numbers)
+    return unit_name(sector, camera, ccd)
 
 
 def request_job(kind: str, name: str, arguments: Mapping[str, Any], **options: Any) -> int:

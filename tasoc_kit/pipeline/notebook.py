@@ -65,6 +65,7 @@ def run_notebook(
     timeout: float = 86_400.0,
     environment: Mapping[str, str] | None = None,
     advanced: Callable[[int, int], None] = lambda done, total: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Report:
     """
     Run one notebook and return the record of what it made.
@@ -90,6 +91,8 @@ def run_notebook(
         Variables for the kernel.
     advanced
         Told, a few times a second, how many of how many blocks are done.
+    ended
+        Told how the kernel ended, and what it took, be it well or not.
 
     Raises
     ------
@@ -115,6 +118,7 @@ def run_notebook(
             environment=dict(environment or {}) | {VARIABLE: str(told)},
         )
         outcome = place.run(request, tick)
+        ended(outcome)
         if not outcome.ok:
             if output.exists():
                 folder.put({f"{log}-failed.ipynb": output.read_bytes()}, scratch=SCRATCH_LOGS)

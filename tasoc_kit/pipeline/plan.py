@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -37,6 +37,7 @@ __all__ = [
     "Stage",
     "Unit",
     "check_start",
+    "cut_plan",
     "load_pipelines",
     "make_plan",
     "read_settings",
@@ -369,6 +370,30 @@ def check_start(plan: Sequence[Run], pipeline: Pipeline) -> None:
             f"settings; expected them done. Run 'tasoc run {pipeline.after}' on the same frames first, with "
             "the same --set where there is any."
         )
+
+
+def cut_plan(plan: Sequence[Run], stages: Collection[str]) -> list[Run]:
+    """
+    Return the runs of the wanted stages.
+
+    Raises
+    ------
+    NotebookError
+        If what comes before them is not done.
+    """
+    wanted = [run for run in plan if run.stage.name in stages]
+    needed = {name for run in wanted for name in run.stage.products}
+    missing = [
+        run.stage.name
+        for run in plan
+        if run.stage.name in needed and run.stage.name not in stages and not run.done()
+    ]
+    if missing:
+        raise NotebookError(
+            f"{wanted[0].unit.name}: --from {wanted[0].stage.name} needs {missing}, which are not there with "
+            f"these settings; expected them done. Run with --from {missing[0]}, or without --from."
+        )
+    return wanted
 
 
 def _make_run(

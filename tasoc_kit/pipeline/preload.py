@@ -7,6 +7,7 @@ that is imported here costs neither time nor memory in the kernels.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import sys
@@ -101,8 +102,9 @@ def _use_once() -> None:
     panel.pane.HoloViews(figure).get_root()  # type: ignore[no-untyped-call]
 
 
+@functools.lru_cache(maxsize=1)
 def preload() -> None:
-    """Import what notebooks need, and leave it alone from then on."""
+    """Import what notebooks need, once, and leave it alone from then on; forked processes have it too."""
     # A collection would write to every object that it looks at, and so end the sharing.
     with kept_for_good():
         with warnings.catch_warnings(), leave_out(*_UNUSED):

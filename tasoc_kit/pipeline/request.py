@@ -35,6 +35,10 @@ class Outcome:
     error: str = ""
     """Name of the exception; ``KernelDied`` and ``CellTimeout`` where there was none."""
     message: str = ""
+    cpu_seconds: float = 0.0
+    """Time of all cores that the kernel took, and what it waited for."""
+    peak_bytes: int = 0
+    """Largest resident memory of the kernel, what it shares with its worker included."""
 
 
 class Place(Protocol):

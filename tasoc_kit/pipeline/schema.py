@@ -53,8 +53,7 @@ def find_pipeline(name: str) -> Pipeline:
     known = load_pipelines()
     if name not in known:
         raise NotebookError(
-            f"pipeline {name!r}: there is none{suggest(name, known)} There are {sorted(known)}. "
-            "Correct the name."
+            f"run: no pipeline {name!r}{suggest(name, known)} There are {sorted(known)}. Choose one."
         )
     return known[name]
 

@@ -26,6 +26,9 @@ from tasoc_kit.pipeline.request import Outcome, Request
 
 __all__ = ["serve"]
 
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which a process is told how large another one was."""
+
 
 def serve(parent: int, requests: IO[str], answers: IO[str]) -> None:
     """Answer requests until they end, or the parent does."""
@@ -52,12 +55,12 @@ def _answer(request: Request) -> Outcome:
         os.waitpid(pid, 0)
         with suppress(ProcessLookupError):
             os.kill(kernel.pid, signal.SIGKILL)
-        os.waitpid(kernel.pid, 0)
+        _, _, used = os.wait4(kernel.pid, 0)
         os.close(kernel.alive)
         text = result.read()
-    if not text:
-        return Outcome(False, 0, "ClientDied", "the process that drives the kernel ended")
-    return Outcome(**json.loads(text))
+    lost = {"ok": False, "error": "ClientDied", "message": "the process that drives the kernel ended"}
+    spent = {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_bytes": used.ru_maxrss * _RSS_UNIT}
+    return Outcome(**(json.loads(text) if text else lost) | spent)
 
 
 @contextmanager

@@ -221,9 +221,7 @@ def change_state(
 ) -> None:
     """Give a job that this transaction holds another state, and write the event."""
     at = now or database_time(session)
-    session.add(
-        JobEvent(job=job.job, before=job.state, after=after, at=at, actor=actor[:255], detail=detail)
-    )
+    session.add(JobEvent(job=job.job, before=job.state, after=after, at=at, actor=actor[:255], detail=detail))
     job.state = after
 
 
@@ -305,7 +303,9 @@ def _taken(session: Session, job: int, action: str, allowed: tuple[str, ...]) ->
     """Return a job for a change by a person, locked; raise JobError where the change makes no sense."""
     found = session.get(Job, job, with_for_update=True) if 0 < job <= _LARGEST else None
     if found is None:
-        raise JobError(f"job {job}: there is none of this number; expected one of 'tasoc job list'. Correct it.")
+        raise JobError(
+            f"job {job}: there is none of this number; expected one of 'tasoc job list'. Correct it."
+        )
     if found.state not in allowed:
         states = ", ".join(allowed[:-1]) + " or " + allowed[-1] if len(allowed) > 1 else allowed[0]
         raise JobError(

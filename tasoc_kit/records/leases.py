@@ -88,9 +88,7 @@ def claim_job(
         claimed = session.execute(mine.values(values).returning(*Job.__table__.columns)).mappings().first()
         if claimed is None:
             return None
-        session.add(
-            JobEvent(job=found.job, before="ready", after="claimed", at=now, actor=worker, detail="")
-        )
+        session.add(JobEvent(job=found.job, before="ready", after="claimed", at=now, actor=worker, detail=""))
         return plain_job(claimed)
 
 

@@ -43,7 +43,7 @@ def next_time(cron: str, after: datetime.datetime) -> datetime.datetime:
         return next(CronSim(cron, after.astimezone(datetime.UTC)))
     except (CronSimError, StopIteration):
         raise JobError(
-            f"schedule: {cron!r} is no cron expression; expected minute, hour, day, month and weekday in UTC, "
+            f"schedule: {cron!r} is no cron expression; expected minute, hour, day, month, weekday in UTC, "
             "as '30 2 * * *' for half past two each night. Correct it."
         ) from None
 

@@ -1,0 +1,91 @@
+"""What the commands that submit jobs have in common: their options, and who asks for what."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = [
+    "Assign",
+    "Hours",
+    "Memory",
+    "Name",
+    "Priority",
+    "Queue",
+    "Tries",
+    "read_arguments",
+    "say",
+    "who",
+    "whole",
+]
+
+Name = Annotated[str, typer.Argument(help="Name of a pipeline, or of a notebook without its ending.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="parameter=value; of a step of a pipeline step.parameter=value. May be repeated."
+    ),
+]
+Queue = Annotated[str, typer.Option(help="Queue that it goes to.")]
+Priority = Annotated[int, typer.Option(help="The higher the sooner.")]
+Tries = Annotated[int, typer.Option(min=1, max=100, help="How often it may be started.")]
+Hours = Annotated[float, typer.Option(min=0.0001, help="Wall time that it may take.")]
+Memory = Annotated[str | None, typer.Option(help="Memory that it may take, as 4GB.")]
+
+
+def say(line: str) -> None:
+    """Show a line."""
+    from tasoc_kit.commands.look import console
+
+    console.print(line)
+
+
+def who() -> str:
+    """Return the name of the person at the keyboard; empty where the machine has none for this process."""
+    try:
+        return getpass.getuser()[:64]
+    except (KeyError, OSError):
+        return ""
+
+
+def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, Any]]:
+    """
+    Return the kind of what has this name, and its arguments from ``parameter=value``.
+
+    Raises
+    ------
+    NotebookError
+        If an assignment is not of this form.
+    """
+    import yaml
+
+    from tasoc_kit.errors import NotebookError
+    from tasoc_kit.pipeline.schema import notebook_names
+
+    kind = "notebook" if name in notebook_names() else "pipeline"
+    arguments: dict[str, Any] = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        stage, dot, parameter = target.strip().partition(".")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not stage or (dot and (kind == "notebook" or not parameter)):
+            raise NotebookError(
+                f"--set {assignment!r}: expected parameter=value, as sector=14, or of a step of a pipeline "
+                "step.parameter=value. Correct it."
+            )
+        if dot:
+            arguments.setdefault("settings", {}).setdefault(stage, {})[parameter] = value
+        else:
+            arguments[stage] = whole(value) if stage in ("cube", "catalogue") else value
+    return kind, arguments
+
+
+def whole(value: Any) -> Any:
+    """Return the path of something that is here in full, for workers have other folders."""
+    return str(Path(value).absolute()) if isinstance(value, str) and Path(value).exists() else value
