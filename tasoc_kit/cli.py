@@ -19,6 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from tasoc_kit import __version__
+from tasoc_kit.commands.api import api
 from tasoc_kit.commands.archive import app as archives
 from tasoc_kit.commands.catalog import app as catalogs
 from tasoc_kit.commands.database import app as tables
@@ -28,6 +29,7 @@ from tasoc_kit.commands.job import app as jobs
 from tasoc_kit.commands.options import OPTIONS, read_numbers
 from tasoc_kit.commands.provenance import app as records
 from tasoc_kit.commands.targets import app as star_catalogues
+from tasoc_kit.commands.token import app as tokens
 from tasoc_kit.commands.worker import worker
 from tasoc_kit.errors import TasocKitError
 
@@ -44,8 +46,10 @@ app.add_typer(star_catalogues, name="targets")
 app.add_typer(exports, name="export")
 app.add_typer(archives, name="archive")
 app.add_typer(jobs, name="job")
+app.add_typer(tokens, name="token")
 app.command()(fetch)
 app.command()(worker)
+app.command()(api)
 
 Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline: photometry, seismology, or one's own.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]

@@ -43,6 +43,8 @@ class Settings:
     """Seconds to wait for another run that writes the same product (``TASOC_WAIT``)."""
     patience: float
     """Seconds over which what a server fails at is tried again (``TASOC_PATIENCE``)."""
+    public: str
+    """What may be done without a token: ``read``, ``none``, or empty for the usual (``TASOC_PUBLIC``)."""
 
 
 def _shipped(name: str) -> Path:
@@ -81,6 +83,12 @@ def _seconds(name: str, usual: float) -> float:
         return usual
 
 
+def _public() -> str:
+    """Return what is open to all; a word that nobody knows opens nothing."""
+    given = os.environ.get("TASOC_PUBLIC", "").strip().lower()
+    return given if given in ("", "read") else "none"
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the settings of this process; ``settings.cache_clear()`` reads them anew."""
@@ -99,4 +107,5 @@ def settings() -> Settings:
         threads=_threads(),
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),
+        public=_public(),
     )

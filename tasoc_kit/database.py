@@ -11,14 +11,16 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from tasoc_kit.errors import DatabaseError
+from tasoc_kit.records import objects
 from tasoc_kit.records.engine import connect, exists, frame, rows, upgrade, upsert, writing
 from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
@@ -42,6 +44,9 @@ __all__ = [
 
 VERDICTS = ("accept", "reject", "")
 
+Stars = Callable[[], Mapping[str, np.ndarray]]
+"""Returns ``tic``, ``ra``, ``dec`` and ``tmag`` (star) of a product, when they are asked for."""
+
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -56,9 +61,23 @@ def record_product(
     location: str,
     attrs: Mapping[str, Any],
     *,
+    bytes: int = 0,
+    created: float | None = None,
+    stars: Stars | None = None,
     url: str | None = None,
 ) -> None:
-    """Enter a product and the records of all its ancestors, as its attributes hold them."""
+    """
+    Enter a product and the records of all its ancestors, as its attributes hold them.
+
+    Parameters
+    ----------
+    bytes
+        The size of all its files.
+    created
+        When it was completed, in seconds since 1970; by default now.
+    stars
+        Of light curves, for whoever looks for a star.
+    """
     records = json.loads(attrs.get("provenance", "{}"))
     names = ("step", "version", "parameters", "parents", "libraries")
     with writing(url) as session:
@@ -70,8 +89,18 @@ def record_product(
                 for key, record in sorted(records.items())
             ],
         )
-        row = {"product": product, "unit": unit, "id": id, "url": location, "recorded": _now()}
+        row = {
+            "product": product,
+            "unit": unit,
+            "id": id,
+            "url": location,
+            "recorded": _now(),
+            "bytes": bytes,
+        }
         upsert(session, Product, [row])
+        if stars is not None:
+            moment = _now().timestamp() if created is None else created
+            objects.enter_stars(session, unit, id, moment, stars)
 
 
 def remove_product(product: str, unit: str, id: str, *, url: str | None = None) -> None:
@@ -82,20 +111,17 @@ def remove_product(product: str, unit: str, id: str, *, url: str | None = None) 
         session.execute(
             sa.delete(Product).where(Product.product == product, Product.unit == unit, Product.id == id)
         )
+        if product == objects.PRODUCT:
+            objects.remove_stars(session, unit, id)
 
 
-def replace_products(
-    found: Iterable[tuple[str, str, str, str, Mapping[str, Any]]], *, url: str | None = None
-) -> int:
-    """Make the tables of products and provenance anew from ``(product, unit, id, location, attrs)``."""
+def replace_products(enter: Callable[[], int], *, url: str | None = None) -> int:
+    """Make the tables of products, provenance and stars anew by what a function enters."""
     upgrade(url)
     with writing(url) as session:
         session.execute(sa.delete(Product))
-    number = 0
-    for product, unit, id_, location, attrs in found:
-        record_product(product, unit, id_, location, attrs, url=url)
-        number += 1
-    return number
+        objects.remove_stars(session)
+    return enter()
 
 
 def products(*, url: str | None = None) -> pd.DataFrame:
@@ -124,6 +150,8 @@ def set_tag(tag: str, product: str, unit: str, id: str, *, url: str | None = Non
     row = {"tag": check_tag(tag), "product": product, "unit": unit, "id": id, "changed": _now()}
     with writing(url) as session:
         upsert(session, Tag, [row])
+        if (tag, product) == (objects.CURRENT, objects.PRODUCT):
+            objects.choose_list(session, unit)
 
 
 def get_tag(tag: str, product: str, unit: str, *, url: str | None = None) -> str | None:

@@ -13,9 +13,11 @@ from typing import Self
 __all__ = [
     "CatalogError",
     "DatabaseError",
+    "NotFoundError",
     "JobError",
     "NotebookError",
     "PluginError",
+    "OutOfReachError",
     "SourceError",
     "StepInputError",
     "StepParameterError",
@@ -30,8 +32,10 @@ _SECRETS = (
     re.compile(
         r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|token)=)[^&\s'\")]+", re.I
     ),
+    re.compile(r"(\btasoc_)[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
+    re.compile(r"(\b(?:bearer|token) )[A-Za-z0-9._~+/=-]{16,}", re.I),
 )
-"""What follows in an address is nobody's business: a password, the signature of a lent link."""
+"""What follows is nobody's business: a password, the signature of a lent link, a token."""
 
 
 def without_secrets(text: object) -> str:
@@ -140,6 +144,14 @@ class StoreError(TasocKitError):
 
 class DatabaseError(TasocKitError):
     """A database that cannot be reached, is locked, or is of another version."""
+
+
+class NotFoundError(StoreError, DatabaseError):
+    """Something asked for by its name or number that is not there, in the store or in the database."""
+
+
+class OutOfReachError(StoreError, DatabaseError):
+    """A store or a database that does not answer; the same may work a moment later."""
 
 
 class JobError(TasocKitError):

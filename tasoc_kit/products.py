@@ -11,12 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import database
-from tasoc_kit.errors import StoreError, without_secrets
+from tasoc_kit.errors import NotFoundError, StoreError
 from tasoc_kit.provenance import diff, lineage
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, read_marker, verify
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.storage.units import ProductRef, is_id, is_name, parse_unit, product_unit
+from tasoc_kit.store import enter as enter_product
 from tasoc_kit.store import find_product, open_ref, own, record, refs, stores
 
 __all__ = [
@@ -74,7 +75,7 @@ def find_id(beginning: str, *, store: str | None = None) -> ProductRef:
                 found.setdefault(ref.key, ref)
     if len(found) != 1:
         what = f"{len(found)} products: {sorted(found)[:6]}" if found else "no product"
-        raise StoreError(
+        raise (StoreError if found else NotFoundError)(
             f"store {own(store).url}: id {beginning!r} fits {what}; expected one. "
             "Give more digits of the id; 'tasoc products' lists them."
         )
@@ -184,12 +185,16 @@ def damaged_files(beginning: str, *, store: str | None = None) -> list[str]:
 
 
 def rebuild(store: str | None = None) -> int:
-    """Make the database's products and provenance anew from the store; return how many products."""
+    """Make the database's products, provenance and stars anew from the store; return how many products."""
     folder = own(store)
-    return database.replace_products(
-        (ref.name, ref.unit, ref.id, without_secrets(ref.url), _attributes(folder, ref))
-        for ref in refs(folder)
-    )
+
+    def enter_all() -> int:
+        found = list(refs(folder))
+        for ref in found:
+            enter_product(ref, _attributes(folder, ref))
+        return len(found)
+
+    return database.replace_products(enter_all)
 
 
 def prune(*, dry_run: bool = True, store: str | None = None) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,12 @@ import zarr
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError, StoreError, without_secrets
+from tasoc_kit.errors import DatabaseError, NotFoundError, OutOfReachError, StoreError, without_secrets
 from tasoc_kit.storage.encoding import Encoder
 from tasoc_kit.storage.folders import SCRATCH, Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, commit, lost, problem, read_marker, take
 from tasoc_kit.storage.locks import hold
-from tasoc_kit.storage.remote import RemoteProduct
+from tasoc_kit.storage.remote import data_of
 from tasoc_kit.storage.units import (
     ProductRef,
     check_id,
@@ -55,6 +55,9 @@ __all__ = [
     "unit_name",
     "write_product",
 ]
+
+STARS_OF = "light_curves"
+"""Product whose stars can be looked for in the database."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,11 +131,39 @@ def _identity(dataset: xr.Dataset) -> tuple[str, str, str]:
 def record(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
     """Enter a product into the database; the store stays the truth when that is not possible."""
     try:
-        database.record_product(ref.name, ref.unit, ref.id, without_secrets(ref.url), attrs)
+        enter(ref, attrs)
     except DatabaseError as error:
         _log.warning(
             "%s is complete, but not in the database (%s). Run 'tasoc database rebuild'.", ref.key, error
         )
+
+
+def product_bytes(ref: ProductRef) -> int:
+    """Return the bytes of the files of a product, by its list of them."""
+    return sum(size for size, _ in (read_marker(Folder(ref.store), ref.key) or {}).values())
+
+
+def enter(ref: ProductRef, attrs: Mapping[str, Any]) -> None:
+    """Enter a product into the database, or raise DatabaseError."""
+    database.record_product(
+        ref.name,
+        ref.unit,
+        ref.id,
+        without_secrets(ref.url),
+        attrs,
+        bytes=product_bytes(ref),
+        created=ref.created,
+        stars=partial(_star_columns, ref) if ref.name == STARS_OF else None,
+    )
+
+
+def _star_columns(ref: ProductRef) -> dict[str, np.ndarray]:
+    """Return what the stars of a product are found by; NaN, and 0 for a number, where it does not tell."""
+    group = zarr.open_group(data_of(ref), mode="r")
+    known = {name: np.asarray(group[name][...]) for name in ("tic", "ra", "dec", "tmag") if name in group}
+    count = max((values.size for values in known.values()), default=0)
+    unknown = {"tic": np.zeros(count, np.int64)} | {n: np.full(count, np.nan) for n in ("ra", "dec", "tmag")}
+    return unknown | known
 
 
 class _Journal:
@@ -298,15 +329,7 @@ def current_products(name: str, *, tag: str | None = None, store: str | None = N
 
 def read_variable(ref: ProductRef, name: str) -> np.ndarray:
     """Return one variable of a product as an array, and read nothing else of it."""
-    return np.asarray(zarr.open_array(_data(ref), path=name, mode="r")[...])
-
-
-def _data(ref: ProductRef) -> Any:
-    """Return what Zarr reads the data of a product from."""
-    folder = Folder(ref.store)
-    if folder.local:
-        return f"{folder.path(ref.key)}/{DATA}"
-    return RemoteProduct.at(f"{folder.url}/{ref.key}", read_marker(folder, ref.key) or {})
+    return np.asarray(zarr.open_array(data_of(ref), path=name, mode="r")[...])
 
 
 def _one_unit(name: str, units: set[str]) -> str:
@@ -373,12 +396,12 @@ def open_ref(ref: ProductRef) -> xr.Dataset:
     folder = Folder(ref.store)
     damage = problem(folder, ref.key)
     if damage:
-        raise StoreError(
+        raise OutOfReachError(
             f"store {ref.store}: {ref.key} is damaged: {damage}; expected every file as it was written. "
             f"Make it again: run the step that makes {ref.name!r}; other products are not touched."
         )
     dataset = xr.open_zarr(
-        _data(ref), consolidated=False, chunks=None, decode_times=False, mask_and_scale=False
+        data_of(ref), consolidated=False, chunks=None, decode_times=False, mask_and_scale=False
     )
     return dataset.assign({name: _in_memory_or_lazy(array) for name, array in dataset.variables.items()})
 
@@ -390,7 +413,7 @@ def _in_memory_or_lazy(variable: xr.Variable) -> xr.Variable:
     return loaded.astype(object) if loaded.dtype.kind == "T" else loaded
 
 
-def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreError:
+def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> NotFoundError:
     table = list_products(store=store)
     same = table[table["product"] == name]
     if len(same):
@@ -398,7 +421,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> StoreEr
     else:
         exists = f"it has the products {sorted(set(table['product']))}" if len(table) else "it is empty"
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
-    return StoreError(
+    return NotFoundError(
         f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
         f"Make it: tasoc run photometry, or seismology, --until {name}; or look: tasoc products."
     )

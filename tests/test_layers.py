@@ -21,7 +21,7 @@ LAYERS = (
     {"sources"},
     {"catalog", "simulation", "plots"},
     {"photometry", "corrections", "seismology", "transits", "difference", "imaging", "validation"},
-    {"ingest", "pipeline", "exports"},
+    {"ingest", "pipeline", "exports", "identity", "hub_users"},
     {"dashboards", "api", "cli", "commands", "doctor"},
 )
 SCIENCE_ROOMS = LAYERS[6]

@@ -1,14 +1,15 @@
 """The connection to the database: engine, version of the tables, writes that wait their turn.
 
 SQLite in a file by default (write-ahead log, so readers never wait), PostgreSQL by its URL. Every
-use opens a connection of its own, so none is shared with a forked process or outlives a file. An
+use opens a connection of its own, so none is shared with a forked process or outlives a file; a
+server, which asks a thousand times a second and never forks, may keep its connections. An
 empty database is filled with tables when it is first written; one of an older version is left
 alone until ``tasoc database upgrade``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
@@ -18,14 +19,27 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import DatabaseError
+from tasoc_kit.errors import DatabaseError, OutOfReachError
 from tasoc_kit.records.tables import Table
 
-__all__ = ["BUSY_SECONDS", "connect", "exists", "frame", "revision", "rows", "upgrade", "upsert", "writing"]
+__all__ = [
+    "BUSY_SECONDS",
+    "connect",
+    "exists",
+    "expect",
+    "frame",
+    "keep_connections",
+    "revision",
+    "rows",
+    "select",
+    "upgrade",
+    "upsert",
+    "writing",
+]
 
 BUSY_SECONDS = 10.0
 """How long a write to SQLite waits for another one, unless the URL has ``?timeout=``."""
@@ -36,12 +50,24 @@ _ALL_MIGRATIONS = 0x7A50C
 _current: set[tuple[str, int]] = set()
 """Databases whose tables were seen to be of the expected version."""
 
+_expected: set[str] = set()
+"""Addresses of databases that must not be made anew by this process."""
+
+_pool: dict[str, Any] = {"poolclass": sa.pool.NullPool}
+"""How engines hold connections."""
+
 
 @contextmanager
 def _named(engine_url: sa.URL) -> Iterator[None]:
     """Say which database failed, and what to do about it."""
+    where = engine_url.render_as_string(hide_password=True)
     try:
         yield
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        problem = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise DatabaseError(
+            f"database {where}: {problem}; expected values that its columns can hold. Correct the value."
+        ) from error
     except DBAPIError as error:
         problem = str(error.orig).strip().splitlines()[0]
         if "locked" in problem:
@@ -50,8 +76,7 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
             action = "run 'tasoc database upgrade'"
         else:
             action = "correct TASOC_DATABASE, the rights or the server, and run again"
-        where = engine_url.render_as_string(hide_password=True)
-        raise DatabaseError(
+        raise OutOfReachError(
             f"database {where}: {problem}; expected a database that can be read and written. "
             f"{action[0].upper()}{action[1:]}."
         ) from error
@@ -62,10 +87,9 @@ def _engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
-            return sa.create_engine(address, poolclass=sa.pool.NullPool)
-        engine = sa.create_engine(
-            address, connect_args=_sqlite_arguments(address), poolclass=sa.pool.NullPool
-        )
+            # One ping for each use finds out that a server was started anew before a query does.
+            return sa.create_engine(address, pool_pre_ping=len(_pool) > 1, **_pool)
+        engine = sa.create_engine(address, connect_args=_sqlite_arguments(address), **_pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"database {url.split('@')[-1]!r}: {error}; expected sqlite:///FILE or "
@@ -73,7 +97,36 @@ def _engine(url: str) -> sa.Engine:
         ) from error
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    if len(_pool) > 1 and _sqlite_file(engine):
+        _forget_other_files(engine)
     return engine
+
+
+def keep_connections(number: int = 48) -> None:
+    """
+    Let this process keep connections open between uses; for servers, before their first use.
+
+    Parameters
+    ----------
+    number
+        Connections that are kept; more are opened where they are needed.
+    """
+    _pool.update(poolclass=sa.pool.QueuePool, pool_size=number, max_overflow=-1)
+    _engine.cache_clear()
+
+
+def _forget_other_files(engine: sa.Engine) -> None:
+    """Use no connection to a file that was removed, or that another one took the place of."""
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(engine)
+
+    def check(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _identity(engine):
+            raise sa.exc.DisconnectionError("the file is another one")
+
+    sa.event.listen(engine, "connect", note)
+    sa.event.listen(engine, "checkout", check)
 
 
 def _sqlite_arguments(address: sa.URL) -> dict[str, Any]:
@@ -118,6 +171,7 @@ def connect(url: str | None = None) -> sa.Engine:
         return engine
     found, expected = revision(engine), _head()
     if not found:
+        _refuse_gone(engine)
         upgrade(url)
     elif found != expected:
         older = found < expected
@@ -128,6 +182,24 @@ def connect(url: str | None = None) -> sa.Engine:
         )
     _current.add(_identity(engine))
     return engine
+
+
+def expect(url: str | None = None) -> None:
+    """
+    Make the tables if there are none; if the file vanishes from now on, say so and make no other.
+
+    For what serves many people: an empty database would look like one where nothing happened.
+    """
+    _expected.add(_identity(connect(url))[0])
+
+
+def _refuse_gone(engine: sa.Engine) -> None:
+    path = _sqlite_file(engine)
+    if path and not path.exists() and _identity(engine)[0] in _expected:
+        raise OutOfReachError(
+            f"database {engine.url.render_as_string()}: the file is gone; expected a disk that stays. "
+            "Bring it back; or start anew, which makes an empty one."
+        )
 
 
 def _identity(engine: sa.Engine) -> tuple[str, int]:
@@ -198,7 +270,10 @@ def writing(url: str | None) -> Iterator[Session]:
 def exists(url: str | None) -> bool:
     """Tell whether there is anything to read; reading never makes a database."""
     engine = _engine(url or settings().database)
-    return _identity(engine) in _current or bool(revision(engine))
+    if _identity(engine) in _current or revision(engine):
+        return True
+    _refuse_gone(engine)
+    return False
 
 
 def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
@@ -208,6 +283,15 @@ def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
     engine = connect(url)
     with _named(engine.url), engine.connect() as connection:
         return list(connection.execute(statement).mappings())
+
+
+def select(statement: sa.TextClause, values: Mapping[str, Any], url: str | None) -> Sequence[Any]:
+    """Return what a query in words of SQL finds, in the order of its columns; nothing without a database."""
+    if not exists(url):
+        return []
+    engine = connect(url)
+    with _named(engine.url), engine.connect() as connection:
+        return connection.execute(statement, values).all()
 
 
 def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The tables of the database: one model for SQLite and PostgreSQL.
 
-``provenance``, ``products`` and ``objects`` mirror what stands in the products themselves and can
+``provenance``, ``products``, ``star_lists`` and ``objects`` mirror what stands in the products themselves and can
 be rebuilt from them; the others exist only here. Times are UTC.
 """
 
@@ -22,6 +22,7 @@ __all__ = [
     "Run",
     "Schedule",
     "SkyObject",
+    "StarList",
     "Table",
     "Tag",
     "Token",
@@ -57,6 +58,7 @@ class Product(Table):
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     url: Mapped[str] = mapped_column(Text)
     recorded: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Tag(Table):
@@ -221,24 +223,44 @@ class File(Table):
     state: Mapped[str] = mapped_column(String(16))
 
 
+class StarList(Table):
+    """The stars of one product of light curves; ``chosen`` is the one of its unit that opens unasked."""
+
+    __tablename__ = "star_lists"
+    __table_args__ = (
+        Index("ix_star_lists_id", "id", "unit", unique=True),
+        Index("ix_star_lists_unit", "unit"),
+        Index("ix_star_lists_place", "sector", "camera", "ccd"),
+    )
+
+    star_list: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    unit: Mapped[str] = mapped_column(String(96))
+    id: Mapped[str] = mapped_column(String(12))
+    sector: Mapped[int] = mapped_column(Integer)
+    camera: Mapped[int] = mapped_column(Integer)
+    ccd: Mapped[int] = mapped_column(Integer)
+    stars: Mapped[int] = mapped_column(Integer)
+    created: Mapped[float] = mapped_column(Float)
+    chosen: Mapped[bool] = mapped_column(Boolean)
+
+
 class SkyObject(Table):
-    """One star of one product of light curves, where it stands, and how to find it in the sky."""
+    """One star of one product of light curves: where it stands, and how to find it in the sky."""
 
     __tablename__ = "objects"
     __table_args__ = (
-        Index("ix_objects_tic", "tic"),
-        Index("ix_objects_cell", "cell"),
-        Index("ix_objects_id_star", "id", "star"),
+        Index("ix_objects_tic", "tic", "star_list", "star"),
+        Index("ix_objects_cell", "cell", "star_list", "star"),
+        Index("ix_objects_tmag", "tmag", "star_list", "star"),
     )
 
-    object: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
-    unit: Mapped[str] = mapped_column(String(96))
-    id: Mapped[str] = mapped_column(String(12))
-    star: Mapped[int] = mapped_column(Integer)
+    star_list: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    star: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     tic: Mapped[int] = mapped_column(BigInteger)
     ra: Mapped[float | None] = mapped_column(Float)
     dec: Mapped[float | None] = mapped_column(Float)
     tmag: Mapped[float | None] = mapped_column(Float)
-    cell: Mapped[int] = mapped_column(BigInteger)
+    x: Mapped[float | None] = mapped_column(Float)
+    y: Mapped[float | None] = mapped_column(Float)
+    z: Mapped[float | None] = mapped_column(Float)
+    cell: Mapped[int | None] = mapped_column(Integer)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import StoreError
+from tasoc_kit.errors import OutOfReachError, StoreError
 from tasoc_kit.storage.retries import ShortBody, failures, retried
 from tasoc_kit.storage.whole_file import whole_file
 
@@ -67,11 +67,28 @@ class Folder:
         try:
             return action() if self.local else retried(action, f"{self.url}/{key}")
         except failures() as error:
-            raise StoreError(
+            raise OutOfReachError(
                 f"store {self.url}: {key} could not be {verb}: {error}; expected a place "
                 "with room and the rights for it. Free space, or correct the rights or TASOC_STORE, "
                 "and run again."
             ) from error
+
+    def reach(self) -> None:
+        """
+        Do nothing where the store answers.
+
+        Raises
+        ------
+        OutOfReachError
+            If its folder is not there, or its server does not answer.
+        """
+        if self.local and not Path(self.root).is_dir():
+            raise OutOfReachError(
+                f"store {self.url}: it is not there; expected a folder. "
+                "Bring it back, or correct TASOC_STORE."
+            )
+        if not self.local:
+            self.modified("reach")
 
     def path(self, key: str) -> str:
         """Return the address of a key as the file system writes it."""

@@ -16,12 +16,21 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Suf
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, WrapperStore
 
-from tasoc_kit.errors import StoreError
-from tasoc_kit.storage.folders import open_options
-from tasoc_kit.storage.inventory import DATA, Inventory
+from tasoc_kit.errors import OutOfReachError
+from tasoc_kit.storage.folders import Folder, open_options
+from tasoc_kit.storage.inventory import DATA, Inventory, read_marker
 from tasoc_kit.storage.retries import Patience, ShortBody, failures
+from tasoc_kit.storage.units import ProductRef
 
-__all__ = ["RemoteProduct"]
+__all__ = ["RemoteProduct", "data_of"]
+
+
+def data_of(ref: ProductRef) -> Any:
+    """Return what Zarr reads the data of a product from, here or behind a URL."""
+    folder = Folder(ref.store)
+    if folder.local:
+        return f"{folder.path(ref.key)}/{DATA}"
+    return RemoteProduct.at(f"{folder.url}/{ref.key}", read_marker(folder, ref.key) or {})
 
 
 class RemoteProduct(WrapperStore[FsspecStore]):
@@ -84,8 +93,8 @@ class RemoteProduct(WrapperStore[FsspecStore]):
                 raise ShortBody(f"its CRC-32 is {found}, not {checksum}")
         return data
 
-    def _lost(self, name: str, problem: str) -> StoreError:
-        return StoreError(
+    def _lost(self, name: str, problem: str) -> OutOfReachError:
+        return OutOfReachError(
             f"store: {self._url}/{name} could not be read: {problem}; expected it as it was written. "
             "Run again when the store answers, or read it all: tasoc archive verify."
         )

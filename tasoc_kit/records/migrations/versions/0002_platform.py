@@ -21,6 +21,8 @@ def upgrade() -> None:
         runs.add_column(sa.Column("cpu_seconds", sa.Float(), nullable=True))
         runs.add_column(sa.Column("peak_bytes", sa.BigInteger(), nullable=True))
         runs.add_column(sa.Column("log", sa.Text(), nullable=False, server_default=""))
+    with op.batch_alter_table("products") as products:
+        products.add_column(sa.Column("bytes", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_table(
         "jobs",
         _number("job"),
@@ -112,23 +114,35 @@ def upgrade() -> None:
     op.create_index("ix_files_place_started", "files", ["sector", "camera", "ccd", "started"])
     op.create_index("ix_files_started", "files", ["started"])
     op.create_table(
-        "objects",
-        sa.Column(
-            "object",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        "star_lists",
+        _number("star_list"),
         sa.Column("unit", sa.String(96), nullable=False),
         sa.Column("id", sa.String(12), nullable=False),
-        sa.Column("star", sa.Integer(), nullable=False),
+        sa.Column("sector", sa.Integer(), nullable=False),
+        sa.Column("camera", sa.Integer(), nullable=False),
+        sa.Column("ccd", sa.Integer(), nullable=False),
+        sa.Column("stars", sa.Integer(), nullable=False),
+        sa.Column("created", sa.Float(), nullable=False),
+        sa.Column("chosen", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("star_list", name="pk_star_lists"),
+    )
+    op.create_index("ix_star_lists_id", "star_lists", ["id", "unit"], unique=True)
+    op.create_index("ix_star_lists_unit", "star_lists", ["unit"])
+    op.create_index("ix_star_lists_place", "star_lists", ["sector", "camera", "ccd"])
+    op.create_table(
+        "objects",
+        sa.Column("star_list", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("star", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("tic", sa.BigInteger(), nullable=False),
         sa.Column("ra", sa.Float(), nullable=True),
         sa.Column("dec", sa.Float(), nullable=True),
         sa.Column("tmag", sa.Float(), nullable=True),
-        sa.Column("cell", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("object", name="pk_objects"),
+        sa.Column("x", sa.Float(), nullable=True),
+        sa.Column("y", sa.Float(), nullable=True),
+        sa.Column("z", sa.Float(), nullable=True),
+        sa.Column("cell", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("star_list", "star", name="pk_objects"),
     )
-    op.create_index("ix_objects_tic", "objects", ["tic"])
-    op.create_index("ix_objects_cell", "objects", ["cell"])
-    op.create_index("ix_objects_id_star", "objects", ["id", "star"])
+    op.create_index("ix_objects_tic", "objects", ["tic", "star_list", "star"])
+    op.create_index("ix_objects_cell", "objects", ["cell", "star_list", "star"])
+    op.create_index("ix_objects_tmag", "objects", ["tmag", "star_list", "star"])

@@ -1,0 +1,1 @@
+"""The HTTP API: routers that open products and tables, and make nothing."""

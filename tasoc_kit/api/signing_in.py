@@ -1,0 +1,105 @@
+"""How a browser is let in: it shows a token once, or is sent to the JupyterHub, and gets a cookie."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse
+
+from tasoc_kit import hub_users
+from tasoc_kit.api.problems import Problem
+from tasoc_kit.identity import COOKIE, SESSION_SECONDS, new_session, sign, verified
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+
+_STATE = "tasoc-state"
+_STATE_SECONDS = 600
+
+
+def _place(request: Request) -> str:
+    return f"{request.scope.get('root_path', '')}/"
+
+
+def _inside(request: Request, wanted: str) -> str:
+    """Return an address of this server; whatever leads elsewhere becomes the first page."""
+    place = _place(request)
+    plain = wanted.isascii() and wanted.isprintable() and not any(sign in wanted for sign in "\\\r\n")
+    return wanted if plain and wanted.startswith(place) and not wanted.startswith("//") else f"{place}docs"
+
+
+def _signed_in(request: Request, token: str, wanted: str) -> RedirectResponse:
+    session = new_session(token)
+    if session is None:
+        raise Problem(
+            401,
+            "login: the token is not known, or may not come here; expected one that is good. "
+            "Make one with 'tasoc token create', or sign in again.",
+        )
+    leave = RedirectResponse(_inside(request, wanted), status_code=303)
+    leave.set_cookie(
+        COOKIE,
+        session,
+        max_age=SESSION_SECONDS,
+        path=_place(request),
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return leave
+
+
+@router.get("/login")
+def login(
+    request: Request,
+    token: Annotated[str, Query(max_length=1024)] = "",
+    next: Annotated[str, Query(max_length=2048)] = "",
+) -> RedirectResponse:
+    """Take a token and give a session, or ask the Hub who this is."""
+    if token:
+        return _signed_in(request, token, next)
+    if not hub_users.behind_hub():
+        raise Problem(
+            401, "login: no token; expected ?token=tasoc_…. Make one with 'tasoc token create NAME'."
+        )
+    state = secrets.token_urlsafe(24)
+    address, verifier = hub_users.login_address(state)
+    leave = RedirectResponse(address, status_code=303)
+    content = {"state": state, "verifier": verifier, "next": _inside(request, next)}
+    leave.set_cookie(
+        _STATE,
+        sign(content, _STATE_SECONDS),
+        max_age=_STATE_SECONDS,
+        path=_place(request),
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return leave
+
+
+@router.get("/oauth_callback")
+def oauth_callback(
+    request: Request,
+    code: Annotated[str, Query(max_length=1024)] = "",
+    state: Annotated[str, Query(max_length=1024)] = "",
+) -> RedirectResponse:
+    """Redeem what the Hub gave, for the browser that asked and no other."""
+    begun = verified(request.cookies.get(_STATE))
+    if not code or not hmac.compare_digest(begun.get("state", "").encode() or b"-", state.encode()):
+        raise Problem(401, "login: this is no answer to a question of this browser. Begin again at /login.")
+    leave = _signed_in(request, hub_users.token_for_code(code, begun["verifier"]), begun["next"])
+    leave.delete_cookie(_STATE, path=_place(request))
+    return leave
+
+
+@router.post("/logout")
+def logout(request: Request) -> RedirectResponse:
+    """Forget the session of this browser."""
+    leave = RedirectResponse(f"{_place(request)}docs", status_code=303)
+    leave.delete_cookie(COOKIE, path=_place(request))
+    return leave

@@ -1,0 +1,154 @@
+"""Who asks, and what they may: the same for programs at the API and for people at a page.
+
+Programs show a token each time. A browser shows one once and gets a *session*: a signed cookie that
+holds no secret of its own but says by which token it was opened, so it ends with that token. Behind
+a JupyterHub the Hub says who somebody is, see ``hub_users``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tasoc_kit import hub_users
+from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, get_token
+
+__all__ = [
+    "COOKIE",
+    "NOBODY",
+    "READER",
+    "SCOPES",
+    "SESSION_SECONDS",
+    "Identity",
+    "by_token",
+    "new_session",
+    "of_cookie",
+    "sign",
+    "start_token",
+    "verified",
+]
+
+COOKIE = "tasoc-session"
+"""Name of the cookie; give it ``HttpOnly`` and ``SameSite=Strict``."""
+
+SESSION_SECONDS = 12 * 3600
+_LONGEST = 8192
+"""Characters of a cookie or a token that are looked at."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Somebody, and the widest of the ``SCOPES`` that they have."""
+
+    name: str
+    scope: str
+    """Empty for none."""
+    source: str
+    """How they are known: ``token``, ``start``, ``hub``, or ``nobody`` where they showed nothing."""
+
+    def may(self, scope: str) -> bool:
+        """Tell whether what they have allows this."""
+        return self.scope in SCOPES and SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+NOBODY = Identity("", "", "nobody")
+"""Who showed nothing, where that lets nobody in."""
+READER = Identity("", "read", "nobody")
+"""Who showed nothing, where anybody may read."""
+
+
+@lru_cache(maxsize=1)
+def _key() -> bytes:
+    """Return what signs cookies: that of ``TASOC_SESSION_KEY`` where processes share it, else our own."""
+    given = os.environ.get("TASOC_SESSION_KEY", "")
+    return hashlib.sha256(given.encode()).digest() if len(given) >= 32 else secrets.token_bytes(32)
+
+
+@lru_cache(maxsize=1)
+def start_token() -> str:
+    """Return the token that is good for as long as this process runs; whoever started it is told."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def _started() -> Identity:
+    return Identity("started here", "write", "start")
+
+
+def by_token(token: str, *, url: str | None = None) -> Identity | None:
+    """
+    Return who shows this token, or None where it is not good, or not any more.
+
+    Raises
+    ------
+    OutOfReachError
+        If the database, or the Hub that must be asked, does not answer.
+    """
+    if not token or len(token) > _LONGEST:
+        return None
+    if hmac.compare_digest(token.encode(), start_token().encode()):
+        return _started()
+    if token.startswith(PREFIX) or not hub_users.behind_hub():
+        row = find_token(token, url=url)
+        return None if row is None else Identity(row["name"], row["scope"], "token")
+    user = hub_users.user_of(token)
+    return None if user is None else Identity(*user, "hub")
+
+
+def new_session(token: str, *, url: str | None = None) -> str | None:
+    """Return the value of a cookie for whoever shows this token, or None where it is not good."""
+    found = by_token(token, url=url)
+    if found is None:
+        return None
+    if found.source == "token":
+        row = find_token(token, url=url)
+        return None if row is None else sign({"token": row["token"]})
+    # The cookie of a Hub's user holds the token that the Hub gave for this service alone.
+    return sign({"hub": token} if found.source == "hub" else {"start": True})
+
+
+def of_cookie(value: str | None, *, url: str | None = None) -> Identity | None:
+    """Return whose session this is, or None where it is none, has ended, or its token has."""
+    content = verified(value)
+    if content.get("start"):
+        return _started()
+    if "hub" in content:
+        return by_token(content["hub"], url=url)
+    row = get_token(content["token"], url=url) if "token" in content else None
+    return None if row is None else Identity(row["name"], row["scope"], "token")
+
+
+def sign(content: dict[str, Any], seconds: float = SESSION_SECONDS) -> str:
+    """Return a text that only this server can have written, and that ends after some seconds."""
+    text = json.dumps(content | {"ends": time.time() + seconds}).encode()
+    return f"{_text(text)}.{_text(_seal(text))}"
+
+
+def verified(value: str | None) -> dict[str, Any]:
+    """Return what was signed; empty where somebody else wrote it, or it has ended."""
+    if not value or len(value) > _LONGEST or not value.isascii():
+        return {}
+    text, _, seal = value.partition(".")
+    try:
+        written = base64.urlsafe_b64decode(text)
+        if not hmac.compare_digest(_text(_seal(written)), seal):
+            return {}
+    except ValueError:
+        return {}
+    content: dict[str, Any] = json.loads(written)
+    return content if content["ends"] > time.time() else {}
+
+
+def _seal(text: bytes) -> bytes:
+    return hmac.new(_key(), text, hashlib.sha256).digest()
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode()
