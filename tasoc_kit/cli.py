@@ -291,9 +291,11 @@ def dashboard(
     """
     from tasoc_kit.commands.look import console
     from tasoc_kit.dashboards.app import serve
+    from tasoc_kit.dashboards.visitor import sign_in_address
 
     def ready(url: str) -> None:
         console.print(f"Dashboards at {url} (Ctrl-C ends them)")
+        console.print(f"To run things from them, open {sign_in_address(url)}", soft_wrap=True)
 
     serve(address, port, origins=tuple(origin or ()), ready=ready)
 

@@ -28,6 +28,7 @@ __all__ = [
     "close_runs",
     "connect",
     "finish_run",
+    "get_run",
     "get_tag",
     "list_runs",
     "newest_runs",
@@ -263,6 +264,12 @@ def list_runs(
         statement = statement.where(Run.unit == unit)
     found = _with_killed(frame(Run, statement, url))
     return found if status is None else found[found["status"] == status].reset_index(drop=True)
+
+
+def get_run(run: int, *, url: str | None = None) -> dict[str, Any] | None:
+    """Return one run, as ``list_runs`` tells it; None where there is none of this number."""
+    found = _with_killed(frame(Run, sa.select(*Run.__table__.columns).where(Run.run == run), url))
+    return None if found.empty else {str(name): value for name, value in found.iloc[0].items()}
 
 
 def newest_runs(

@@ -27,9 +27,10 @@ _PAUSE = 0.05
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
     from tasoc_kit.dashboards.failed import or_failed
+    from tasoc_kit.dashboards.visitor import admitted
 
     def of(page: Page) -> Callable[[], Any]:
-        return or_failed(page.slug, lambda: page.load()())
+        return or_failed(page.slug, admitted(page.slug, lambda: page.load()()))
 
     whole = {page.slug: of(page) for page in page_list.pages().values()}
     return {"/": whole["overview"]} | whole
@@ -73,7 +74,9 @@ def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str
     import panel as pn
 
     from tasoc_kit.dashboards.failed import tell
+    from tasoc_kit.dashboards.visitor import SIGN_IN, SignIn, open_to
 
+    open_to(address)
     pn.extension(exception_handler=tell)
     try:
         return pn.io.server.get_server(
@@ -85,6 +88,7 @@ def make_server(address: str = "127.0.0.1", port: int = 5006, origins: tuple[str
             start=False,
             title="tasoc_kit",
             verbose=False,
+            extra_patterns=[(f"/{SIGN_IN}", SignIn)],
         )
     except OSError as error:
         raise TasocKitError(

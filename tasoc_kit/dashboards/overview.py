@@ -124,7 +124,7 @@ class _Cards:
         self._table, self._found, self._cubes = table, found, cubes
         self._names = table["unit"].map(products.name_of).str.lower() + " " + table["unit"]
         self.search = pmui.TextInput(
-            label="Find a CCD", placeholder="Sector 14 · camera 2, or s0014-2", value=asked("unit")[:_LONGEST],
+            label="Find a CCD", placeholder="Sector 14, or s0014-2", value=asked("unit")[:_LONGEST],
             size="small", sizing_mode="stretch_width", max_width=360,
         )  # fmt: skip
         self.pages = pmui.Pagination(label="Pages of CCDs", count=1, value=0, size="small")

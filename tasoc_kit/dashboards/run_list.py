@@ -1,4 +1,4 @@
-"""The notebooks that were executed: those the database knows, and those of which only the store has the log."""
+"""The notebooks that were executed: those the database knows, and those whose log the store has."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ body { margin: 0; padding: 4px 10px; font: 14px/1.5 Roboto, 'DejaVu Sans', sans-
   background: #fff; color: #1b2733; }
 pre { font: 12.5px/1.45 'Roboto Mono', 'DejaVu Sans Mono', monospace; white-space: pre-wrap;
   overflow-wrap: anywhere; margin: 0.3rem 0; }
-div.input_area, .highlight, .jp-InputArea pre { background: #f2f5f7; border-radius: 6px; padding: 0.3rem 0.7rem; }
+div.input_area, .highlight, .jp-InputArea pre { background: #f2f5f7; border-radius: 6px;
+  padding: 0.3rem 0.7rem; }
 .prompt, .jp-InputPrompt, .jp-OutputPrompt { color: #52616f; font-size: 11px; }
 img { max-width: 100%; } table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; }
@@ -63,7 +64,7 @@ def log_markup(text: bytes) -> str:
     """
     if len(text) > MOST_BYTES:
         raise NotebookError(
-            f"log: {len(text) / 1e6:,.0f} MB; expected at most {MOST_BYTES / 1e6:,.0f} to be shown on a page. "
+            f"log: {len(text) / 1e6:,.0f} MB; expected at most {MOST_BYTES / 1e6:,.0f} on a page. "
             "Open it in JupyterLab."
         )
     from nbconvert import HTMLExporter
@@ -82,8 +83,9 @@ def log_markup(text: bytes) -> str:
 
 def log_frame(page: str, height: int = 640) -> str:
     """Return the markup of a frame in which a page has no origin: its scripts reach nothing of ours."""
+    style = f"width: 100%; height: {math.ceil(height)}px; border: 0; border-radius: 6px; background: #fff"
     return (
-        f"<iframe title='The executed notebook' sandbox='allow-scripts' referrerpolicy='no-referrer' "
-        f"style='width: 100%; height: {math.ceil(height)}px; border: 0; border-radius: 6px; background: #fff' "
+        "<iframe title='The executed notebook' sandbox='allow-scripts' referrerpolicy='no-referrer' "
+        f"style='{style}' "
         f'srcdoc="{html.escape(page, quote=True)}"></iframe>'
     )
