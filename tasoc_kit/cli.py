@@ -53,7 +53,7 @@ app.command()(inject)
 app.command()(api)
 app.command()(worker)
 
-Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline in notebooks/pipelines.yaml.")]
+Pipeline = Annotated[str, typer.Argument(help="Name of the pipeline: photometry, seismology, or one's own.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as s0001-1-2.")]
 
 
@@ -296,9 +296,11 @@ def dashboard(
     """
     from tasoc_kit.commands.look import console
     from tasoc_kit.dashboards.app import serve
+    from tasoc_kit.dashboards.visitor import sign_in_address
 
     def ready(url: str) -> None:
         console.print(f"Dashboards at {url} (Ctrl-C ends them)")
+        console.print(f"To run things from them, open {sign_in_address(url)}", soft_wrap=True)
 
     serve(address, port, origins=tuple(origin or ()), prefix=prefix, ready=ready)
 

@@ -35,8 +35,8 @@ class Settings:
     """Address of the server that star catalogues are fetched from (``TASOC_TAP_SERVER``)."""
     catalogs: Path
     """Folder of the catalogs (``TASOC_CATALOGS``)."""
-    notebooks: Path
-    """Folder of the notebooks (``TASOC_NOTEBOOKS``)."""
+    notebooks: tuple[Path, ...]
+    """Folders of notebooks and pipelines: one's own (``TASOC_NOTEBOOKS``), then those shipped."""
     threads: int
     """Threads for pixel work (``TASOC_THREADS``)."""
     wait: float
@@ -105,7 +105,7 @@ def settings() -> Settings:
         shared_caches=tuple(map(Path, _several("TASOC_SHARED_CACHES"))),
         tap_server=get("TASOC_TAP_SERVER") or _VIZIER,
         catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
-        notebooks=Path(get("TASOC_NOTEBOOKS") or _shipped("notebooks")),
+        notebooks=tuple(dict.fromkeys([*map(Path, _several("TASOC_NOTEBOOKS")), _shipped("notebooks")])),
         threads=_threads(),
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),

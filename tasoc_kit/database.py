@@ -11,7 +11,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ __all__ = [
     "close_runs",
     "connect",
     "finish_run",
+    "get_run",
     "get_tag",
     "list_runs",
+    "newest_runs",
     "record_product",
     "remove_product",
     "reviews",
@@ -280,11 +282,52 @@ def list_runs(
     statement = sa.select(*Run.__table__.columns).order_by(Run.run.desc()).limit(limit)
     if unit is not None:
         statement = statement.where(Run.unit == unit)
-    found = frame(Run, statement, url)
+    found = _with_killed(frame(Run, statement, url))
+    return found if status is None else found[found["status"] == status].reset_index(drop=True)
+
+
+def get_run(run: int, *, url: str | None = None) -> dict[str, Any] | None:
+    """Return one run, as ``list_runs`` tells it; None where there is none of this number."""
+    found = _with_killed(frame(Run, sa.select(*Run.__table__.columns).where(Run.run == run), url))
+    return None if found.empty else {str(name): value for name, value in found.iloc[0].items()}
+
+
+def newest_runs(
+    by: Sequence[str] = ("unit", "notebook"),
+    *,
+    status: Sequence[str] = (),
+    given: str = "",
+    url: str | None = None,
+) -> pd.DataFrame:
+    """
+    Return the newest run of each unit and notebook, one row each, the newest first.
+
+    Parameters
+    ----------
+    by
+        The columns that are told apart.
+    status
+        Of these, only those of this status, as ``list_runs`` tells it.
+    given
+        Only runs whose parameters have a text of this name are looked at.
+    """
+    newest = sa.select(sa.func.max(Run.run)).group_by(*(getattr(Run, name) for name in by))
+    if given:
+        newest = newest.where(sa.cast(Run.parameters, sa.Text).like(f'%"{given}": "%'))
+    statement = sa.select(*Run.__table__.columns).where(Run.run.in_(newest)).order_by(Run.run.desc())
+    if status:
+        told = {"running" if name == "killed" else name for name in status}
+        statement = statement.where(Run.status.in_(told | set(status)))
+    found = _with_killed(frame(Run, statement, url))
+    return found[found["status"].isin(status)].reset_index(drop=True) if status else found
+
+
+def _with_killed(found: pd.DataFrame) -> pd.DataFrame:
+    """Give the runs of this host whose process is gone without a word the status ``killed``."""
     here = (found["status"] == "running") & (found["host"] == socket.gethostname())
     gone = here & ~found["pid"].map(lambda pid: Path(f"/proc/{pid}").exists()).astype(bool)
     found.loc[gone, "status"] = "killed"
-    return found if status is None else found[found["status"] == status].reset_index(drop=True)
+    return found
 
 
 def run_seconds(ids: Iterable[str], *, url: str | None = None) -> dict[str, float]:

@@ -16,6 +16,7 @@ __all__ = [
     "NotFoundError",
     "JobError",
     "NotebookError",
+    "PluginError",
     "OutOfReachError",
     "SourceError",
     "StepInputError",
@@ -131,6 +132,10 @@ class StepParameterError(TasocKitError):
 
 class NotebookError(TasocKitError):
     """A notebook that was refused, or that failed while it ran."""
+
+
+class PluginError(TasocKitError):
+    """What another package brings to this one, and cannot be used."""
 
 
 class StoreError(TasocKitError):

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -437,7 +437,6 @@ def list_products(name: str | None = None, *, store: str | None = None) -> pd.Da
     tags = database.tags()
     for folder in stores(store):
         for ref in refs(folder, name and check_name(name)):
-            files = read_marker(folder, ref.key) or {}
             rows.append(
                 {
                     "product": ref.name,
@@ -445,12 +444,20 @@ def list_products(name: str | None = None, *, store: str | None = None) -> pd.Da
                     **parse_unit(ref.unit),
                     "id": ref.id,
                     "tags": ", ".join(tags.get((ref.name, ref.unit, ref.id), ())),
-                    "created": pd.Timestamp(ref.created, unit="s", tz="UTC"),
-                    "bytes": sum(size for size, _ in files.values()),
+                    "created": ref.created,
+                    "bytes": _bytes_of(ref),
                     "store": ref.store,
                     "url": ref.url,
                 }
             )
     columns = "product unit sector camera ccd field id tags created bytes store url".split()
     table = pd.DataFrame(rows, columns=columns)
+    table["created"] = pd.to_datetime(table["created"].astype(float), unit="s", utc=True)
     return table.sort_values("created", ascending=False, ignore_index=True)
+
+
+@lru_cache(maxsize=200_000)
+def _bytes_of(ref: ProductRef) -> int:
+    """Return the size of a product; it is kept, for a product that is complete is never changed."""
+    files = read_marker(Folder(ref.store), ref.key) or {}
+    return sum(size for size, _ in files.values())

@@ -21,7 +21,7 @@ import pytest
 
 from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
-from tasoc_kit.dashboards import theme
+from tasoc_kit.dashboards import page_list
 from tasoc_kit.exports.validation_page import validation_markup
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
@@ -461,7 +461,7 @@ def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard,
     assert bar.get_by_role("link").count() == 0
     bar.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert bar.get_by_role("link").count() == len(theme.PAGES)
+    assert bar.get_by_role("link").count() == len(page_list.pages())
     context.close()
 
 

@@ -30,7 +30,7 @@ def test_with_nothing_set_everything_lies_in_the_working_folder(environment, tmp
 
 def test_with_nothing_set_catalogs_and_notebooks_are_those_of_the_checkout(environment, repository):
     assert settings().catalogs == repository / "catalogs"
-    assert settings().notebooks == repository / "notebooks"
+    assert settings().notebooks == (repository / "notebooks",)
 
 
 def test_the_database_of_a_remote_store_lies_here(environment, tmp_path):
@@ -45,13 +45,20 @@ def test_the_environment_decides(environment):
         TASOC_DATA="s3://raw",
         TASOC_CACHE="scratch",
         TASOC_CATALOGS="lists",
-        TASOC_NOTEBOOKS="books",
         TASOC_THREADS="3",
     )
     found = settings()
     assert (found.store, found.data, found.threads) == ("s3://mine", "s3://raw", 3)
     assert found.database == "postgresql+psycopg://host/tasoc"
-    assert (found.cache, found.catalogs, found.notebooks) == (Path("scratch"), Path("lists"), Path("books"))
+    assert (found.cache, found.catalogs) == (Path("scratch"), Path("lists"))
+
+
+def test_ones_own_notebooks_stand_before_those_that_are_shipped(environment, repository):
+    environment(TASOC_NOTEBOOKS="books, /more")
+    assert settings().notebooks == (Path("books"), Path("/more"), repository / "notebooks")
+    environment(TASOC_NOTEBOOKS=str(repository / "notebooks"))
+    settings.cache_clear()
+    assert settings().notebooks == (repository / "notebooks",)
 
 
 def test_shared_stores_are_a_list_with_commas(environment):

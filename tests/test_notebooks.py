@@ -24,9 +24,7 @@ from tasoc_kit.storage.folders import Folder
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-STAGES = [
-    stage for pipeline in load_pipelines(FOLDER / "pipelines.yaml").values() for stage in pipeline.notebooks
-]
+STAGES = [stage for pipeline in load_pipelines().values() for stage in pipeline.notebooks]
 MOST_CELLS, MOST_LINES, MOST_SECONDS = 10, 12, 60
 MOST_BYTES = 3_500_000
 """Size of an executed notebook; the scripts of its figures take 1.1 MB of it."""
@@ -187,6 +185,6 @@ def test_a_sector_without_frames_is_a_clear_error(session_cache: Path, tmp_path:
 
 
 def test_an_unknown_parameter_of_a_notebook_is_refused() -> None:
-    plan = load_pipelines(FOLDER / "pipelines.yaml")["photometry"]
+    plan = load_pipelines()["photometry"]
     with pytest.raises(NotebookError, match="unknown parameter 'treshold'; did you mean 'threshold'"):
         make_plan(plan, open_unit("simulation.tiny"), {"apertures": {"treshold": 1.0}})

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tiny_pipeline import PIPELINES, make_doubled, make_unit
+from tiny_pipeline import make_doubled, make_unit
 
 from tasoc_kit import provenance, store
 from tasoc_kit.config import settings
@@ -100,18 +99,16 @@ def test_first_and_last_steps_bound_the_plan(pipeline: Pipeline) -> None:
 
 
 LATER = """
-later:
-  title: The sum of what another pipeline doubles
-  after: tiny
-  notebooks:
-    - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
+title: The sum of what another pipeline doubles
+after: tiny
+notebooks:
+  - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
 """
 
 
 @pytest.fixture
 def later(tiny_pipelines: dict[str, Pipeline]) -> Pipeline:
-    with (settings().notebooks / "pipelines.yaml").open("a") as file:
-        file.write(LATER)
+    (settings().notebooks[0] / "pipelines" / "later.yaml").write_text(LATER)
     return load_pipelines()["later"]
 
 
@@ -141,12 +138,35 @@ def test_settings_of_the_pipeline_before_choose_what_a_pipeline_starts_from(
         read_settings(later, ["sumed.offset=1"])
 
 
-def test_a_list_of_pipelines_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
-    content = yaml.safe_load(PIPELINES)
-    content["tiny"]["notebooks"][0]["inpust"] = []
-    (tmp_path / "pipelines.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(NotebookError, match="inpust"):
-        load_pipelines(tmp_path / "pipelines.yaml")
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("inputs: [doubled]", "inpust: [doubled]", "later.yaml: notebooks.0.inp"),
+        ("after: tiny", "after: tyni", "later comes after 'tyni'; did you mean 'tiny'"),
+        ("after: tiny", "after: later", "come after each other"),
+        (LATER, "- 11_summed", "later.yaml is not readable"),
+        ("title:", "title: [", "later.yaml is not readable"),
+    ],
+)
+def test_a_file_that_no_pipeline_is_made_of_is_refused(
+    tiny_pipelines: dict[str, Pipeline], old: str, new: str, said: str
+) -> None:
+    (settings().notebooks[0] / "pipelines" / "later.yaml").write_text(LATER.replace(old, new))
+    with pytest.raises(NotebookError, match=said):
+        load_pipelines()
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("no_such_module:make_summed", "No module named 'no_such_module'"),
+        ("tiny_pipeline:make_sumed", "has no attribute 'make_sumed'"),
+        ("tiny_pipeline:make_unit", "is a function; expected a function with @step"),
+    ],
+)
+def test_a_step_that_is_none_is_refused_in_words(later: Pipeline, step: str, said: str) -> None:
+    with pytest.raises(NotebookError, match=said):
+        later.notebooks[0].model_copy(update={"step": step}).load_step()
 
 
 def test_a_side_table_enters_the_ids_by_its_content(sector: Any, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_the_wheel_holds_what_a_user_opens_and_no_tests(wheel, repository):
     catalogs = {f"tasoc_kit/share/catalogs/{path.name}" for path in repository.glob("catalogs/*.yaml")}
     paths = [path.relative_to(repository) for path in repository.glob("notebooks/**/*.ipynb")]
     notebooks = {f"tasoc_kit/share/{path}" for path in paths if ".ipynb_checkpoints" not in path.parts}
-    assert catalogs | notebooks | {"tasoc_kit/share/notebooks/pipelines.yaml"} <= names
+    pipelines = {f"tasoc_kit/share/notebooks/pipelines/{name}.yaml" for name in ("photometry", "seismology")}
+    assert catalogs | notebooks | pipelines <= names
     assert "tasoc_kit/seismology/variability_forest.npz" in names
     assert any(name.startswith("tasoc_kit/records/migrations/versions/") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)

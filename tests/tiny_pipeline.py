@@ -33,16 +33,16 @@ WRITE = "tk.write_product(made, progress=tk.progress('numbers'))"
 FINISH = f"{WRITE}\ntk.report(made, total=float(made.flux.sum()))"
 IMPORTS = "import xarray as xr\nimport tasoc_kit as tk\nimport tiny_pipeline as tiny"
 
-PIPELINES = """
-tiny:
-  title: Four numbers, doubled and summed
-  notebooks:
-    - {notebook: 10_doubled, step: "tiny_pipeline:make_doubled", inputs: [cube]}
-    - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
-slow:
-  title: Four numbers, one after another
-  notebooks:
-    - {notebook: 12_slowed, step: "tiny_pipeline:make_slowed", inputs: [cube]}
+TINY = """
+title: Four numbers, doubled and summed
+notebooks:
+  - {notebook: 10_doubled, step: "tiny_pipeline:make_doubled", inputs: [cube]}
+  - {notebook: 11_summed, step: "tiny_pipeline:make_summed", inputs: [doubled]}
+"""
+SLOW = """
+title: Four numbers, one after another
+notebooks:
+  - {notebook: 12_slowed, step: "tiny_pipeline:make_slowed", inputs: [cube]}
 """
 
 LOG = "TINY_LOG"
@@ -94,9 +94,10 @@ def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
 
 
 def write_pipeline(folder: Path) -> None:
-    """Write the notebooks of the tiny pipeline and its list."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pipelines.yaml").write_text(PIPELINES)
+    """Write the notebooks of the tiny pipelines and their files."""
+    (folder / "pipelines").mkdir(parents=True, exist_ok=True)
+    (folder / "pipelines" / "tiny.yaml").write_text(TINY)
+    (folder / "pipelines" / "slow.yaml").write_text(SLOW)
     for number, name in enumerate(PARAMETERS, start=10):
         finish = f"{WRITE}\ntk.report(made)" if name == "slowed" else FINISH
         write_notebook(folder / f"{number}_{name}.ipynb", PARAMETERS[name], IMPORTS, MAKE[name], finish)

@@ -11,6 +11,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from tasoc_kit.dashboards import page_list
+from tasoc_kit.dashboards.page_list import Page
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.pipeline.preload import kept_for_good
 
@@ -18,41 +20,37 @@ __all__ = ["make_server", "pages", "serve"]
 
 _log = logging.getLogger(__name__)
 
+_PAUSE = 0.05
+"""Seconds between the imports of two pages, in which a visitor is answered."""
+
 
 def pages() -> dict[str, Callable[[], Any]]:
     """Return what is served: the last part of the address → the function that makes the page."""
-    from tasoc_kit.dashboards import (
-        apertures,
-        ccd,
-        corrections,
-        frames,
-        light_curves,
-        overview,
-        psf,
-        sky,
-        spectrum,
-        star,
-        validation,
-        variability,
-    )
     from tasoc_kit.dashboards.failed import or_failed
+    from tasoc_kit.dashboards.visitor import admitted
 
-    made = {
-        "overview": overview.page,
-        "ccd": ccd.page,
-        "validation": validation.page,
-        "frames": frames.page,
-        "sky": sky.page,
-        "psf": psf.page,
-        "light_curves": light_curves.page,
-        "apertures": apertures.page,
-        "corrections": corrections.page,
-        "spectrum": spectrum.page,
-        "variability": variability.page,
-        "star": star.page,
-    }
-    whole = {slug: or_failed(slug, page) for slug, page in made.items()}
+    def of(page: Page) -> Callable[[], Any]:
+        return or_failed(page.slug, admitted(page.slug, lambda: page.load()()))
+
+    whole = {page.slug: of(page) for page in page_list.pages().values()}
     return {"/": whole["overview"]} | whole
+
+
+def _import_pages(loop: Any) -> None:
+    """Import the modules of the pages, one after another, while nobody asks for one."""
+
+    def import_next(waiting: list[Page]) -> None:
+        page, *rest = waiting
+        try:
+            with kept_for_good():
+                page.load()
+        except TasocKitError as error:
+            _log.error("%s", error)
+            page_list.tell_problem(page, error)
+        if rest:
+            loop.call_later(_PAUSE, import_next, rest)
+
+    loop.call_later(_PAUSE, import_next, list(page_list.pages().values()))
 
 
 def make_server(
@@ -87,7 +85,9 @@ def make_server(
     import panel as pn
 
     from tasoc_kit.dashboards.failed import tell
+    from tasoc_kit.dashboards.visitor import SIGN_IN, SignIn, open_to
 
+    open_to(address)
     pn.extension(exception_handler=tell)
     near = [] if socket else [f"{host}:{port}" for host in {address, "localhost"}]
     place = {"unix_socket": socket} if socket else {"port": port, "address": address}
@@ -101,6 +101,7 @@ def make_server(
             start=False,
             title="tasoc_kit",
             verbose=False,
+            extra_patterns=[(f"/{SIGN_IN}", SignIn)],
         )
     except OSError as error:
         if socket:
@@ -157,6 +158,7 @@ def serve(
     url = socket or f"http://{address}:{server.port}{server.prefix}/"
     server.start()
     loop.add_callback(prepare)  # not in a thread: pages are made by the same library
+    _import_pages(loop)
     _log.info("serving %s", url)
     if ready is not None:
         ready(url)

@@ -11,7 +11,7 @@ from panel.custom import JSComponent
 
 from tasoc_kit.dashboards.star_list import COLUMNS
 
-__all__ = ["PageFrame", "Shortcuts", "StarTable"]
+__all__ = ["PageFrame", "Shortcuts", "StarTable", "Visibility"]
 
 _HERE = Path(__file__).parent
 _MEANINGS = {
@@ -49,6 +49,7 @@ class StarTable(JSComponent):
     order = param.String(default="tmag", doc="The column that the stars are ordered by.")
     descending = param.Boolean(default=False)
     star = param.Integer(default=-1, doc="Index of the chosen star; -1 for none.")
+    label = param.String(default="Stars", doc="What the rows are, for readers of the screen.")
 
     _esm = _HERE / "star_table.js"
     _stylesheets = [_TABLE_STYLE]
@@ -75,6 +76,17 @@ class Shortcuts(JSComponent):
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         self._actions[message["key"]]()
+
+
+class Visibility(JSComponent):
+    """Tells whether a person can see the page."""
+
+    visible_now = param.Boolean(default=True)
+
+    _esm = _HERE / "visibility.js"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(width=0, height=0, margin=0, **params)
 
 
 class PageFrame(JSComponent):

@@ -15,8 +15,8 @@ import panel as pn
 from bokeh.document import Document
 from panel.io.state import set_curdoc
 
-from tasoc_kit.dashboards import theme
-from tasoc_kit.errors import TasocKitError
+from tasoc_kit.dashboards import page_list, theme
+from tasoc_kit.errors import PluginError, TasocKitError
 
 __all__ = ["on_page", "or_failed", "tell"]
 
@@ -30,7 +30,7 @@ def or_failed(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
     Parameters
     ----------
     slug
-        Which of ``theme.PAGES`` it is.
+        Of the page.
     page
         Makes it.
     """
@@ -42,7 +42,7 @@ def or_failed(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
             if pn.state.curdoc is None:
                 raise
             _log.error("the page %s failed", slug, exc_info=error)
-            return theme.make_page(slug, main=[theme.heading(theme.PAGES[slug]), _words(error)])
+            return theme.make_page(slug, main=[theme.heading(page_list.pages()[slug].title), _words(error)])
 
     return make
 
@@ -88,10 +88,11 @@ def _now() -> str:
 
 
 def _words(error: Exception) -> Any:
+    of = "the package that brings it" if isinstance(error, PluginError) else "tasoc_kit"
     return theme.panel_card(
         theme.markup(
             "<h2>This page failed</h2>"
-            "<p>That is a fault of tasoc_kit, or of the machine it runs on; nothing in the store was "
+            f"<p>That is a fault of {of}, or of the machine it runs on; nothing in the store was "
             f"changed.</p><pre><code>{html.escape(_said(error))}</code></pre>"
             f"<p>The traceback is in the log of the server, at {_now()}: "
             "the terminal in which <code>tasoc dashboard</code> runs. Other pages may work; reload this one "

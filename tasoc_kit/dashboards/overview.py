@@ -1,76 +1,40 @@
-"""The first page: what the store holds, what was said of it, and where to go."""
+"""The first page: what the store holds, what ran last, how far each pipeline is, and where to go."""
 
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import pandas as pd
+import panel as pn
 import panel_material_ui as pmui
 
 from tasoc_kit import database, store
-from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.links import SHOWS
-from tasoc_kit.dashboards.verdicts import WHOLE_CCD
+from tasoc_kit.dashboards import page_list, products, theme
+from tasoc_kit.dashboards.holdings import Progress, as_bytes, measure_progress, units
+from tasoc_kit.dashboards.run_list import newest
+from tasoc_kit.dashboards.unit_page import asked
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.pipeline.plan import load_pipelines
 
-__all__ = ["failed", "page", "units"]
+__all__ = ["page"]
 
 _TOLD = 5
-"""Of more failed runs than these the others are counted."""
+"""Of more runs than these, failed or new, the others are counted, or are on the page of runs."""
+_CARDS = 24
+"""CCDs that are shown at once."""
+_LONGEST = 60
+"""Letters of a name that is looked for."""
 
 
-def units(found: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
-    """
-    Return one row per CCD, the one with the newest product first.
-
-    Parameters
-    ----------
-    found
-        As of ``store.list_products``, the newest first.
-    reviews
-        As of ``database.reviews``.
-
-    Returns
-    -------
-    ``unit``, ``products`` (how many), ``bytes``, ``created`` (of the newest), ``light_curves``
-    (id of the newest; empty where there is none), ``reviewed`` (stars with a verdict), ``verdict``
-    (the last one on the CCD as a whole; empty where there is none).
-    """
-    judged = reviews[reviews["verdict"] != ""]
-    stars = judged[judged["star"] != WHOLE_CCD]
-    whole = reviews[reviews["star"] == WHOLE_CCD].sort_values("review")
-    rows = []
-    for unit, group in found.groupby("unit", sort=True):
-        curves = group[group["product"] == "light_curves"]
-        identity = "" if curves.empty else str(curves.iloc[0]["id"])
-        said = whole[(whole["unit"] == unit) & (whole["id"] == identity)]
-        rows.append(
-            {
-                "unit": unit,
-                "products": len(group),
-                "bytes": int(group["bytes"].sum()),
-                "created": group["created"].max(),
-                "light_curves": identity,
-                "reviewed": int(stars.loc[stars["unit"] == unit, "star"].nunique()),
-                "verdict": "" if said.empty else str(said.iloc[-1]["verdict"]),
-            }
-        )
-    table = pd.DataFrame(rows)
-    return table.sort_values("created", ascending=False, kind="stable", ignore_index=True)
-
-
-def failed(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return those of ``database.list_runs`` that failed or were killed, and did not end well since."""
-    last = runs.drop_duplicates(["unit", "notebook"])  # the newest come first
-    return last[last["status"].isin(["failed", "killed"])]
-
-
-def _failed_card(runs: pd.DataFrame) -> list[pmui.Paper]:
-    found = failed(runs)
+def _failed_card() -> list[pmui.Paper]:
+    """Say which notebooks failed or were killed, and were not made since."""
+    found = database.newest_runs(status=("failed", "killed"))
     if found.empty:
         return []
     told = "".join(
-        f"<p>{html.escape(products.name_of(run.unit))} · {html.escape(run.notebook)}<br>"
+        f"<p><a href='{html.escape(theme.link('runs', run=run.run), quote=True)}'>"
+        f"{html.escape(products.name_of(run.unit))} · {html.escape(run.notebook)}</a><br>"
         f"<span class='soft'>{html.escape(str(run.message or run.status)[:400])}</span></p>"
         for run in found.head(_TOLD).itertuples()
     )
@@ -86,60 +50,151 @@ def _failed_card(runs: pd.DataFrame) -> list[pmui.Paper]:
     ]
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return ""
+def _problems_card() -> list[pmui.Paper]:
+    """Say what is wrong with pages that other packages bring."""
+    told = "".join(f"<p>{html.escape(problem)}</p>" for problem in page_list.problems())
+    return [theme.panel_card(theme.markup(f"<h2>✕ Pages of other packages</h2>{told}"))] if told else []
 
 
-def _card(row: pd.Series, found: pd.DataFrame, cube: dict[str, str]) -> str:
-    here = found[found["unit"] == row["unit"]]
+def _last_card() -> list[pmui.Paper]:
+    """Return what ran last: the newest runs and jobs."""
+    told = newest(_TOLD)
+    if not told:
+        return []
+    rows = "".join(
+        f"<tr><td>{html.escape(one.state)}</td><td><a href='{html.escape(one.address, quote=True)}'>"
+        f"{html.escape(one.name)}</a></td><td>{html.escape(one.where)}</td><td>{one.when}</td>"
+        f"<td>{one.took}</td></tr>"
+        for one in told
+    )
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("state", "what", "of", "since (UTC)", "took"))
+    table = (
+        "<div style='overflow-x: auto' tabindex='0' role='region' aria-label='What ran last'>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+    go = theme.button_link("All runs", theme.link("runs"))
+    return [theme.panel_card(theme.markup(f"<h2>What ran last</h2>{table}<p>{go}</p>"))]
+
+
+def _pipeline_card(one: Progress) -> str:
     facts = {
-        "made": f"{row['created']:%Y-%m-%d %H:%M} UTC",
+        "made": f"{one.products:,} products, {as_bytes(one.bytes)}",
+        "CCDs": f"{one.whole:,} whole, {one.begun - one.whole:,} begun",
+    }
+    return (
+        f"<article><h2>{html.escape(one.name.capitalize())}</h2><p>{html.escape(one.title)}</p>"
+        f"{theme.facts_markup(facts)}<p>{html.escape(one.next)}</p>"
+        f"<pre tabindex='0'><code>{html.escape(one.command)}</code></pre></article>"
+    )
+
+
+def _card(row: Any, found: pd.DataFrame, cube: dict[str, str]) -> str:
+    here = found[found["unit"] == row.unit]
+    facts = {
+        "made": f"{row.created:%Y-%m-%d %H:%M} UTC",
         "frames": f"<code>{html.escape(cube['cube'])}</code>" if cube else "not known",
-        "stars": f"{row['reviewed']:,} reviewed",
-        "CCD": {"": "not judged yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row["verdict"]],
+        "stars": f"{row.reviewed:,} reviewed",
+        "CCD": {"": "not judged yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row.verdict],
     }
     ids = {p.product: f"<code>{p.id}</code>" for p in here.itertuples()}
     newest = here.drop_duplicates("product").set_index("product")["id"]
     queries = {
-        page: {"unit": row["unit"], "id": newest[product]}
-        for page, product in SHOWS.items()
+        page: {"unit": row.unit, "id": newest[product]}
+        for page, product in page_list.shows().items()
         if product in newest.index
     }
     if cube:
-        queries["frames"] = cube
+        queries |= {page: cube for page, product in page_list.shows().items() if product == "cube"}
     go = [
-        theme.button_link(title, theme.link(page, **queries[page]))
-        for page, title in theme.PAGES.items()
-        if page in queries
+        theme.button_link(page.title, theme.link(slug, **queries[slug]))
+        for slug, page in page_list.pages().items()
+        if slug in queries
     ]
     return (
-        f"<article><h2>{html.escape(products.name_of(str(row['unit'])))}</h2>{theme.facts_markup(facts)}"
-        f"<details><summary>{row['products']} products, {_size(row['bytes'])}</summary>"
+        f"<article><h2>{html.escape(products.name_of(str(row.unit)))}</h2>{theme.facts_markup(facts)}"
+        f"<details><summary>{row.products} products, {as_bytes(row.bytes)}</summary>"
         f"{theme.facts_markup(ids)}</details><div class='go'>{''.join(go)}</div></article>"
     )
 
 
+class _Cards:
+    """The CCDs of the store: found by a part of their name, a page at a time."""
+
+    def __init__(self, table: pd.DataFrame, found: pd.DataFrame, cubes: dict[str, dict[str, str]]) -> None:
+        self._table, self._found, self._cubes = table, found, cubes
+        self._names = table["unit"].map(products.name_of).str.lower() + " " + table["unit"]
+        self.search = pmui.TextInput(
+            label="Find a CCD", placeholder="Sector 14, or s0014-2", value=asked("unit")[:_LONGEST],
+            size="small", sizing_mode="stretch_width", max_width=360,
+        )  # fmt: skip
+        self.pages = pmui.Pagination(label="Pages of CCDs", count=1, value=0, size="small")
+        self.count, self.cards = theme.markup(""), theme.markup("")
+        self.search.param.watch(lambda _event: self.find(), "value")
+        self.pages.param.watch(lambda _event: self._draw(), "value")
+        self.find()
+
+    def find(self) -> None:
+        """Show the CCDs whose names have what is typed."""
+        words = (self.search.value or "").lower().replace("·", " ").split()
+        keep = pd.Series(True, self._table.index)
+        for word in _together(words):
+            keep &= self._names.str.contains(word, regex=False)
+        self.shown = self._table[keep]
+        self.pages.param.update(count=max(1, -(-len(self.shown) // _CARDS)), value=0)
+        self._draw()
+
+    def _draw(self) -> None:
+        some = self.shown.iloc[self.pages.value * _CARDS :][:_CARDS]
+        here = self._found[self._found["unit"].isin(some["unit"])]
+        cards = "".join(_card(row, here, self._cubes.get(row.unit, {})) for row in some.itertuples())
+        self.pages.visible = len(self.shown) > _CARDS
+        self.count.object = f"<p class='soft'>{len(self.shown):,} of {len(self._table):,} CCDs</p>"
+        nothing = (
+            f"<p>No CCD is called {html.escape(repr(self.search.value))}. Names are like "
+            "<code>s0014-2-3</code>: sector, camera, CCD.</p>"
+        )
+        self.cards.object = f"<div class='cards'>{cards}</div>" if cards else nothing
+
+    def parts(self) -> list[Any]:
+        """Return search, pages and cards."""
+        head = theme.beside(theme.caption("CCDs"), self.search, self.count, each=200)
+        return [theme.panel_card(head), self.cards, self.pages]
+
+
+def _together(words: list[str]) -> list[str]:
+    """Return words to look for, a kind with its number: ``camera 2`` is not a CCD 2."""
+    found: list[str] = []
+    for word in words:
+        if word.isdigit() and found and found[-1] in ("sector", "camera", "ccd"):
+            found[-1] += f" {int(word)}"
+        else:
+            found.append(word)
+    return found
+
+
 def page() -> pmui.Page:
-    """Return the page."""
+    """Return the page; ``?unit=…`` finds CCDs by a part of their name."""
     try:
         found, reviews, cubes = store.list_products(), database.reviews(), products.cubes()
-        trouble = _failed_card(database.list_runs())
+        trouble = [*_problems_card(), *_failed_card()]
+        last = _last_card()
+        progress = measure_progress(load_pipelines(), found, cubes)
     except TasocKitError as error:
         unread = theme.empty("The store cannot be read", str(error), ["tasoc doctor"])
         return theme.make_page("overview", main=[theme.heading("Overview"), unread])
+    cards = "".join(map(_pipeline_card, progress))
+    pipelines = theme.markup(f"<div class='cards'>{cards}</div>", margin=6)
     if found.empty:
-        return theme.make_page("overview", main=[theme.heading("Overview"), *trouble, _nothing_yet()])
-    table = units(found, reviews)
-    cards = "".join(_card(row, found, cubes.get(str(row["unit"]), {})) for _, row in table.iterrows())
-    ccds = "1 CCD" if len(table) == 1 else f"{len(table):,} CCDs"
-    head = theme.heading("Overview", f"{ccds} in the store, the newest first.")
-    return theme.make_page(
-        "overview", main=[head, *trouble, theme.markup(f"<div class='cards'>{cards}</div>")]
-    )
+        nothing = [theme.heading("Overview"), *trouble, _nothing_yet(), *last, pipelines]
+        return theme.make_page("overview", main=nothing)
+    parts = [_head(found), *trouble, *last, pipelines, *_Cards(units(found, reviews), found, cubes).parts()]
+    return theme.make_page("overview", main=parts)
+
+
+def _head(found: pd.DataFrame) -> pn.pane.HTML:
+    numbers = {"CCD": found["unit"].nunique(), "sector": found["sector"].nunique(), "product": len(found)}
+    said = ", ".join(f"{number:,} {name}{'s' * (number != 1)}" for name, number in numbers.items())
+    return theme.heading("Overview", f"{said} and {as_bytes(found['bytes'].sum())} in the store.")
 
 
 def _nothing_yet() -> pmui.Paper:

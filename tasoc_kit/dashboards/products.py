@@ -85,14 +85,16 @@ def messages_of(apertures: xr.Dataset) -> Callable[[int], str]:
 
 def run_of(unit: str, identity: str) -> dict[str, Any] | None:
     """Return the last run that made a product, or None where the database knows of none."""
-    runs = database.list_runs()
-    made = runs[(runs["unit"] == unit) & (runs["id"] == identity)]
+    runs = database.list_runs(unit=unit)
+    made = runs[runs["id"] == identity]
     return None if made.empty else made.sort_values("run").iloc[-1].to_dict()
 
 
 def name_of(unit: str) -> str:
-    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``; what a unit does not have is left out."""
+    """Return ``Sector 1 · camera 1 · CCD 2`` for ``s0001-1-2``; what is no unit stays as it is."""
     parts = parse_unit(unit)
+    if not parts:
+        return unit
     titles = {"sector": "Sector", "camera": "camera", "ccd": "CCD", "field": "field"}
     return " · ".join(f"{title} {parts[name]}" for name, title in titles.items() if parts.get(name))
 
@@ -107,9 +109,9 @@ def cubes() -> dict[str, dict[str, str]]:
     ``camera`` and ``ccd``.
     """
     found: dict[str, dict[str, str]] = {}
-    for run in database.list_runs().sort_values("run", ascending=False).itertuples():
+    for run in database.newest_runs(["unit"], given="cube").itertuples():
         given = run.parameters or {}
-        if given.get("cube") and run.unit not in found:
+        if given.get("cube"):
             found[run.unit] = {name: str(given[name]) for name in ("cube", *PLACE) if given.get(name)}
     return found
 

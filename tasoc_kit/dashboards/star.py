@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 import param
 
 from tasoc_kit import store
-from tasoc_kit.dashboards import theme
+from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.dashboards.unit_page import asked, nothing_yet
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.exports.star import Star, star
@@ -116,7 +116,7 @@ def _row(row: dict[str, Any], name: str) -> str:
     tic = name.removeprefix("TIC ")
     asked = {"unit": row["unit"], "id": row["id"], "tic": tic if tic.isdigit() else ""}
     others = " · ".join(
-        f"<a href='{html.escape(theme.link(page, **asked), quote=True)}'>{theme.PAGES[page]}</a>"
+        f"<a href='{html.escape(theme.link(page, **asked), quote=True)}'>{page_list.pages()[page].title}</a>"
         for page in ("light_curves", "apertures", "ccd")
     )
     share = row["contamination"]

@@ -5,7 +5,7 @@ export function render({ model }) {
   frame.className = "frame"
   const table = document.createElement("table")
   table.setAttribute("role", "grid")
-  table.setAttribute("aria-label", "Stars")
+  table.setAttribute("aria-label", model.label)
   const head = document.createElement("thead")
   const body = document.createElement("tbody")
   table.append(head, body)

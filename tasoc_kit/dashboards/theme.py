@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
@@ -16,10 +17,10 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
+from tasoc_kit.dashboards import page_list
 from tasoc_kit.dashboards.controls import PageFrame
 
 __all__ = [
-    "PAGES",
     "beside",
     "button_link",
     "caption",
@@ -38,22 +39,8 @@ __all__ = [
     "readout",
 ]
 
-PAGES = {
-    "overview": "Overview",
-    "ccd": "CCD",
-    "validation": "Validation",
-    "frames": "Frames",
-    "sky": "Sky",
-    "psf": "PSF",
-    "light_curves": "Light curves",
-    "apertures": "Apertures",
-    "corrections": "Corrections",
-    "spectrum": "Spectrum",
-    "variability": "Variability",
-    "star": "Star",
-}
-"""In the order of the bar: the store, one CCD, one star."""
-_FIRST_OF_A_GROUP = ("ccd", "light_curves")
+_PER_LETTER, _PER_ITEM, _BESIDE, _BRAND = 7.5, 24.0, 142.0, 120
+"""Screen pixels of the bar: a letter, the rest of an entry, what stands beside all, the name."""
 
 _PALETTE = {
     "light": {
@@ -115,8 +102,6 @@ nav.pages details div { position: absolute; z-index: 2000; top: calc(100% + 6px)
   box-shadow: 0 6px 20px rgba(0, 0, 0, 0.4); }
 nav.pages details a { padding: 0.6rem 0.8rem; font-size: 1rem; }
 nav.pages details .group { margin: 0.3rem 0 0; border-top: 1px solid rgba(255, 255, 255, 0.25); }
-@media (max-width: 1240px) { nav.pages .brand { display: none; } }
-@media (max-width: 1120px) { nav.pages > a { display: none; } nav.pages details { display: block; } }
 nav.same { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; margin-top: 0.45rem; font-size: 0.86rem; }
 nav.same span { opacity: 0.75; }
 a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; font-weight: 500;
@@ -276,16 +261,26 @@ def beside(*parts: pn.viewable.Viewable, first: int = 0, each: int = 320, **opti
 
 def _navigation(current: str) -> pn.pane.HTML:
     """Return the bar; where it would not fit, the same pages below the name of the one that is open."""
+    known = list(page_list.pages().values())
+    first = {after.slug for before, after in pairwise(known) if before.group != after.group}
     items = "".join(
-        f"<a href='./{slug}'{' class=group' if slug in _FIRST_OF_A_GROUP else ''}"
-        f"{' aria-current=page' if slug == current else ''}>{name}</a>"
-        for slug, name in PAGES.items()
+        f"<a href='./{page.slug}'{' class=group' if page.slug in first else ''}"
+        f"{' aria-current=page' if page.slug == current else ''}>{html.escape(page.title)}</a>"
+        for page in known
     )
-    small = f"<details><summary>{PAGES[current]}</summary><div>{items}</div></details>"
+    title = html.escape(page_list.pages()[current].title)
+    small = f"<details><summary>{title}</summary><div>{items}</div></details>"
     brand = "<span class='brand'>tasoc_kit</span>"
-    return markup(
-        f"<nav class='pages' aria-label='Pages'>{brand}{items}{small}</nav>", sizing_mode=None, margin=(0, 4)
+    room = round(sum(_PER_LETTER * len(page.title) + _PER_ITEM for page in known) + 15 * len(first) + _BESIDE)
+    fitted = (
+        f"@media (max-width: {room + _BRAND}px) {{ nav.pages .brand {{ display: none; }} }}"
+        f"@media (max-width: {room}px) {{ nav.pages > a {{ display: none; }}"
+        " nav.pages details { display: block; } }"
     )
+    return pn.pane.HTML(
+        f"<nav class='pages' aria-label='Pages'>{brand}{items}{small}</nav>",
+        stylesheets=[_TEXT, fitted], sizing_mode=None, margin=(0, 4),
+    )  # fmt: skip
 
 
 _NOTICES: WeakKeyDictionary[Any, pmui.Alert] = WeakKeyDictionary()
@@ -305,12 +300,13 @@ def make_page(
     Parameters
     ----------
     current
-        Which of ``PAGES`` it is.
+        Slug of the page.
     main, sidebar
         What stands on it.
     width
         Of the sidebar, in screen pixels.
     """
+    title = page_list.pages()[current].title
     dark = (pn.state.cookies or {}).get("tasoc_dark") == "1"
     frame = PageFrame(dark=dark, sidebar=not _is_phone())
     alert = pmui.Alert(
@@ -330,8 +326,8 @@ def make_page(
         busy_indicator="linear",
         main=[pn.Column(alert, *main, frame, sizing_mode="stretch_width", margin=(8, 10))],
         theme_config=THEME,
-        meta_title=f"{PAGES[current]} · tasoc_kit",
-        meta_name=f"{PAGES[current]} · tasoc_kit",
+        meta_title=f"{title} · tasoc_kit",
+        meta_name=f"{title} · tasoc_kit",
     )
     frame.jslink(page, dark="dark_theme", sidebar="sidebar_open", bidirectional=True)
     return page

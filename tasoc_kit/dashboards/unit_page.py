@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 import xarray as xr
 
 from tasoc_kit import store
-from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards import page_list, products, theme
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["Shown", "asked", "asked_tic", "nothing_yet", "unit_page"]
@@ -84,7 +84,7 @@ def unit_page(
     Parameters
     ----------
     slug
-        Which of ``theme.PAGES`` it is.
+        Of the page.
     product
         Name of the product it shows.
     make
@@ -98,7 +98,7 @@ def unit_page(
     width
         Of the sidebar, in screen pixels.
     """
-    title = theme.PAGES[slug]
+    title = page_list.pages()[slug].title
     try:
         found = products.units_with(product)
     except TasocKitError as error:

@@ -1,1 +1,1 @@
-"""The pipeline: notebooks, run strictly, in the order of ``notebooks/pipelines.yaml``."""
+"""The pipelines: notebooks, run strictly, in the order of their file in ``notebooks/pipelines``."""

@@ -292,7 +292,7 @@ def _run_there(asked: Request, name: str, notebook: bytes, sight: _Sight) -> tup
         environment = {
             variable: value
             for variable, value in asked.environment.items()
-            if variable not in _OWN_FOLDERS or Path(value).is_dir()
+            if variable not in _OWN_FOLDERS or all(Path(part).is_dir() for part in value.split(","))
         }
         request = replace(
             asked,

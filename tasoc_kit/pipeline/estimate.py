@@ -34,7 +34,7 @@ def estimate(plan: Sequence[Run]) -> list[Estimate]:
     Return what the runs of a unit would take; nothing where a run is done.
 
     Times are the median of earlier runs of the same notebook on the same unit, or else follow from
-    the costs in ``pipelines.yaml``.
+    the costs in the file of the pipeline.
     """
     past = _past_seconds(plan[0].unit.name) if plan else {}
     return [_one(run, past) for run in plan]

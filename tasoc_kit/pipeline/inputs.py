@@ -146,7 +146,7 @@ def open_inputs(
         Ids of the input products. Without them the inputs are those made with the defaults; what
         is missing of them is made first.
     pipeline
-        Name of the pipeline in ``pipelines.yaml``.
+        Name of the pipeline.
     **side_tables
         Place of each further table that the stage takes, as ``ephemeris="tess.csv"``; None for none.
     """
@@ -195,7 +195,7 @@ def make_products(
     last
         The last stage that is wanted; by default all.
     pipeline
-        Name of the pipeline in ``pipelines.yaml``.
+        Name of the pipeline.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def _make(plan: Sequence[Run]) -> SimpleNamespace:
 
 
 def _open_input(run: Run, name: str, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
-    """Return what a step takes under a name of ``pipelines.yaml``."""
+    """Return what a step takes under a name of the file of its pipeline."""
     if name == "catalogue?":
         return open_catalogue(run.unit.catalogue, run.unit.cube)
     if name.endswith("?"):

@@ -1,4 +1,4 @@
-"""From ``pipelines.yaml`` to ordered runs, each with the id that its product will have.
+"""From the files of the pipelines to ordered runs, each with the id that its product will have.
 
 The id of a product follows from its step, its settings and the ids of its inputs, so a whole
 chain of ids is known before anything runs. Whether a run is done is then one question to the
@@ -11,6 +11,7 @@ import hashlib
 import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
 from tasoc_kit.pipeline.notebook import check_notebook
+from tasoc_kit.pipeline.notebook_files import find_notebook, pipeline_files
 from tasoc_kit.pipeline.parameters import PLACE, read_parameters
 from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import Record
@@ -80,15 +82,26 @@ class Stage(BaseModel):
 
     @property
     def path(self) -> Path:
-        """The notebook."""
-        return settings().notebooks / f"{self.notebook}.ipynb"
+        """The notebook; NotebookError where there is none."""
+        return find_notebook(self.notebook)
 
     def load_step(self) -> Step | None:
-        """Return the step, or None for a page."""
+        """Return the step, or None for a page; raise NotebookError where it cannot be imported."""
         if not self.step:
             return None
         module, _, function = self.step.partition(":")
-        found: Step = getattr(importlib.import_module(module), function)
+        try:
+            found = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise NotebookError(
+                f"{self.notebook}: its step {self.step!r} cannot be imported ({error}); expected "
+                "'module:function' of a package that is installed here. Install it, or correct the pipeline."
+            ) from None
+        if not isinstance(found, Step):
+            raise NotebookError(
+                f"{self.notebook}: {self.step!r} is a {type(found).__name__}; expected a function with @step."
+                " Correct the pipeline."
+            )
         return found
 
     @property
@@ -197,25 +210,37 @@ class Run:
         return folder.modified(f"{self.log}.ipynb") > 0
 
 
-def load_pipelines(path: Path | None = None) -> dict[str, Pipeline]:
+def load_pipelines() -> dict[str, Pipeline]:
     """
-    Return the pipelines of ``pipelines.yaml``, by name.
+    Return the pipelines, by name; one that comes after another stands behind it.
 
     Raises
     ------
     NotebookError
-        If the file is absent or holds what no pipeline has.
+        If a file holds what no pipeline has, or comes after one that there is not.
     """
-    path = path or settings().notebooks / "pipelines.yaml"
+    found = {name: _read_pipeline(name, path) for name, path in pipeline_files().items()}
+    for one in found.values():
+        if one.after and one.after not in found:
+            raise NotebookError(
+                f"pipelines: {one.name} comes after {one.after!r}{suggest(one.after, found)} "
+                f"There are {sorted(found)}. Correct its file."
+            )
+    try:
+        order = TopologicalSorter({name: [one.after] * bool(one.after) for name, one in found.items()})
+        return {name: found[name] for name in order.static_order()}
+    except CycleError as error:
+        raise NotebookError(
+            f"pipelines: {error.args[1]} come after each other; expected one to be the first. "
+            "Correct 'after' in one of their files."
+        ) from None
+
+
+def _read_pipeline(name: str, path: Path) -> Pipeline:
     try:
         content = yaml.safe_load(path.read_text())
-        return {name: Pipeline(name=name, **body) for name, body in content.items()}
-    except FileNotFoundError:
-        raise NotebookError(
-            f"pipelines: there is no {path}; expected the list of pipelines. "
-            "Set TASOC_NOTEBOOKS to the folder that holds it."
-        ) from None
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        return Pipeline(name=name, **content)
+    except (OSError, yaml.YAMLError, TypeError) as error:
         raise NotebookError(f"pipelines: {path} is not readable: {error}. Correct the file.") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -66,7 +66,7 @@ def run_pipeline(
     last
         The last stage that is wanted; by default all.
     pipeline
-        Name of the pipeline in ``pipelines.yaml``.
+        Name of the pipeline.
     scheduler
         Address of a Dask scheduler; by default notebooks run in processes of this machine.
     workers

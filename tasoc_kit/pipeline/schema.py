@@ -7,13 +7,12 @@ gives to its settings; a pipeline's from the settings of all its steps, and wher
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field, create_model
 
-from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.pipeline.notebook_files import find_notebook, notebook_files
 from tasoc_kit.pipeline.parameters import NotebookParameter, read_parameters
 from tasoc_kit.pipeline.plan import Pipeline, Stage, load_pipelines
 from tasoc_kit.step import Step
@@ -46,29 +45,7 @@ PLACE_OF_FRAMES = (
 
 def notebook_names() -> list[str]:
     """Return the names of the notebooks that can be run, sorted: the files without their ending."""
-    return sorted(_notebooks())
-
-
-def _notebooks() -> dict[str, Path]:
-    return {path.stem: path for path in settings().notebooks.glob("*.ipynb")}
-
-
-def find_notebook(name: str) -> Path:
-    """
-    Return the notebook of a name; a name is looked up among the files, and never made into a path.
-
-    Raises
-    ------
-    NotebookError
-        If there is none.
-    """
-    known = _notebooks()
-    if name not in known:
-        raise NotebookError(
-            f"run: no notebook {name!r}{suggest(name, known)} There are {sorted(known)}. "
-            "Correct the name, or set TASOC_NOTEBOOKS to the folder that holds it."
-        )
-    return known[name]
+    return sorted(notebook_files())
 
 
 def find_pipeline(name: str) -> Pipeline:

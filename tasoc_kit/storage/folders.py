@@ -179,7 +179,8 @@ class Folder:
 
         def attempt() -> list[str]:
             try:
-                return list(self.fs.ls(self.path(key), detail=False))
+                # without a question about each entry, which is most of the time of a long list
+                return os.listdir(self.path(key)) if self.local else self.fs.ls(self.path(key), detail=False)
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -198,8 +199,9 @@ class Folder:
 
         def attempt() -> float:
             try:
-                return float(self.fs.modified(self.path(key)).timestamp())
-            except FileNotFoundError:
+                path = self.path(key)
+                return os.stat(path).st_mtime if self.local else self.fs.modified(path).timestamp()
+            except (FileNotFoundError, NotADirectoryError):
                 return 0.0
 
         return self._done("read", key, attempt)

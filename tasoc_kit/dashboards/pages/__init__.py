@@ -1,0 +1,1 @@
+"""The pages of each pipeline: a module whose ``PAGES`` lists them; ``store`` has those of all."""
