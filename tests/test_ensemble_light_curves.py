@@ -84,6 +84,16 @@ def test_bad_cadences_and_bits_are_left_as_they_are(drifting):
     assert np.isfinite(np.delete(made["flux_corr"].values, 100, axis=1)).all()
 
 
+def test_a_cadence_without_any_light_is_unknown_and_stops_nothing(drifting):
+    some = {"star": slice(0, 40)}
+    curves = drifting.light_curves.isel(some).copy(deep=True)
+    curves["flux"][:] = curves["flux"].values[:1]
+    curves["flux"][:, 50] = 0
+    flux = make_ensemble_light_curves(curves, drifting.diagnostics.isel(some))["flux_corr"].values
+    assert np.isnan(flux[:, 50]).all()
+    assert np.isfinite(np.delete(flux, 50, axis=1)).all()
+
+
 def test_a_ccd_without_good_neighbours_is_borne(drifting):
     some = {"star": slice(0, 4)}
     made = make_ensemble_light_curves(drifting.light_curves.isel(some), drifting.diagnostics.isel(some))

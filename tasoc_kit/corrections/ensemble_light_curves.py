@@ -72,7 +72,7 @@ def _roughness(flux, shared):
     """Return the mean difference of one cadence and the next, without what is shared."""
     total, n, last = 0.0, 0, np.nan
     for t in range(flux.size):
-        value = (1 + flux[t]) / (1 + shared[t])
+        value = (1 + flux[t]) / (1 + shared[t]) if shared[t] > -1 else np.nan
         if np.isfinite(value):
             if np.isfinite(last):
                 total += abs(value - last)
