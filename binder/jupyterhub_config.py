@@ -1,8 +1,8 @@
 """A JupyterHub for a group on one machine: ``jupyterhub -f binder/jupyterhub_config.py``.
 
-Everything listens on loopback. The store, cache and data of whoever starts it (``TASOC_STORE``, ``TASOC_CACHE``,
-``TASOC_DATA``) are what all users read; each writes to a store of their own. docs/hub.md says what this is
-safe for, and what it is not.
+Everything listens on loopback. The store, cache and data of whoever starts it (``TASOC_STORE``,
+``TASOC_CACHE``, ``TASOC_DATA``) are what all users read; each writes to a store of their own. docs/hub.md
+says what this is safe for, and what it is not.
 """
 
 import os
@@ -119,7 +119,7 @@ if find_spec("tasoc_kit.identity"):
                 "TASOC_STORE": absolute(here.store),
                 "TASOC_CACHE": absolute(str(here.cache)),
                 "TASOC_DATABASE": here.database,
-                "TASOC_SHARED_STORES": ",".join(here.shared_stores),
+                "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
             },
             "oauth_no_confirm": True,
         }

@@ -1,4 +1,4 @@
-"""A Hub for a group, started as its page says: who comes in, what each finds there, and what outlives the Hub."""
+"""A Hub for a group, started as its page says: who comes in, what each finds, and what outlives the Hub."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ from urllib.parse import urlsplit
 import dashboard_data as data
 import psutil
 import pytest
+import typer
 import websocket
 from playwright.sync_api import APIRequestContext, APIResponse, Browser, BrowserContext, sync_playwright
 from test_browser import FLAGS, PATIENCE, WINDOW
 from traitlets.config import PyFileConfigLoader
 
 from tasoc_kit import database, store
+from tasoc_kit.cli import app
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import launcher
 
@@ -201,7 +203,13 @@ def heard(ada: BrowserContext) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize(
     ("name", "password"),
-    [("ada", "wrong password"), ("ada", ""), ("../eve", PASSWORD), ("Eve; ls", PASSWORD), (40 * "e", PASSWORD)],
+    [
+        ("ada", "wrong password"),
+        ("ada", ""),
+        ("../eve", PASSWORD),
+        ("Eve; ls", PASSWORD),
+        (40 * "e", PASSWORD),
+    ],
     ids=range(5),
 )
 def test_a_wrong_password_and_a_name_that_is_a_path_are_refused(browser, hub, name, password):
@@ -256,7 +264,30 @@ def test_everything_listens_on_loopback_and_passwords_leave_the_environment(monk
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
 
 
+def test_what_all_share_are_services_that_ask_the_hub_who_comes(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "tasoc_kit.identity")
+    monkeypatch.setenv("TASOC_DATABASE", "sqlite:////group.sqlite")
+    given = load(monkeypatch, tmp_path, TASOC_HUB_PASSWORD=PASSWORD, TASOC_HUB_URL="http://127.0.0.1:9100")
+    services = {service["name"]: service for service in given.JupyterHub.services}
+    assert list(services) == ["dashboard", "api"]
+    (role,) = given.JupyterHub.load_roles
+    for name, service in services.items():
+        assert f"access:services!service={name}" in role["scopes"]
+        assert service["url"] in ("http://127.0.0.1:9103", "http://127.0.0.1:9104")
+        assert service["url"].endswith(service["command"][service["command"].index("--port") + 1])
+        assert service["environment"]["TASOC_STORE"] == str(tmp_path / "store")
+        assert service["environment"]["TASOC_DATABASE"] == "sqlite:////group.sqlite"
+        assert "TASOC_DATABASE" not in given.Spawner.environment
+        assert not service.get("oauth_client_allowed_scopes")
+    words = services["dashboard"]["command"]
+    assert words[words.index("--prefix") + 1] == "/services/dashboard/"
+    assert words[words.index("--origin") + 1] == "127.0.0.1:9100"
+    command = typer.main.get_command(app).commands["dashboard"]
+    command.make_context("tasoc", words[words.index("dashboard") + 1 :])
+
+
 def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, ada):
+    assert ada.request.get(f"{hub.url}/user/ada/").url == f"{hub.url}/user/ada/lab"
     environment = hub.servers()["ada"].environ()
     home = hub.folder / "hub" / "users" / "ada"
     assert environment["HOME"] == str(home)
@@ -286,7 +317,9 @@ def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
     page.get_by_role("heading", name="TIC").wait_for(timeout=PATIENCE)
     page.locator("h1").click()
     page.keyboard.press("j")
-    page.wait_for_url(re.compile(rf"/user/ada/tasoc/light_curves\?.*tic={data.FIRST_TIC + 1}"), timeout=PATIENCE)
+    page.wait_for_url(
+        re.compile(rf"/user/ada/tasoc/light_curves\?.*tic={data.FIRST_TIC + 1}"), timeout=PATIENCE
+    )
     page.keyboard.press("r")
     page.locator("tr[data-verdict=reject]").wait_for(timeout=PATIENCE)
     home = hub.folder / "hub" / "users" / "ada"
