@@ -287,7 +287,7 @@ def test_what_all_share_are_services_that_ask_the_hub_who_comes(monkeypatch, tmp
 
 
 def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, ada):
-    assert ada.request.get(f"{hub.url}/user/ada/").url == f"{hub.url}/user/ada/lab"
+    assert ada.request.get(f"{hub.url}/user/ada/").url.rstrip("?") == f"{hub.url}/user/ada/lab"
     environment = hub.servers()["ada"].environ()
     home = hub.folder / "hub" / "users" / "ada"
     assert environment["HOME"] == str(home)
