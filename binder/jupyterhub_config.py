@@ -20,6 +20,7 @@ HERE = Path(os.environ.get("TASOC_HUB_FOLDER") or "hub").absolute()
 URL = urlsplit(os.environ.get("TASOC_HUB_URL") or "http://127.0.0.1:8000")
 PORT = URL.port or 80
 SECONDS_IDLE = 4 * 3600
+SECONDS_TO_START = 240  # many start at once when a lesson begins
 
 
 def secret(name: str, least: int) -> str:
@@ -95,6 +96,7 @@ c.Spawner.args = [
     f"--MappingKernelManager.cull_idle_timeout={SECONDS_IDLE}",
 ]
 c.Spawner.default_url = "/lab"
+c.Spawner.start_timeout = c.Spawner.http_timeout = SECONDS_TO_START
 c.Spawner.env_keep = ["PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ"]
 c.Spawner.environment = shared | {
     "TASOC_STORE": lambda spawner: str(home(spawner) / "store"),

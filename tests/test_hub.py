@@ -42,7 +42,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "binder" / "jupyterhub_config.py"
 PASSWORD = uuid.uuid4().hex
 PORTS = 5
 """The Hub takes its port and those after it."""
-SECONDS = 120
+SECONDS = 240
 KERNEL_MESSAGE = {"username": "", "version": "5.3", "session": uuid.uuid4().hex, "date": ""}
 CLUSTER = "import tasoc_kit as tk; cluster = tk.start_cluster(workers=1); cluster.dashboard_link"
 
@@ -175,7 +175,7 @@ def ada(browser: Browser, hub: Hub) -> Iterator[BrowserContext]:
     deadline = time.monotonic() + SECONDS
     while not context.request.get(f"{hub.url}/hub/spawn").url.startswith(f"{hub.url}/user/ada/"):
         assert time.monotonic() < deadline, (hub.folder / "log").read_text()[-3000:]
-        time.sleep(0.3)
+        time.sleep(1)
     yield context
     context.close()
 
