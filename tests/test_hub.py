@@ -28,7 +28,7 @@ import pytest
 import typer
 import websocket
 from playwright.sync_api import APIRequestContext, APIResponse, Browser, BrowserContext, sync_playwright
-from test_browser import FLAGS, PATIENCE, WINDOW
+from test_browser import FLAGS, WINDOW
 from traitlets.config import PyFileConfigLoader
 
 from tasoc_kit import database, store
@@ -36,13 +36,14 @@ from tasoc_kit.cli import app
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import launcher
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 CONFIG = Path(__file__).resolve().parents[1] / "binder" / "jupyterhub_config.py"
 PASSWORD = uuid.uuid4().hex
 PORTS = 5
 """The Hub takes its port and those after it."""
 SECONDS = 240
+PATIENCE = 1000 * SECONDS
 KERNEL_MESSAGE = {"username": "", "version": "5.3", "session": uuid.uuid4().hex, "date": ""}
 CLUSTER = "import tasoc_kit as tk; cluster = tk.start_cluster(workers=1); cluster.dashboard_link"
 
@@ -303,6 +304,7 @@ def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, 
 
 def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
     lab = ada.new_page()
+    ada.set_default_navigation_timeout(PATIENCE)
     lab.goto(f"{hub.url}/user/ada/lab?reset")
     button = lab.locator(".jp-LauncherCard", has_text="TESS dashboard")
     button.wait_for(timeout=PATIENCE)
