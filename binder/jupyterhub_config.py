@@ -81,10 +81,17 @@ def home(spawner) -> Path:
 
 
 def bring_notebooks(spawner) -> None:
-    """Give a new user copies of the notebooks to change."""
-    notebooks = home(spawner) / "notebooks"
-    if not notebooks.exists():
-        shutil.copytree(here.notebooks, notebooks, copy_function=shutil.copyfile)
+    """Give a new user copies of the notebooks to change, and of the pages that they lead to."""
+    for source in (here.notebooks, Path(__file__).parents[1] / "docs"):
+        place = home(spawner) / source.name
+        if place.exists():
+            continue
+        coming = place.with_name(f".{source.name}")
+        shutil.rmtree(coming, ignore_errors=True)
+        shutil.copytree(source, coming, copy_function=shutil.copyfile)
+        for folder in (coming, *coming.rglob("*/")):
+            folder.chmod(0o755)  # those of a read-only package are read-only
+        coming.rename(place)
 
 
 c.JupyterHub.spawner_class = "simple"

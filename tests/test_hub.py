@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -263,6 +264,26 @@ def test_everything_listens_on_loopback_and_passwords_leave_the_environment(monk
     assert given.Authenticator.admin_users == {"grace", "joan"}
     assert set(passwords) & set(os.environ) == set()
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
+
+
+def test_a_user_may_change_the_copies_of_notebooks_that_may_not_be_changed(monkeypatch, tmp_path):
+    source = tmp_path / "notebooks"
+    (source / "how_to").mkdir(parents=True)
+    (source / "how_to" / "01.ipynb").write_text("{}")
+    for path in (source / "how_to" / "01.ipynb", source / "how_to", source):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    given = load(monkeypatch, tmp_path, TASOC_HUB_PASSWORD=PASSWORD, TASOC_NOTEBOOKS=str(source))
+    ada = SimpleNamespace(user=SimpleNamespace(name="ada"))
+    home = tmp_path / "hub" / "users" / "ada"
+    for _ in range(2):
+        given.Spawner.pre_spawn_hook(ada)
+        brought = [home / "notebooks", *home.glob("notebooks/**/*")]
+        assert len(brought) == 3
+        assert all(path.stat().st_mode & stat.S_IWUSR for path in brought)
+        (home / "notebooks" / "how_to" / "01.ipynb").write_text("mine")
+    assert (home / "notebooks" / "how_to" / "01.ipynb").read_text() == "mine"
+    assert (home / "docs" / "guide.md").is_file()
+    assert list(home.glob(".*")) == []
 
 
 def test_what_all_share_are_services_that_ask_the_hub_who_comes(monkeypatch, tmp_path):
