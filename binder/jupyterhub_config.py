@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tasoc_kit.config import settings
 
 PYTHON = sys.executable
+CHECKOUT = Path(__file__).parents[1]
 HERE = Path(os.environ.get("TASOC_HUB_FOLDER") or "hub").absolute()
 URL = urlsplit(os.environ.get("TASOC_HUB_URL") or "http://127.0.0.1:8000")
 PORT = URL.port or 80
@@ -69,10 +70,12 @@ shared = {
     "TASOC_DATA": absolute(here.data),
     "TASOC_CATALOGS": absolute(str(here.catalogs)),
     # Scripts and styles of figures come with the notebook, and Dask's dashboard through the same address.
-    "JUPYTER_CONFIG_PATH": str(Path(__file__).with_name("jupyter")),
+    "JUPYTER_CONFIG_PATH": str(CHECKOUT / "binder" / "jupyter"),
     "PANEL_INLINE": "true",
     "DASK_DISTRIBUTED__DASHBOARD__LINK": "{JUPYTERHUB_SERVICE_PREFIX}proxy/{port}/status",
 }
+if os.environ.get("TASOC_NOTEBOOKS"):
+    shared["TASOC_NOTEBOOKS"] = ",".join(map(absolute, os.environ["TASOC_NOTEBOOKS"].split(",")))
 
 
 def home(spawner) -> Path:
@@ -82,13 +85,12 @@ def home(spawner) -> Path:
 
 def bring_notebooks(spawner) -> None:
     """Give a new user copies of the notebooks to change, and of the pages that they lead to."""
-    for source in (here.notebooks, Path(__file__).parents[1] / "docs"):
-        place = home(spawner) / source.name
+    for name in ("notebooks", "docs"):
+        place, coming = home(spawner) / name, home(spawner) / f".{name}"
         if place.exists():
             continue
-        coming = place.with_name(f".{source.name}")
         shutil.rmtree(coming, ignore_errors=True)
-        shutil.copytree(source, coming, copy_function=shutil.copyfile)
+        shutil.copytree(CHECKOUT / name, coming, copy_function=shutil.copyfile)
         for folder in (coming, *coming.rglob("*/")):
             folder.chmod(0o755)  # those of a read-only package are read-only
         coming.rename(place)

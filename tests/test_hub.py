@@ -227,12 +227,14 @@ def test_a_wrong_password_and_a_name_that_is_a_path_are_refused(browser, hub, na
     context.close()
 
 
-def load(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> Any:
+def load(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, checkout: Path = CONFIG.parents[1], **environment: str
+) -> Any:
     """Load the configuration as the Hub does, and return it."""
     for name, value in ({"TASOC_HUB_FOLDER": str(folder / "hub")} | environment).items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    return PyFileConfigLoader(CONFIG.name, path=str(CONFIG.parent)).load_config()
+    return PyFileConfigLoader(CONFIG.name, path=str(checkout / "binder")).load_config()
 
 
 @pytest.mark.parametrize(
@@ -267,12 +269,15 @@ def test_everything_listens_on_loopback_and_passwords_leave_the_environment(monk
 
 
 def test_a_user_may_change_the_copies_of_notebooks_that_may_not_be_changed(monkeypatch, tmp_path):
-    source = tmp_path / "notebooks"
-    (source / "how_to").mkdir(parents=True)
-    (source / "how_to" / "01.ipynb").write_text("{}")
-    for path in (source / "how_to" / "01.ipynb", source / "how_to", source):
+    checkout = tmp_path / "checkout"
+    for name in ("binder", "docs", "notebooks/how_to"):
+        (checkout / name).mkdir(parents=True)
+    shutil.copy(CONFIG, checkout / "binder")
+    (checkout / "notebooks" / "how_to" / "01.ipynb").write_text("{}")
+    (checkout / "docs" / "guide.md").write_text("# Guide")
+    for path in checkout.rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    given = load(monkeypatch, tmp_path, TASOC_HUB_PASSWORD=PASSWORD, TASOC_NOTEBOOKS=str(source))
+    given = load(monkeypatch, tmp_path, checkout, TASOC_HUB_PASSWORD=PASSWORD)
     ada = SimpleNamespace(user=SimpleNamespace(name="ada"))
     home = tmp_path / "hub" / "users" / "ada"
     for _ in range(2):
@@ -320,7 +325,9 @@ def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, 
     assert environment["PANEL_INLINE"] == "true"
     assert PASSWORD not in str(environment)
     copied = {path.relative_to(home) for path in home.glob("notebooks/**/*.ipynb")}
-    assert copied == {path.relative_to(CONFIG.parents[1]) for path in settings().notebooks.glob("**/*.ipynb")}
+    assert copied == {
+        path.relative_to(CONFIG.parents[1]) for path in CONFIG.parents[1].glob("notebooks/**/*.ipynb")
+    }
 
 
 def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
