@@ -330,16 +330,20 @@ def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, 
     }
 
 
-def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
-    lab = ada.new_page()
-    ada.set_default_navigation_timeout(PATIENCE)
-    lab.goto(f"{hub.url}/user/ada/lab?reset")
-    button = lab.locator(".jp-LauncherCard", has_text="TESS dashboard")
-    button.wait_for(timeout=PATIENCE)
-    assert lab.get_by_text("official Jupyter news").count() == 0
-    with ada.expect_page(timeout=PATIENCE) as opened:
-        button.click()
-    page = opened.value
+def test_jupyterlab_offers_the_dashboard_and_asks_nobody_for_news(hub, ada):
+    (offered,) = ada.request.get(f"{hub.url}/user/ada/server-proxy/servers-info").json()["server_processes"]
+    button = offered["launcher_entry"]
+    assert (button["enabled"], button["title"]) == (True, "TESS dashboard")
+    assert button["path_info"] == "tasoc/"
+    assert "<svg" in ada.request.get(f"{hub.url}{button['icon_url']}").text()
+    settings = f"{hub.url}/user/ada/lab/api/settings/@jupyterlab/apputils-extension:notification"
+    news = ada.request.get(settings).json()["schema"]["properties"]["fetchNews"]
+    assert news["default"] == "false"
+
+
+def test_the_dashboard_works_behind_the_hub_and_writes_to_the_store_of_its_user(hub, ada, heard):
+    page = ada.new_page()
+    page.goto(f"{hub.url}/user/ada/tasoc", timeout=PATIENCE)
     page.wait_for_selector("h1", timeout=PATIENCE)
     assert page.url == f"{hub.url}/user/ada/tasoc/"
     pages = page.get_by_role("navigation", name="Pages")
@@ -357,7 +361,6 @@ def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
     assert said[["tic", "verdict"]].values.tolist() == [[data.FIRST_TIC + 1, "reject"]]
     assert heard == []
     page.close()
-    lab.close()
 
 
 def test_the_dashboard_of_a_user_is_behind_a_door_that_is_theirs(hub, ada):
