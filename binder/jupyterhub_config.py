@@ -1,8 +1,8 @@
 """A JupyterHub for a group on one machine: ``jupyterhub -f binder/jupyterhub_config.py``.
 
-Everything listens on loopback. The store, cache and data of whoever starts it (``TASOC_STORE``, ``TASOC_CACHE``,
-``TASOC_DATA``) are what all users read; each writes to a store of their own. docs/hub.md says what this is
-safe for, and what it is not.
+Everything listens on loopback. The store, cache and data of whoever starts it (``TASOC_STORE``,
+``TASOC_CACHE``, ``TASOC_DATA``) are what all users read; each writes to a store of their own. docs/hub.md
+says what this is safe for, and what it is not.
 """
 
 import os
@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from tasoc_kit.config import settings
 
 PYTHON = sys.executable
+CHECKOUT = Path(__file__).parents[1]
 HERE = Path(os.environ.get("TASOC_HUB_FOLDER") or "hub").absolute()
 URL = urlsplit(os.environ.get("TASOC_HUB_URL") or "http://127.0.0.1:8000")
 PORT = URL.port or 80
 SECONDS_IDLE = 4 * 3600
+SECONDS_TO_START = 240  # many start at once when a lesson begins
 
 
 def secret(name: str, least: int) -> str:
@@ -68,10 +70,12 @@ shared = {
     "TASOC_DATA": absolute(here.data),
     "TASOC_CATALOGS": absolute(str(here.catalogs)),
     # Scripts and styles of figures come with the notebook, and Dask's dashboard through the same address.
-    "JUPYTER_CONFIG_PATH": str(Path(__file__).with_name("jupyter")),
+    "JUPYTER_CONFIG_PATH": str(CHECKOUT / "binder" / "jupyter"),
     "PANEL_INLINE": "true",
     "DASK_DISTRIBUTED__DASHBOARD__LINK": "{JUPYTERHUB_SERVICE_PREFIX}proxy/{port}/status",
 }
+if os.environ.get("TASOC_NOTEBOOKS"):
+    shared["TASOC_NOTEBOOKS"] = ",".join(map(absolute, os.environ["TASOC_NOTEBOOKS"].split(",")))
 
 
 def home(spawner) -> Path:
@@ -80,10 +84,16 @@ def home(spawner) -> Path:
 
 
 def bring_notebooks(spawner) -> None:
-    """Give a new user copies of the notebooks to change."""
-    notebooks = home(spawner) / "notebooks"
-    if not notebooks.exists():
-        shutil.copytree(here.notebooks, notebooks, copy_function=shutil.copyfile)
+    """Give a new user copies of the notebooks to change, and of the pages that they lead to."""
+    for name in ("notebooks", "docs"):
+        place, coming = home(spawner) / name, home(spawner) / f".{name}"
+        if place.exists():
+            continue
+        shutil.rmtree(coming, ignore_errors=True)
+        shutil.copytree(CHECKOUT / name, coming, copy_function=shutil.copyfile)
+        for folder in (coming, *coming.rglob("*/")):
+            folder.chmod(0o755)  # those of a read-only package are read-only
+        coming.rename(place)
 
 
 c.JupyterHub.spawner_class = "simple"
@@ -95,6 +105,7 @@ c.Spawner.args = [
     f"--MappingKernelManager.cull_idle_timeout={SECONDS_IDLE}",
 ]
 c.Spawner.default_url = "/lab"
+c.Spawner.start_timeout = c.Spawner.http_timeout = SECONDS_TO_START
 c.Spawner.env_keep = ["PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ"]
 c.Spawner.environment = shared | {
     "TASOC_STORE": lambda spawner: str(home(spawner) / "store"),
@@ -119,7 +130,7 @@ if find_spec("tasoc_kit.identity"):
                 "TASOC_STORE": absolute(here.store),
                 "TASOC_CACHE": absolute(str(here.cache)),
                 "TASOC_DATABASE": here.database,
-                "TASOC_SHARED_STORES": ",".join(here.shared_stores),
+                "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
             },
             "oauth_no_confirm": True,
         }

@@ -1,4 +1,4 @@
-"""The containers say what they run: each command of compose.yaml runs here as a process, on what it would find there."""
+"""Each command of compose.yaml runs here as a process, on what it would find in its container."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_services_wait_for_services_that_there_are_and_write_to_volumes_that_the
     for service in SERVICES.values():
         for other, wanted in service.get("depends_on", {}).items():
             healthy = wanted["condition"] == "service_healthy"
-            assert SERVICES[other].get("restart", "no") != "no" if healthy else SERVICES[other]["restart"] == "no"
+            assert (SERVICES[other]["restart"] != "no") is healthy
         assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(COMPOSE["volumes"])
     for service in OURS.values():
         assert service["read_only"]
@@ -118,12 +118,13 @@ def test_services_wait_for_services_that_there_are_and_write_to_volumes_that_the
 def environment(
     postgres_server: str, s3_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """What a service finds: its own variables, with this machine's servers for those of the other services."""
+    """What a service finds: its own variables, and servers of this machine where it names other services."""
     one = next(iter(OURS.values()))["environment"]
     assert all(service["environment"] == one for service in OURS.values())
     named = re.fullmatch(r"postgresql\+psycopg://tasoc@(\w+):5432/(\w+)", one["TASOC_DATABASE"])
     objects = re.fullmatch(r"http://(\w+):9000", one["AWS_ENDPOINT_URL"])
-    assert named and objects
+    assert named is not None
+    assert objects is not None
     assert {named[1], objects[1]} <= set(SERVICES)
     engine = sqlalchemy.create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -149,7 +150,9 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 
 @contextmanager
-def started(name: str, environment: dict[str, str], port: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    name: str, environment: dict[str, str], port: str, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command of a service on loopback and a free port, as long as the context lasts."""
     (published,) = [line.split(":")[-1] for line in OURS[name].get("ports", ["0"])]
     words = [word.replace("0.0.0.0", "127.0.0.1").replace(published, port) for word in OURS[name]["command"]]
@@ -162,9 +165,7 @@ def started(name: str, environment: dict[str, str], port: str, log: Path) -> Ite
         process.wait(timeout=SECONDS)
 
 
-def test_tables_and_bucket_are_prepared_once_and_once_more(prepared, s3_environment, monkeypatch):
-    again = run(OURS["prepare"]["command"], prepared)
-    assert again.returncode == 0, again.stderr
+def test_tables_and_bucket_are_prepared(prepared, s3_environment, monkeypatch):
     engine = sqlalchemy.create_engine(prepared["TASOC_DATABASE"])
     assert {"jobs", "products", "reviews"} <= set(sqlalchemy.inspect(engine).get_table_names())
     engine.dispose()

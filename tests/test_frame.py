@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,10 +88,40 @@ def test_binder_scripts_can_be_executed_and_start_hands_over(repository):
     assert handed.stdout == "true a b c\n"
 
 
-def test_jupyterlab_on_binder_asks_nobody_for_news(repository):
-    overrides = json.loads((repository / "binder" / "overrides.json").read_text())
+def test_jupyterlab_on_binder_asks_nobody_for_news_and_opens_the_readme(repository):
+    from jupyter_core.paths import jupyter_config_path
+    from jupyterlab.labapp import LabApp
+
+    start = repository / "binder" / "start"
+    told = run(start, "sh", "-c", "echo $JUPYTER_CONFIG_PATH").stdout.strip()
+    overrides = json.loads((Path(told) / "labconfig" / "default_setting_overrides.json").read_text())
     notification = overrides["@jupyterlab/apputils-extension:notification"]
     assert notification == {"checkForUpdates": False, "fetchNews": "false"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_CONFIG_PATH", told)
+        assert jupyter_config_path()[0] == told
+        lab = LabApp()
+        lab.load_config_file()
+    landing = lab.default_url.removeprefix("/lab/tree/")
+    assert (repository / landing).is_file()
+    assert landing == "README.md"
+
+
+def test_the_commands_that_build_the_binder_are_there(repository):
+    import typer
+
+    from tasoc_kit.cli import app
+
+    written = (repository / "binder" / "postBuild").read_text()
+    commands = [line for line in written.splitlines() if line and not line.startswith(("#", "set "))]
+    lines = [shlex.split(line) for line in commands]
+    assert [words[0] for words in lines] == ["python", "tasoc", "tasoc"]
+    for _, verb, *words in lines[1:]:
+        typer.main.get_command(app).commands[verb].make_context("tasoc", words)
+    (asked,) = [word for word in lines[0] if word.startswith(".[")]
+    extras = set(asked.removeprefix(".[").removesuffix("]").split(","))
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert extras <= set(project["optional-dependencies"])
 
 
 def test_repo2docker_understands_the_binder_folder(repository, tmp_path):

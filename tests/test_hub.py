@@ -1,4 +1,4 @@
-"""A Hub for a group, started as its page says: who comes in, what each finds there, and what outlives the Hub."""
+"""A Hub for a group, started as its page says: who comes in, what each finds, and what outlives the Hub."""
 
 from __future__ import annotations
 
@@ -19,28 +19,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import dashboard_data as data
 import psutil
 import pytest
+import typer
 import websocket
 from playwright.sync_api import APIRequestContext, APIResponse, Browser, BrowserContext, sync_playwright
-from test_browser import FLAGS, PATIENCE, WINDOW
+from test_browser import FLAGS, WINDOW
 from traitlets.config import PyFileConfigLoader
 
 from tasoc_kit import database, store
+from tasoc_kit.cli import app
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import launcher
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 CONFIG = Path(__file__).resolve().parents[1] / "binder" / "jupyterhub_config.py"
 PASSWORD = uuid.uuid4().hex
 PORTS = 5
 """The Hub takes its port and those after it."""
-SECONDS = 120
+SECONDS = 240
+PATIENCE = 1000 * SECONDS
 KERNEL_MESSAGE = {"username": "", "version": "5.3", "session": uuid.uuid4().hex, "date": ""}
 CLUSTER = "import tasoc_kit as tk; cluster = tk.start_cluster(workers=1); cluster.dashboard_link"
 
@@ -173,7 +177,7 @@ def ada(browser: Browser, hub: Hub) -> Iterator[BrowserContext]:
     deadline = time.monotonic() + SECONDS
     while not context.request.get(f"{hub.url}/hub/spawn").url.startswith(f"{hub.url}/user/ada/"):
         assert time.monotonic() < deadline, (hub.folder / "log").read_text()[-3000:]
-        time.sleep(0.3)
+        time.sleep(1)
     yield context
     context.close()
 
@@ -201,7 +205,13 @@ def heard(ada: BrowserContext) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize(
     ("name", "password"),
-    [("ada", "wrong password"), ("ada", ""), ("../eve", PASSWORD), ("Eve; ls", PASSWORD), (40 * "e", PASSWORD)],
+    [
+        ("ada", "wrong password"),
+        ("ada", ""),
+        ("../eve", PASSWORD),
+        ("Eve; ls", PASSWORD),
+        (40 * "e", PASSWORD),
+    ],
     ids=range(5),
 )
 def test_a_wrong_password_and_a_name_that_is_a_path_are_refused(browser, hub, name, password):
@@ -217,12 +227,14 @@ def test_a_wrong_password_and_a_name_that_is_a_path_are_refused(browser, hub, na
     context.close()
 
 
-def load(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> Any:
+def load(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, checkout: Path = CONFIG.parents[1], **environment: str
+) -> Any:
     """Load the configuration as the Hub does, and return it."""
     for name, value in ({"TASOC_HUB_FOLDER": str(folder / "hub")} | environment).items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    return PyFileConfigLoader(CONFIG.name, path=str(CONFIG.parent)).load_config()
+    return PyFileConfigLoader(CONFIG.name, path=str(checkout / "binder")).load_config()
 
 
 @pytest.mark.parametrize(
@@ -256,7 +268,53 @@ def test_everything_listens_on_loopback_and_passwords_leave_the_environment(monk
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
 
 
+def test_a_user_may_change_the_copies_of_notebooks_that_may_not_be_changed(monkeypatch, tmp_path):
+    checkout = tmp_path / "checkout"
+    for name in ("binder", "docs", "notebooks/how_to"):
+        (checkout / name).mkdir(parents=True)
+    shutil.copy(CONFIG, checkout / "binder")
+    (checkout / "notebooks" / "how_to" / "01.ipynb").write_text("{}")
+    (checkout / "docs" / "guide.md").write_text("# Guide")
+    for path in checkout.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    given = load(monkeypatch, tmp_path, checkout, TASOC_HUB_PASSWORD=PASSWORD)
+    ada = SimpleNamespace(user=SimpleNamespace(name="ada"))
+    home = tmp_path / "hub" / "users" / "ada"
+    for _ in range(2):
+        given.Spawner.pre_spawn_hook(ada)
+        brought = [home / "notebooks", *home.glob("notebooks/**/*")]
+        assert len(brought) == 3
+        assert all(path.stat().st_mode & stat.S_IWUSR for path in brought)
+        (home / "notebooks" / "how_to" / "01.ipynb").write_text("mine")
+    assert (home / "notebooks" / "how_to" / "01.ipynb").read_text() == "mine"
+    assert (home / "docs" / "guide.md").is_file()
+    assert list(home.glob(".*")) == []
+
+
+def test_what_all_share_are_services_that_ask_the_hub_who_comes(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "tasoc_kit.identity")
+    monkeypatch.setenv("TASOC_DATABASE", "sqlite:////group.sqlite")
+    given = load(monkeypatch, tmp_path, TASOC_HUB_PASSWORD=PASSWORD, TASOC_HUB_URL="http://127.0.0.1:9100")
+    services = {service["name"]: service for service in given.JupyterHub.services}
+    assert list(services) == ["dashboard", "api"]
+    (role,) = given.JupyterHub.load_roles
+    for name, service in services.items():
+        assert f"access:services!service={name}" in role["scopes"]
+        assert service["url"] in ("http://127.0.0.1:9103", "http://127.0.0.1:9104")
+        assert service["url"].endswith(service["command"][service["command"].index("--port") + 1])
+        assert service["environment"]["TASOC_STORE"] == str(tmp_path / "store")
+        assert service["environment"]["TASOC_DATABASE"] == "sqlite:////group.sqlite"
+        assert "TASOC_DATABASE" not in given.Spawner.environment
+        assert not service.get("oauth_client_allowed_scopes")
+    words = services["dashboard"]["command"]
+    assert words[words.index("--prefix") + 1] == "/services/dashboard/"
+    assert words[words.index("--origin") + 1] == "127.0.0.1:9100"
+    command = typer.main.get_command(app).commands["dashboard"]
+    command.make_context("tasoc", words[words.index("dashboard") + 1 :])
+
+
 def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, ada):
+    assert ada.request.get(f"{hub.url}/user/ada/").url.rstrip("?") == f"{hub.url}/user/ada/lab"
     environment = hub.servers()["ada"].environ()
     home = hub.folder / "hub" / "users" / "ada"
     assert environment["HOME"] == str(home)
@@ -267,18 +325,25 @@ def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, 
     assert environment["PANEL_INLINE"] == "true"
     assert PASSWORD not in str(environment)
     copied = {path.relative_to(home) for path in home.glob("notebooks/**/*.ipynb")}
-    assert copied == {path.relative_to(CONFIG.parents[1]) for path in settings().notebooks.glob("**/*.ipynb")}
+    assert copied == {
+        path.relative_to(CONFIG.parents[1]) for path in CONFIG.parents[1].glob("notebooks/**/*.ipynb")
+    }
 
 
-def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
-    lab = ada.new_page()
-    lab.goto(f"{hub.url}/user/ada/lab?reset")
-    button = lab.locator(".jp-LauncherCard", has_text="TESS dashboard")
-    button.wait_for(timeout=PATIENCE)
-    assert lab.get_by_text("official Jupyter news").count() == 0
-    with ada.expect_page(timeout=PATIENCE) as opened:
-        button.click()
-    page = opened.value
+def test_jupyterlab_offers_the_dashboard_and_asks_nobody_for_news(hub, ada):
+    (offered,) = ada.request.get(f"{hub.url}/user/ada/server-proxy/servers-info").json()["server_processes"]
+    button = offered["launcher_entry"]
+    assert (button["enabled"], button["title"]) == (True, "TESS dashboard")
+    assert button["path_info"] == "tasoc/"
+    assert "<svg" in ada.request.get(f"{hub.url}{button['icon_url']}").text()
+    settings = f"{hub.url}/user/ada/lab/api/settings/@jupyterlab/apputils-extension:notification"
+    news = ada.request.get(settings).json()["schema"]["properties"]["fetchNews"]
+    assert news["default"] == "false"
+
+
+def test_the_dashboard_works_behind_the_hub_and_writes_to_the_store_of_its_user(hub, ada, heard):
+    page = ada.new_page()
+    page.goto(f"{hub.url}/user/ada/tasoc", timeout=PATIENCE)
     page.wait_for_selector("h1", timeout=PATIENCE)
     assert page.url == f"{hub.url}/user/ada/tasoc/"
     pages = page.get_by_role("navigation", name="Pages")
@@ -286,7 +351,9 @@ def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
     page.get_by_role("heading", name="TIC").wait_for(timeout=PATIENCE)
     page.locator("h1").click()
     page.keyboard.press("j")
-    page.wait_for_url(re.compile(rf"/user/ada/tasoc/light_curves\?.*tic={data.FIRST_TIC + 1}"), timeout=PATIENCE)
+    page.wait_for_url(
+        re.compile(rf"/user/ada/tasoc/light_curves\?.*tic={data.FIRST_TIC + 1}"), timeout=PATIENCE
+    )
     page.keyboard.press("r")
     page.locator("tr[data-verdict=reject]").wait_for(timeout=PATIENCE)
     home = hub.folder / "hub" / "users" / "ada"
@@ -294,7 +361,6 @@ def test_the_dashboard_is_one_click_away_in_jupyterlab(hub, ada, heard):
     assert said[["tic", "verdict"]].values.tolist() == [[data.FIRST_TIC + 1, "reject"]]
     assert heard == []
     page.close()
-    lab.close()
 
 
 def test_the_dashboard_of_a_user_is_behind_a_door_that_is_theirs(hub, ada):
