@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Claim", "make_parser", "print_rows", "scratch_folder"]
+__all__ = ["Claim", "Row", "make_parser", "print_rows", "scratch_folder"]
 
 
 class Claim(NamedTuple):
@@ -34,6 +34,14 @@ class Claim(NamedTuple):
     def kept(self, value: float | None) -> bool:
         """Tell whether a value lies between the bounds; what could not be measured does not."""
         return value is not None and bool(self.least <= value <= self.most)
+
+
+class Row(NamedTuple):
+    """What was measured, and the claim that it is held against."""
+
+    name: str
+    value: float | None
+    claim: Claim
 
 
 def make_parser(text: str | None, claims: Mapping[str, Claim], room: int) -> argparse.ArgumentParser:
