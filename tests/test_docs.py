@@ -16,6 +16,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/architecture.md",
+    "docs/extending.md",
     "docs/guide.md",
     "docs/photometry.md",
     "docs/scale.md",
