@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.exports.validation_page import validation_markup
+from tasoc_kit.identity import COOKIE
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.records.jobs import list_jobs
@@ -220,23 +222,28 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
         ("validation", {"tic": "' OR 1=1 --"}, "is no TIC number"),
         ("corrections", {"tic": "9" * 40}, "is no TIC number"),
         ("ccd", {"tic": "12"}, "No TIC 12 here"),
-        ("spectrum", {"tic": "²"}, "is no TIC number"),
+        ("spectrum", {"tic": "12x"}, "is no TIC number"),
         ("variability", {"unit": "s9999-9-9"}, "No classes of variable stars of this"),
-        ("apertures", {"id": "../../etc"}, "No light curves of this"),
-        ("frames", {"cube": "simulation.tiny", "sector": "²", "tic": "<script>"}, "Pixel at"),
+        ("apertures", {"id": "../../etc"}, "No apertures of this"),
+        ("frames", {"cube": "simulation.tiny", "sector": "one", "tic": "<script>"}, "Pixel at"),
         ("star", {"tic": "' OR 1=1 --"}, "Not in the store"),
         ("overview", {"unit": "<script>"}, "No CCD is called &#x27;&lt;script&gt;"),
         ("runs", {"run": "' OR 1=1 --"}, "There is no run with run"),
     ],
 )
 def test_what_an_address_asks_for_and_the_store_has_not_is_said(dashboard, slug, asked, said):
-    session = pull_session(url=f"{dashboard[0]}/{slug}", arguments=asked)
-    try:
-        texts = [getattr(model, "text", "") or "" for model in session.document.models]
-    finally:
-        session.close()
-    told = " ".join(html.unescape(text) for text in texts if isinstance(text, str))
-    assert html.unescape(said) in html.unescape(told)
+    def pull() -> str:
+        page_list.pages()[slug].load()  # so that the parts of the page are known here
+        session = pull_session(url=f"{dashboard[0]}/{slug}", arguments=asked)
+        try:
+            texts = [getattr(model, "text", "") for model in session.document.models]
+        finally:
+            session.close()
+        return " ".join(html.unescape(text) for text in texts if isinstance(text, str))
+
+    with ThreadPoolExecutor(1) as beside:  # the browser has the event loop of this thread
+        told = html.unescape(beside.submit(pull).result())
+    assert html.unescape(said) in told
     assert "This page failed" not in told
 
 
@@ -246,7 +253,7 @@ def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):
     token = make_token("ann", "write", url=url)
     visit.go(f"{address}/sign-in?token={token}", "h1")
     assert "token" not in page.url
-    (cookie,) = page.context.cookies()
+    cookie = next(one for one in page.context.cookies() if one["name"] == COOKIE)
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     visit.go(f"{address}/runs?run=1", "h1")
     page.get_by_label("frames", exact=True).fill("32")
