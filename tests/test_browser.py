@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,18 @@ from urllib.parse import parse_qs, urlparse
 import dashboard_data as data
 import nbformat
 import pytest
+import requests
+from bokeh.client import pull_session
 
 from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.exports.validation_page import validation_markup
+from tasoc_kit.identity import COOKIE
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
+from tasoc_kit.records.jobs import list_jobs
+from tasoc_kit.records.tokens import make_token
 
 pytestmark = pytest.mark.browser
 
@@ -144,6 +151,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
             store.write_product(product)
         for product in (*data.make_corrections(curves), *data.make_giants()):
             store.write_product(product)
+        made = {"id": reference.attrs["provenance_id"], "parameters": {"frames": 24}}
+        database.finish_run(database.start_run("photometry", "12_reference", "s0001-1-2", **made), "done")
     settings.cache_clear()
     with served(place, **environment) as address:
         yield address, environment["TASOC_STORE"]
@@ -195,6 +204,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sect
     [
         ("", 0),
         ("overview", 0),
+        ("runs", 0),
         ("frames", 2),
         (f"validation?tic={data.FIRST_TIC + 1}", 8),
         ("star", 0),
@@ -203,6 +213,61 @@ def measured(tmp_path_factory: pytest.TempPathFactory, session_cache: Path, sect
 )
 def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard, address, canvases):
     complete(visit, f"{dashboard[0]}/{address}", canvases)
+
+
+@pytest.mark.parametrize(
+    ("slug", "asked", "said"),
+    [
+        ("light_curves", {"tic": "☃"}, "is no TIC number"),
+        ("validation", {"tic": "' OR 1=1 --"}, "is no TIC number"),
+        ("corrections", {"tic": "9" * 40}, "is no TIC number"),
+        ("apertures", {"tic": "12"}, "No TIC 12 here"),
+        ("spectrum", {"tic": "12x"}, "is no TIC number"),
+        ("variability", {"unit": "s9999-9-9"}, "No classes of variable stars of this"),
+        ("apertures", {"id": "../../etc"}, "No apertures of this"),
+        ("frames", {"cube": "simulation.tiny", "sector": "one", "tic": "<script>"}, "Pixel at"),
+        ("star", {"tic": "' OR 1=1 --"}, "Not in the store"),
+        ("overview", {"unit": "<script>"}, "No CCD is called &#x27;&lt;script&gt;"),
+        ("runs", {"run": "' OR 1=1 --"}, "There is no run with run"),
+    ],
+)
+def test_what_an_address_asks_for_and_the_store_has_not_is_said(dashboard, slug, asked, said):
+    def pull() -> str:
+        page_list.pages()[slug].load()  # so that the parts of the page are known here
+        requests.get(f"{dashboard[0]}/overview", timeout=PATIENCE / 1000)  # a server that starts is slow
+        session = pull_session(url=f"{dashboard[0]}/{slug}", arguments=asked)
+        try:
+            texts = [getattr(model, "text", "") for model in session.document.models]
+        finally:
+            session.close()
+        return " ".join(html.unescape(text) for text in texts if isinstance(text, str))
+
+    with ThreadPoolExecutor(1) as beside:  # the browser has the event loop of this thread
+        told = html.unescape(beside.submit(pull).result())
+    assert html.unescape(said) in told
+    assert "This page failed" not in told
+
+
+def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):
+    address, place = dashboard
+    url, page = f"sqlite:///{place}/tasoc.sqlite", visit.page
+    token = make_token("ann", "write", url=url)
+    visit.go(f"{address}/sign-in?token={token}", "h1")
+    assert "token" not in page.url
+    cookie = next(one for one in page.context.cookies() if one["name"] == COOKIE)
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    visit.go(f"{address}/runs?run=1", "h1")
+    page.get_by_label("frames", exact=True).fill("32")
+    page.get_by_role("button", name="Run again").click()
+    page.get_by_role("region", name="Jobs").get_by_text("ready").wait_for(timeout=PATIENCE)
+    (job,) = list_jobs(url=url).itertuples()
+    assert (job.name, job.arguments["frames"], job.submitter) == ("12_reference", 32, "ann")
+    assert visit.errors == []
+
+
+def test_a_wrong_token_opens_no_session(dashboard):
+    answer = requests.get(f"{dashboard[0]}/sign-in", params={"token": "tasoc_wrong"}, timeout=30)
+    assert (answer.status_code, answer.cookies.get_dict()) == (403, {})
 
 
 @pytest.mark.parametrize("address", ["sky", "apertures", "psf", "ccd"])

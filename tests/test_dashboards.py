@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from tasoc_kit import database, store
-from tasoc_kit.dashboards import overview, products
+from tasoc_kit.dashboards import holdings, overview, products
 from tasoc_kit.dashboards.app import make_server, pages
 from tasoc_kit.dashboards.failed import or_failed
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
@@ -219,14 +219,14 @@ def test_the_overview_counts_products_and_reviewed_stars(stored):
     for verdict in ("accept", "reject"):
         database.save_review("s0001-1-2", stored.attrs["provenance_id"], 4, verdict=verdict)
     database.save_review("s0001-1-2", stored.attrs["provenance_id"], 5, comment="later")
-    table = overview.units(store.list_products(), database.reviews())
+    table = holdings.units(store.list_products(), database.reviews())
     assert table["unit"].tolist() == ["s0001-1-2"]
     assert table["products"].tolist() == [3]
     assert table["reviewed"].tolist() == [1]
     assert table["light_curves"].tolist() == [stored.attrs["provenance_id"]]
     assert table["verdict"].tolist() == [""]
     database.save_review("s0001-1-2", stored.attrs["provenance_id"], WHOLE_CCD, verdict="accept")
-    table = overview.units(store.list_products(), database.reviews())
+    table = holdings.units(store.list_products(), database.reviews())
     assert (table["reviewed"][0], table["verdict"][0]) == (1, "accept")
 
 

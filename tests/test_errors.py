@@ -17,7 +17,7 @@ from tasoc_kit.errors import (
 
 def test_every_error_can_be_caught_as_one():
     kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     assert all(issubclass(kind, TasocKitError) for kind in kinds)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import panel as pn
 import param
 from panel.custom import JSComponent
 
@@ -41,6 +43,11 @@ tr[data-verdict=reject] td.verdict::before { content: "✕ "; }
 """
 
 
+def _under_lock(change: Callable[[], None]) -> None:
+    """Change the page when it is locked: a key that comes while another is served comes without its lock."""
+    pn.state.execute(change, schedule=True)
+
+
 class StarTable(JSComponent):
     """One page of stars; the server orders, filters and turns the pages."""
 
@@ -60,7 +67,7 @@ class StarTable(JSComponent):
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         if self._on_step is not None:
-            self._on_step(int(message["step"]), bool(message["page"]))
+            _under_lock(partial(self._on_step, int(message["step"]), bool(message["page"])))
 
 
 class Shortcuts(JSComponent):
@@ -75,7 +82,7 @@ class Shortcuts(JSComponent):
         self._actions = actions
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
-        self._actions[message["key"]]()
+        _under_lock(self._actions[message["key"]])
 
 
 class Visibility(JSComponent):

@@ -17,7 +17,7 @@ from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.movie_maker import MovieMaker
-from tasoc_kit.dashboards.unit_page import asked, asked_tic
+from tasoc_kit.dashboards.unit_page import as_number, asked, asked_tic
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.sources.ffi import science
@@ -185,10 +185,6 @@ def _movie(viewer: FrameViewer) -> MovieMaker:
     return MovieMaker(cube, html.escape(name) or "frames", known)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdigit() else None
-
-
 def available() -> dict[str, dict[str, str]]:
     """
     Return what can be opened without being typed: what was run, then what is made on this machine.
@@ -258,7 +254,7 @@ def page() -> pmui.Page:
             main.objects = [theme.heading("Frames"), _nothing_yet()]
             return
         try:
-            place = {name: _number(cube.get(name, "")) for name in products.PLACE}
+            place = {name: as_number(cube.get(name, "").strip()) for name in products.PLACE}
             viewer = open_viewer(cube["cube"], **place)
         except TasocKitError as error:
             trouble = theme.empty("This cannot be opened", str(error), ["tasoc catalog list"])

@@ -128,7 +128,7 @@ class _Cards:
             size="small", sizing_mode="stretch_width", max_width=360,
         )  # fmt: skip
         self.pages = pmui.Pagination(label="Pages of CCDs", count=1, value=0, size="small")
-        self.count, self.cards = theme.markup(""), theme.markup("")
+        self.count, self.cards = theme.markup(""), theme.markup("", margin=6)
         self.search.param.watch(lambda _event: self.find(), "value")
         self.pages.param.watch(lambda _event: self._draw(), "value")
         self.find()

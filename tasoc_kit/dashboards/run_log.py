@@ -70,10 +70,14 @@ def log_markup(text: bytes) -> str:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(
-        template_name="basic", mathjax_url="", require_js_url="", jquery_url="", exclude_input_prompt=True,
-        exclude_output_prompt=True,
+        template_name="basic", mathjax_url="", require_js_url="", jquery_url="", exclude_anchor_links=True,
+        exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip
-    body, _ = exporter.from_notebook_node(read_executed(text))
+    executed = read_executed(text)
+    for cell in (cell for cell in executed.cells if cell.cell_type == "code"):
+        # one without data would be warned of
+        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
+    body, _ = exporter.from_notebook_node(executed)
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Log</title>"
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'

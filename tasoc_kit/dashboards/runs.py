@@ -23,7 +23,7 @@ from tasoc_kit.dashboards.open_jobs import OpenJobs
 from tasoc_kit.dashboards.run_form import RunForm
 from tasoc_kit.dashboards.run_list import as_time, list_all, read_log
 from tasoc_kit.dashboards.run_log import facts_of, log_frame, log_markup
-from tasoc_kit.dashboards.unit_page import asked
+from tasoc_kit.dashboards.unit_page import as_number, asked
 from tasoc_kit.errors import TasocKitError
 
 __all__ = ["RunsPage", "page"]
@@ -65,7 +65,7 @@ class RunsPage(pn.viewable.Viewer):
         )  # fmt: skip
         self.table = StarTable(
             on_step=self.step, columns=_COLUMNS, order="number", descending=True, label="Runs",
-            sizing_mode="stretch_width",
+            sizing_mode="stretch_width", stylesheets=["th, td { text-align: left !important; }"],
         )  # fmt: skip
         self.pages = pmui.Pagination(
             label="Pages of the table", count=1, value=0, size="small", sibling_count=0, boundary_count=1
@@ -73,7 +73,7 @@ class RunsPage(pn.viewable.Viewer):
         self.count, self.heading, self.facts, self.log = (theme.markup("") for _ in range(4))
         self.lineage, self.told = theme.markup(""), theme.markup("")
         self.again = pn.Column(sizing_mode="stretch_width", margin=0)
-        self.jobs = OpenJobs(self.reload, _number(self._wanted.get("job", "")))
+        self.jobs = OpenJobs(self.reload, as_number(self._wanted.get("job", "")) or 0)
         for widget in (self.state, self.pipeline, self.unit):
             widget.param.watch(lambda _event: self.list_runs(), "value")
         self.table.param.watch(lambda _event: self.list_runs(), ["order", "descending"])
@@ -99,7 +99,7 @@ class RunsPage(pn.viewable.Viewer):
                 return int(found[0]) if len(found) else -1
             if value:
                 runs = database.list_runs()
-                numbers = runs.loc[runs["job"] == _number(value), "run"]
+                numbers = runs.loc[runs["job"] == as_number(value), "run"]
                 found = self.all.index[self.all["run"].isin(numbers)]
                 return int(found[0]) if len(found) else -1
         return int(self.shown.index[0]) if len(self.shown) else -1
@@ -256,10 +256,6 @@ class RunsPage(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=360), pn.Column(*self.main()))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _pages_of(run: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from tasoc_kit import store
 from tasoc_kit.dashboards import page_list, products, theme
 from tasoc_kit.errors import TasocKitError
 
-__all__ = ["Shown", "asked", "asked_tic", "nothing_yet", "unit_page"]
+__all__ = ["Shown", "asked", "as_number", "asked_tic", "nothing_yet", "unit_page"]
 
 _MAKES = ("tasoc run photometry", "tasoc run photometry --cube PATH --sector 1 --camera 1 --ccd 2")
 
@@ -38,8 +38,12 @@ def asked(name: str) -> str:
 
 def asked_tic() -> int | None:
     """Return the TIC number in the address of the page."""
-    tic = asked("tic")
-    return int(tic) if tic.isdigit() else None
+    return as_number(asked("tic"))
+
+
+def as_number(text: str) -> int | None:
+    """Return the number that a text of plain digits is; None for any other, and for more than 18."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def nothing_yet(lacks: str, about: str, makes: Sequence[str] = _MAKES) -> pmui.Paper:
@@ -57,14 +61,29 @@ def _choice(found: pd.DataFrame) -> pn.widgets.Select:
     options = {
         f"{products.name_of(row.unit)} · {row.id}": f"{row.unit}/{row.id}" for row in found.itertuples()
     }
-    choice = theme.choice("CCD", options=options)
-    wanted = f"{asked('unit')}/{asked('id')}"
-    of_the_unit = [value for value in options.values() if value.startswith(f"{asked('unit')}/")]
-    if wanted in options.values():
-        choice.value = wanted
-    elif asked("unit") and of_the_unit:
-        choice.value = of_the_unit[0]
-    return choice
+    unit, identity = asked("unit"), asked("id")
+    fitting = [
+        f"{row.unit}/{row.id}"
+        for row in found.itertuples()
+        if unit in ("", row.unit) and identity in ("", row.id)
+    ]
+    if fitting:
+        return theme.choice("CCD", options=options, value=fitting[0])
+    return theme.choice("CCD", options={"–": ""} | options, value="")
+
+
+def _unknown_star(slug: str, shown: xr.Dataset) -> list[pmui.Paper]:
+    """Say that the star that the address asks for is not there, where it is not."""
+    said = asked("tic")[:40]
+    if not said or not page_list.pages()[slug].of_a_star or "tic" not in shown.variables:
+        return []
+    tic = asked_tic()
+    if tic is not None and (shown["tic"].values == tic).any():
+        return []
+    if tic is None:
+        return [theme.empty(f"{said!r} is no TIC number", "A TIC number is made of digits, as 261136679.")]
+    text = "It is not among the stars of this CCD; another star is shown."
+    return [theme.empty(f"No TIC {tic} here", text, [f"tasoc where {tic}"])]
 
 
 def unit_page(
@@ -109,20 +128,27 @@ def unit_page(
     choice = _choice(found)
     sidebar, main = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
 
-    def show(chosen: str) -> None:
+    def show(chosen: str, first: bool = False) -> None:
+        if not chosen:
+            wanted = " ".join(filter(None, (asked("unit"), asked("id"))))[:60]
+            text = f"The store has no {lacks} of {wanted!r}; choose another CCD on the side, or make them."
+            main.objects = [theme.heading(title), theme.empty(f"No {lacks} of this", text, makes)]
+            return
         unit, identity = chosen.split("/")
         row = found[(found["unit"] == unit) & (found["id"] == identity)].iloc[0]
         try:
-            shown = make(_open(row))
+            product_shown = _open(row)
+            shown = make(product_shown)
         except TasocKitError as error:
             sidebar.objects = []
             main.objects = [theme.heading(title), theme.empty("This cannot be shown", str(error))]
             return
-        sidebar.objects, main.objects = shown.sidebar(), shown.main()
+        unknown = _unknown_star(slug, product_shown) if first else []
+        sidebar.objects, main.objects = shown.sidebar(), [*unknown, *shown.main()]
         if after is not None:
             pn.state.onload(partial(after, shown))
         theme.in_address(unit=unit, id=identity)
 
     choice.param.watch(lambda event: show(event.new), "value")
-    show(choice.value)
+    show(choice.value, first=True)
     return theme.make_page(slug, sidebar=[choice, sidebar], main=[main], width=width)
