@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from api_fuzz import fuzz
+from api_store import new_jobs
 from running_api import Api, make_tokens, places, running_api, write_products
 
 from tasoc_kit.records import tokens
@@ -210,6 +212,25 @@ def test_every_parameter_takes_text_that_means_harm(api):
                     asked += 1
     assert asked > 40
     assert api.ask("/jobs").status_code == 200
+
+
+def test_no_call_that_the_schema_allows_or_forbids_fails_the_server(api, served):
+    make_job = new_jobs(served[1]["TASOC_DATABASE"])
+    here = {"product": "sky", "unit": UNIT, "id": served[2]["sky"], "key": "zarr.json", "name": "17_sky"}
+
+    def known(method: str, path: str) -> dict[str, Any]:
+        names = re.findall(r"{(\w+)}", path)
+        values = {name: here[name] for name in names if name in here}
+        return {
+            "path_parameters": values | ({"job": make_job()} if "job" in names else {}),
+            "query": {"seconds": 0.05} if path.endswith("/progress") else {},
+        }
+
+    counts = fuzz(api.url, api.tokens["admin"], 6, known)
+    assert {route: found for route, found in counts.items() if max(found) >= 500} == {}
+    assert sum(found.total() for found in counts.values()) > 100
+    reached = {route for route, found in counts.items() if min(found) < 300}
+    assert {"GET /products/{product}/{unit}/{id}", "POST /jobs/{job}/{action}", "GET /health"} <= reached
 
 
 def test_values_that_no_json_holds_are_refused(api):
