@@ -102,7 +102,7 @@ def family(*, but: Collection[int] = ()) -> list[psutil.Process]:
     return found
 
 
-def end_family(*, but: Collection[int] = ()) -> None:
+def end_family(*, but: Collection[int] = (), spared: Collection[int] = ()) -> None:
     """
     Kill all that descends from this process, orphans that it adopts included, and wait for the end.
 
@@ -110,9 +110,11 @@ def end_family(*, but: Collection[int] = ()) -> None:
     ----------
     but
         Children that live on, with what descends from them.
+    spared
+        Processes that live on alone.
     """
     for _ in range(_ROUNDS):
-        going = family(but=but)
+        going = [one for one in family(but=but) if one.pid not in spared]
         if not going:
             return
         for one in going:

@@ -220,8 +220,7 @@ class _Watch:
     def _watch(self) -> None:
         while not self.ended.wait(_LOOK_SECONDS):
             if os.getppid() != self.parent:
-                end_family()
-                os._exit(1)
+                _vanish()
             try:
                 self._keep_within_bounds()
             except BrokenPipeError:
@@ -271,6 +270,19 @@ class _Watch:
     def _tell_spent(self) -> None:
         seconds = time.monotonic() - self.begun
         self.tell(spent=asdict(Spent(round(seconds, 2), round(self.cpu_seconds, 2), self.peak_bytes)))
+
+
+def _vanish() -> None:
+    """Kill all that descends from this process, and it too; nothing here takes that for a failure."""
+    # What the job waits for is stopped first, and ended in the same moment as this process.
+    awaited = [child.pid for child in psutil.Process().children()]
+    for pid in awaited:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    end_family(spared=awaited)
+    for pid in (*awaited, os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _own_bytes(process: psutil.Process) -> int:

@@ -123,6 +123,8 @@ class JobWorker:
     def _signals(self) -> Iterator[None]:
         def count(number: int, frame: object) -> None:
             self.signals += 1
+            if self.signals == 1:
+                self.say(f"worker {self.name} ends after what runs; the same signal again ends it now")
 
         before = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
