@@ -114,31 +114,36 @@ def fill_database() -> None:
 
     from tasoc_kit.records import objects
     from tasoc_kit.records.engine import writing
-    from tasoc_kit.records.tables import Product
+    from tasoc_kit.records.tables import Product, SkyObject, StarList
 
     random = np.random.default_rng(1)
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    number = 0
     for sector in range(1, SECTORS + 1):
-        units = [(sector, camera, ccd) for camera in (1, 2, 3, 4) for ccd in (1, 2, 3, 4)]
-        made = []
+        made: dict[type, list[dict[str, Any]]] = {Product: [], StarList: [], SkyObject: []}
+        for ccd in range(16):
+            place = {"sector": sector, "camera": ccd // 4 + 1, "ccd": ccd % 4 + 1}
+            unit = "s{sector:04d}-{camera}-{ccd}".format(**place)
+            for version in range(IDS):
+                number += 1
+                ids = [f"{random.integers(2**48):012x}" for _ in NAMES]
+                made[Product] += [
+                    {
+                        "product": name,
+                        "unit": unit,
+                        "id": id_,
+                        "url": f"{name}/{unit}/{id_}",
+                        "recorded": moment,
+                    }
+                    for name, id_ in zip(NAMES, ids, strict=True)
+                ]
+                newest = version == IDS - 1
+                told = {"stars": STARS, "created": float(version), "chosen": newest}
+                made[StarList].append({"star_list": number, "unit": unit, "id": ids[0], **place, **told})
+                made[SkyObject] += objects.star_rows(number, _stars(sector, ccd, random))
         with writing(None) as session:
-            for number, (_, camera, ccd) in enumerate(units):
-                unit = f"s{sector:04d}-{camera}-{ccd}"
-                for version in range(IDS):
-                    ids = [f"{random.integers(2**48):012x}" for _ in NAMES]
-                    made += [
-                        {
-                            "product": name,
-                            "unit": unit,
-                            "id": id_,
-                            "url": f"{name}/{unit}/{id_}",
-                            "recorded": moment,
-                        }
-                        for name, id_ in zip(NAMES, ids, strict=True)
-                    ]
-                    stars = _stars(sector, number, random)
-                    objects.enter_stars(session, unit, ids[0], float(version), lambda stars=stars: stars)
-            session.execute(sa.insert(Product.__table__), made)
+            for table, rows_of_it in made.items():
+                session.execute(sa.insert(table.__table__), rows_of_it)
 
 
 def _stars(sector: int, ccd: int, random: np.random.Generator) -> dict[str, np.ndarray]:
