@@ -38,6 +38,7 @@ __all__ = [
     "parse_object",
     "random_objects",
     "remove_stars",
+    "star_rows",
 ]
 
 PRODUCT, CURRENT = "light_curves", "current"
@@ -158,13 +159,14 @@ def enter_stars(
         session.add(made)
         session.flush()
         if count:
-            session.execute(sa.insert(SkyObject.__table__), _rows(made.star_list, columns))
+            session.execute(sa.insert(SkyObject.__table__), star_rows(made.star_list, columns))
     else:
         session.execute(sa.update(StarList).where(StarList.star_list == known).values(created=created))
     choose_list(session, unit)
 
 
-def _rows(star_list: int, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def star_rows(star_list: int, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return the rows of the stars of a product from ``tic``, ``ra``, ``dec`` and ``tmag`` (star)."""
     ra, dec = (np.asarray(columns[name], float) for name in ("ra", "dec"))
     tmag = np.asarray(columns["tmag"], float)
     placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
