@@ -23,6 +23,21 @@ from tasoc_kit.records.engine import connect
 UNIT = "s0001-1-2"
 JOB = {"name": "17_sky", "arguments": {"sector": 1, "camera": 1, "ccd": 2}, "held": True}
 QUICK = ["--limit=rate=0", "--limit=header_seconds=1.5", "--limit=body_pause=1.5"]
+PART = '''
+from fastapi import APIRouter
+from tasoc_kit.api.access import Writes
+from tasoc_kit.api.problems import Problem
+
+router = APIRouter()
+
+
+@router.get("/periods/{tic}")
+def period(tic: int, who: Writes) -> dict[str, float]:
+    """Tell the period of a star."""
+    if tic > 9:
+        raise Problem(404, f"periods: TIC {tic} has none; expected one. Ask for another.")
+    return {"period": tic / 2}
+'''
 NASTY = [
     "' OR 1=1; DROP TABLE jobs; --",
     "../../../etc/passwd",
@@ -49,8 +64,19 @@ def api(served: Any) -> Iterator[Api]:
     folder, variables, _ = served
     with places(folder):
         known = make_tokens()
-    with running_api(folder, *QUICK, environment=variables, known=known) as running:
+    environment = variables | {"PYTHONPATH": str(other_package(folder / "other"))}
+    with running_api(folder, *QUICK, environment=environment, known=known) as running:
         yield running
+
+
+def other_package(folder: Path) -> Path:
+    """Write a package that brings a part by its entry point, and return where it is."""
+    described = folder / "my_part-1.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: my-part\nVersion: 1\n")
+    (described / "entry_points.txt").write_text("[tasoc_kit.routes]\nperiods = my_part:router\n")
+    (folder / "my_part.py").write_text(PART)
+    return folder
 
 
 @pytest.fixture
@@ -292,6 +318,13 @@ def test_a_job_goes_its_way_and_the_same_request_is_one_job(api):
     states = [event["after"] for event in api.ask(f"/jobs/{job}/events").json()]
     assert states == ["held", "ready", "held", "cancelled", "ready", "cancelled", "removed"]
     assert [event["actor"] for event in api.ask(f"/jobs/{job}/events").json()] == ["a-write"] * 7
+
+
+def test_another_package_brings_a_part_by_its_entry_point(api):
+    assert api.ask("/periods/3", scope="write").json() == {"period": 1.5}
+    problem(api.ask("/periods/3"), 401)
+    problem(api.ask("/periods/x", scope="write"), 422)
+    assert problem(api.ask("/periods/10", scope="write"), 404)["next"] == "Ask for another."
 
 
 def test_schemas_of_notebooks_are_those_that_jobs_are_held_against(api):
