@@ -17,6 +17,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/architecture.md",
     "docs/guide.md",
+    "docs/jobs.md",
     "docs/photometry.md",
     "docs/scale.md",
     "docs/validation.md",
