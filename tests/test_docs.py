@@ -18,6 +18,7 @@ PAGES = (
     "docs/api.md",
     "docs/architecture.md",
     "docs/guide.md",
+    "docs/jobs.md",
     "docs/photometry.md",
     "docs/scale.md",
     "docs/validation.md",

@@ -9,6 +9,7 @@ alone until ``tasoc database upgrade``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -33,6 +34,8 @@ __all__ = [
     "expect",
     "frame",
     "keep_connections",
+    "plain_json",
+    "plain_text",
     "revision",
     "rows",
     "select",
@@ -301,6 +304,18 @@ def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.
     for column in columns:
         if isinstance(column.type, sa.DateTime):
             found[column.name] = pd.to_datetime(found[column.name], utc=True)
+    return found
+
+
+def plain_text(text: str) -> str:
+    """Return a text as both databases take it: without null characters and halves of characters."""
+    return text.replace("\0", "\\0").encode(errors="replace").decode()
+
+
+def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON as both databases take it: what is no finite number becomes None."""
+    text = plain_text(json.dumps(value, ensure_ascii=False))
+    found: dict[str, Any] = json.loads(text, parse_constant=lambda name: None)
     return found
 
 
