@@ -15,6 +15,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/api_transfer.md",
     "docs/architecture.md",
     "docs/guide.md",
     "docs/photometry.md",
