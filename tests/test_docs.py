@@ -16,6 +16,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/api.md",
+    "docs/api_transfer.md",
     "docs/architecture.md",
     "docs/guide.md",
     "docs/jobs.md",

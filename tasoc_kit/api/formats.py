@@ -310,7 +310,11 @@ def _fits_array(values: Sequence[Any] | np.ndarray) -> np.ndarray:
 def _fits_unit(unit: str) -> str | None:
     from astropy import units
 
-    return units.Unit(unit).to_string("fits") if unit else None
+    try:
+        return units.Unit(unit).to_string("fits") if unit else None
+    except ValueError:
+        # The standard of FITS has no logarithms of units, as log g has one; the text is what people write.
+        return unit
 
 
 _MAKERS: dict[Format, Callable[[Iterator[Table]], Iterator[bytes]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from starlette.datastructures import Headers
@@ -143,7 +143,7 @@ class Sending(Response):
         kind = f"multipart/byteranges; boundary={boundary}"
         return 206, {"content-type": kind, "content-length": str(length)}, parts
 
-    async def _pieces(self, parts: _Parts) -> AsyncIterator[bytes | bytearray]:
+    async def _pieces(self, parts: _Parts) -> AsyncGenerator[bytes | bytearray, None]:
         for part in parts:
             if isinstance(part, bytes):
                 yield part
