@@ -33,6 +33,7 @@ __all__ = [
     "exists",
     "expect",
     "frame",
+    "is_near",
     "keep_connections",
     "plain_json",
     "plain_text",
@@ -144,8 +145,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A write that began as a read fails at once when another one ended in between.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    # One query alone sees one state of the database without a transaction, too.
+    if not options.get("one_query"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 
 def _sqlite_file(engine: sa.Engine) -> Path | None:
@@ -293,8 +296,13 @@ def select(statement: sa.TextClause, values: Mapping[str, Any], url: str | None)
     if not exists(url):
         return []
     engine = connect(url)
-    with _named(engine.url), engine.connect() as connection:
+    with _named(engine.url), engine.execution_options(one_query=True).connect() as connection:
         return connection.execute(statement, values).all()
+
+
+def is_near(url: str | None = None) -> bool:
+    """Tell whether the database is a file of this machine, whose readers wait for nobody."""
+    return _engine(url or settings().database).dialect.name == "sqlite"
 
 
 def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.DataFrame:

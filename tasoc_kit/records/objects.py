@@ -46,6 +46,8 @@ COLUMNS = ("tic", "ra", "dec", "tmag", "sector", "camera", "ccd", "unit", "id", 
 """What is told of an object."""
 _AT_ONCE = 32
 """Runs of keys that one query looks into."""
+_SMALL = 2.0
+"""Degrees up to which a circle is found in few queries."""
 _NAME = re.compile(r"([0-9a-f]{12})-(\d{1,9})")
 
 Key = tuple[float, ...]
@@ -109,6 +111,16 @@ class Wanted:
         if (self.tmag_min, self.tmag_max) != (None, None) and placed == (None,) * len(placed):
             return "tmag", *places
         return places
+
+    @property
+    def short(self) -> bool:
+        """Whether an index leads straight to a page, whatever the stars are; else many may be passed over."""
+        if self.object is not None or self.tic is not None:
+            return True
+        filters = (self.tmag_min, self.tmag_max, self.unit, self.sector, self.camera, self.ccd, self.tag)
+        if self.cone is not None:
+            return self.cone[2] <= _SMALL and filters == (None,) * len(filters)
+        return self.order[0] != "star_list" or (self.tmag_min, self.tmag_max) == (None, None)
 
     @property
     def binds(self) -> dict[str, Any]:
