@@ -17,6 +17,8 @@ from api_fuzz import fuzz
 from api_store import new_jobs
 from running_api import Api, make_tokens, places, running_api, write_products
 
+from tasoc_kit import vocabulary
+from tasoc_kit.api import formats, votable
 from tasoc_kit.records import tokens
 from tasoc_kit.records.engine import connect
 
@@ -452,3 +454,9 @@ def test_no_token_is_in_the_log(api, here):
     with connect().connect() as connection:
         kept = connection.execute(sa.text("SELECT * FROM tokens")).all()
     assert not [row for row in kept if any(token[6:] in str(row) for token in api.tokens.values())]
+
+
+@pytest.mark.parametrize("unit", sorted({variable.unit for variable in vocabulary.VARIABLES.values()}))
+def test_every_unit_of_the_vocabulary_can_be_written_to_every_format(unit):
+    assert isinstance(formats._fits_unit(unit), str | None)
+    assert isinstance(votable._vo_unit(unit), str)
