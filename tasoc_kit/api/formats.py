@@ -240,7 +240,11 @@ def _parquet(tables: Iterable[Table]) -> Iterator[bytes]:
     for table in tables:
         if writer is None:
             made = _arrow(table)
-            writer = parquet.ParquetWriter(sink, made.schema, compression="zstd")
+            # Measured numbers hardly repeat: a dictionary of them costs more than it saves.
+            texts = [one.name for one in made.schema if pa.types.is_string(one.type)]
+            writer = parquet.ParquetWriter(
+                sink, made.schema, compression="zstd", compression_level=1, use_dictionary=texts or False
+            )
         else:
             made = _arrow(table, writer.schema)
         writer.write_table(made)

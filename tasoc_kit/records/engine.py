@@ -151,6 +151,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 
+@lru_cache(maxsize=16)
 def _sqlite_file(engine: sa.Engine) -> Path | None:
     database = engine.url.database
     return (
@@ -211,8 +212,16 @@ def _refuse_gone(engine: sa.Engine) -> None:
 def _identity(engine: sa.Engine) -> tuple[str, int]:
     """Return what names a database for as long as it is the same: a file that is made anew is another."""
     path = _sqlite_file(engine)
-    inode = path.stat().st_ino if path and path.exists() else 0
-    return engine.url.render_as_string(hide_password=False), inode
+    try:
+        inode = path.stat().st_ino if path else 0
+    except OSError:
+        inode = 0
+    return _address(engine), inode
+
+
+@lru_cache(maxsize=16)
+def _address(engine: sa.Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
 
 
 def revision(engine: sa.Engine) -> str:
@@ -293,10 +302,15 @@ def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
 
 def select(statement: sa.TextClause, values: Mapping[str, Any], url: str | None) -> Sequence[Any]:
     """Return what a query in words of SQL finds, in the order of its columns; nothing without a database."""
-    if not exists(url):
-        return []
-    engine = connect(url)
+    engine = _engine(url or settings().database)
+    if _identity(engine) not in _current:
+        if not exists(url):
+            return []
+        connect(url)
     with _named(engine.url), engine.execution_options(one_query=True).connect() as connection:
+        if engine.dialect.name == "sqlite":
+            # SQLite takes names of values as they are written here, so nothing need be translated.
+            return connection.exec_driver_sql(statement.text, dict(values)).all()
         return connection.execute(statement, values).all()
 
 

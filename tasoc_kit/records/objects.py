@@ -380,7 +380,7 @@ def random_objects(wanted: Wanted, number: int, *, url: str | None = None) -> li
     """
     Return some objects by chance, no two the same; fewer where there are not as many.
 
-    Where a condition leaves stars out, the one behind them in the product is taken in their place.
+    Where a star was taken already, or a condition leaves it out, the next one of the product is taken.
     """
     lists: list[Any] = []
     while some := _lists(wanted, lists[-1].star_list + 1 if lists else 0, 100_000, url):
@@ -392,14 +392,24 @@ def random_objects(wanted: Wanted, number: int, *, url: str | None = None) -> li
     found: dict[tuple[str, int], Found] = {}
     for _ in range(4 * number):
         (one,) = random.choices(lists, cum_weights=weights)
-        for star in (random.randrange(one.stars), 0):
-            page = _from(wanted, one.star_list, star, url)
-            if page:
-                found.setdefault((page[0].id, page[0].star), page[0])
-                break
+        taken = _next(wanted, one.star_list, random.randrange(one.stars), found, url)
+        taken = taken or _next(wanted, one.star_list, 0, found, url)
+        if taken is not None:
+            found[taken.id, taken.star] = taken
         if len(found) == number:
             break
     return list(found.values())
+
+
+def _next(
+    wanted: Wanted, star_list: int, star: int, taken: Mapping[tuple[str, int], Found], url: str | None
+) -> Found | None:
+    """Return the first object of a product from a star on that is not taken; None where there is none."""
+    while page := _from(wanted, star_list, star, url):
+        if (page[0].id, page[0].star) not in taken:
+            return page[0]
+        star = page[0].star + 1
+    return None
 
 
 def _from(wanted: Wanted, star_list: int, star: int, url: str | None) -> list[Found]:

@@ -42,7 +42,7 @@ CLAIMS = {
     "download_over_nginx": Claim("bytes/s / bytes/s", least=0.6),
     "uploads_half_files": Claim("", most=0),
 }
-LARGE, TURNS = 10**9, 5
+LARGE, TURNS = 10**9, 9
 UPLOADS, CUT, AT_ONCE = 200, 20, 8
 SHAPE = (256, 256)
 START_SECONDS = 60

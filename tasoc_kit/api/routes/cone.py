@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
@@ -90,12 +90,17 @@ def _number(given: dict[str, str], name: str, low: float, high: float, usual: st
     return value
 
 
-def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
+@lru_cache(maxsize=4)
+def _head(names: tuple[str, ...]) -> bytes:
     heads = [(name, *described(name)) for name in names]
     like = {"object": "", "unit": "", "id": ""}
     whole = {"tic", "sector", "camera", "ccd", "star"}
     first = [[like.get(name, 0 if name in whole else 0.0)] for name in names]
-    yield votable_head(heads, first, {}, _UCD)
+    return votable_head(heads, first, {}, _UCD)
+
+
+def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
+    yield _head(tuple(names))
     try:
         for page in pages:
             yield votable_rows([[_value(one, name) for one in page] for name in names])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +20,7 @@ from tasoc_kit.api.formats import Format, Table
 from tasoc_kit.api.opened import open_curves
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Tic, Unit
+from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Tic, Unit, parameters_of, read_query
 from tasoc_kit.records import objects
 from tasoc_kit.records.engine import is_near
 from tasoc_kit.records.objects import Found, Wanted, find_objects
@@ -102,8 +102,10 @@ def as_table(found: list[Found], cone: bool = False) -> Table:
     return Table(dict(zip(names, map(list, columns), strict=True)))
 
 
-@router.get("/objects")
-async def list_objects(asked: Annotated[_Objects, Query()], request: Request, who: Reads) -> Response:
+@router.get("/objects", openapi_extra=parameters_of(_Objects))
+async def list_objects(
+    asked: Annotated[_Objects, Depends(read_query(_Objects))], request: Request, who: Reads
+) -> Response:
     """
     List stars that have light curves.
 
