@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from tasoc_kit.errors import DatabaseError
 from tasoc_kit.records import objects
-from tasoc_kit.records.engine import connect, exists, frame, rows, upgrade, upsert, writing
+from tasoc_kit.records.engine import connect, exists, frame, plain_text, rows, upgrade, upsert, writing
 from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
 __all__ = [
@@ -248,7 +248,8 @@ def finish_run(
     cpu_seconds, peak_bytes
         Time of all cores, and largest memory, that its kernel took.
     """
-    values: dict[str, Any] = {"status": status, "message": message, "finished": _now(), "log": log}
+    said = plain_text(message)
+    values: dict[str, Any] = {"status": status, "message": said, "finished": _now(), "log": log}
     values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
     if id is not None:
         values["id"] = id
@@ -265,7 +266,7 @@ def close_runs(
     url: str | None = None,
 ) -> None:
     """Note that the runs of a job which have not ended were ``killed``, and what was seen of their cost."""
-    values = {"status": "killed", "message": message, "finished": _now()}
+    values = {"status": "killed", "message": plain_text(message), "finished": _now()}
     values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
     with writing(url) as session:
         session.execute(sa.update(Run).where(Run.job == job, Run.status == "running").values(values))

@@ -91,7 +91,7 @@ def by_token(token: str, *, url: str | None = None) -> Identity | None:
     OutOfReachError
         If the database, or the Hub that must be asked, does not answer.
     """
-    if not token or len(token) > _LONGEST:
+    if not token or len(token) > _LONGEST or not token.isascii():
         return None
     if hmac.compare_digest(token.encode(), start_token().encode()):
         return _started()

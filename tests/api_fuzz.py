@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,7 +25,7 @@ Known = Mapping[str, Any]
 
 
 def fuzz(
-    url: str, token: str, calls: int, known: Callable[[str, str], Known], *, number: int = 1
+    url: str, token: str, calls: int, known: Callable[[str, str, str], Known], *, number: int = 1
 ) -> dict[str, Counter[int]]:
     """
     Return how often each route gave each status.
@@ -36,8 +37,8 @@ def fuzz(
     calls
         Calls of each route.
     known
-        Given method and path, asked before each call: values that lead to something that is there, as
-        ``path_parameters``, ``query`` and ``body``.
+        Given method, path and one of ``SHARES``, asked before each call: values that replace random ones,
+        as ``path_parameters``, ``query`` and ``body``.
     number
         Which series of random values.
     """
@@ -50,11 +51,12 @@ def fuzz(
             method, path = operation.method.upper(), operation.path
             for share, part in SHARES.items():
                 mode = GenerationMode.NEGATIVE if share == "negative" else GenerationMode.POSITIVE
-                good = partial(known, method, path) if share == "known" else dict
+                good = partial(known, method, path, share)
                 many = max(1, calls * part // 10)
                 _call(
                     operation.as_strategy(mode), many, url, session, counts[f"{method} {path}"], number, good
                 )
+            print(method, path, dict(counts[f"{method} {path}"]), file=sys.stderr, flush=True)
     return dict(counts)
 
 

@@ -98,7 +98,11 @@ def running_api(
     """Start ``tasoc api`` on a free port, wait until it says where, and end it as a person would."""
     command = [sys.executable, "-m", "tasoc_kit.cli", "api", "--port", "0", *options]
     whole = {name: value for name, value in os.environ.items() if not name.startswith(("TASOC_", "JUPYTER"))}
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [
+        str(Path(__file__).parents[1]),
+        environment.get("PYTHONPATH", ""),
+        os.environ.get("PYTHONPATH", ""),
+    ]
     whole |= dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     log = folder / "starting.log"
     with log.open("w") as lines:

@@ -13,14 +13,33 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from api_fuzz import fuzz
+from api_store import new_jobs
 from running_api import Api, make_tokens, places, running_api, write_products
 
+from tasoc_kit import vocabulary
+from tasoc_kit.api import formats, votable
 from tasoc_kit.records import tokens
 from tasoc_kit.records.engine import connect
 
 UNIT = "s0001-1-2"
 JOB = {"name": "17_sky", "arguments": {"sector": 1, "camera": 1, "ccd": 2}, "held": True}
 QUICK = ["--limit=rate=0", "--limit=header_seconds=1.5", "--limit=body_pause=1.5"]
+PART = '''
+from fastapi import APIRouter
+from tasoc_kit.api.access import Writes
+from tasoc_kit.api.problems import Problem
+
+router = APIRouter()
+
+
+@router.get("/periods/{tic}")
+def period(tic: int, who: Writes) -> dict[str, float]:
+    """Tell the period of a star."""
+    if tic > 9:
+        raise Problem(404, f"periods: TIC {tic} has none; expected one. Ask for another.")
+    return {"period": tic / 2}
+'''
 NASTY = [
     "' OR 1=1; DROP TABLE jobs; --",
     "../../../etc/passwd",
@@ -47,8 +66,19 @@ def api(served: Any) -> Iterator[Api]:
     folder, variables, _ = served
     with places(folder):
         known = make_tokens()
-    with running_api(folder, *QUICK, environment=variables, known=known) as running:
+    environment = variables | {"PYTHONPATH": str(other_package(folder / "other"))}
+    with running_api(folder, *QUICK, environment=environment, known=known) as running:
         yield running
+
+
+def other_package(folder: Path) -> Path:
+    """Write a package that brings a part by its entry point, and return where it is."""
+    described = folder / "my_part-1.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: my-part\nVersion: 1\n")
+    (described / "entry_points.txt").write_text("[tasoc_kit.routes]\nperiods = my_part:router\n")
+    (folder / "my_part.py").write_text(PART)
+    return folder
 
 
 @pytest.fixture
@@ -212,6 +242,28 @@ def test_every_parameter_takes_text_that_means_harm(api):
     assert api.ask("/jobs").status_code == 200
 
 
+def test_no_call_that_the_schema_allows_or_forbids_fails_the_server(api, served):
+    make_job = new_jobs(served[1]["TASOC_DATABASE"])
+    here = {"product": "sky", "unit": UNIT, "id": served[2]["sky"], "key": "zarr.json", "name": "17_sky"}
+
+    def known(method: str, path: str, share: str) -> dict[str, Any]:
+        query = {"seconds": 0.05} if path.endswith("/progress") else {}
+        if share != "known":
+            return {"query": query}
+        names = re.findall(r"{(\w+)}", path)
+        values = {name: here[name] for name in names if name in here}
+        return {
+            "path_parameters": values | ({"job": make_job()} if "job" in names else {}),
+            "query": query,
+        }
+
+    counts = fuzz(api.url, api.tokens["admin"], 6, known)
+    assert {route: found for route, found in counts.items() if max(found) >= 500} == {}
+    assert sum(found.total() for found in counts.values()) > 100
+    reached = {route for route, found in counts.items() if min(found) < 300}
+    assert {"GET /products/{product}/{unit}/{id}", "POST /jobs/{job}/{action}", "GET /health"} <= reached
+
+
 def test_values_that_no_json_holds_are_refused(api):
     for text in (
         '{"name": "17_sky", "arguments": {"white": NaN}}',
@@ -268,6 +320,13 @@ def test_a_job_goes_its_way_and_the_same_request_is_one_job(api):
     states = [event["after"] for event in api.ask(f"/jobs/{job}/events").json()]
     assert states == ["held", "ready", "held", "cancelled", "ready", "cancelled", "removed"]
     assert [event["actor"] for event in api.ask(f"/jobs/{job}/events").json()] == ["a-write"] * 7
+
+
+def test_another_package_brings_a_part_by_its_entry_point(api):
+    assert api.ask("/periods/3", scope="write").json() == {"period": 1.5}
+    problem(api.ask("/periods/3"), 401)
+    problem(api.ask("/periods/x", scope="write"), 422)
+    assert problem(api.ask("/periods/10", scope="write"), 404)["next"] == "Ask for another."
 
 
 def test_schemas_of_notebooks_are_those_that_jobs_are_held_against(api):
@@ -373,7 +432,7 @@ def test_a_store_that_goes_and_comes_back_needs_no_restart(api, here):
 
 def test_two_servers_share_one_sqlite_and_limit_who_asks_too_often(api, served, here):
     folder, variables, _ = served
-    options = ("--no-public", "--limit=rate=2", "--limit=burst=6")
+    options = ("--no-public", "--workers=2", "--limit=rate=0.05", "--limit=burst=6")
     with running_api(folder, *options, environment=variables, known=api.tokens) as second:
         problem(second.ask("/products"), 401)
         asked = {**JOB, "queue": "of-two"}
@@ -382,7 +441,7 @@ def test_two_servers_share_one_sqlite_and_limit_who_asks_too_often(api, served, 
         tokens.revoke_token(1)
         for server in (api, second):
             problem(server.ask("/products", scope="read"), 401)
-        refused = [second.ask("/products", scope="admin") for _ in range(10)][-1]
+        refused = [second.ask("/products", scope="admin") for _ in range(30)][-1]
         assert "per second" in problem(refused, 429)["error"]
         assert int(refused.headers["retry-after"]) >= 1
 
@@ -395,3 +454,9 @@ def test_no_token_is_in_the_log(api, here):
     with connect().connect() as connection:
         kept = connection.execute(sa.text("SELECT * FROM tokens")).all()
     assert not [row for row in kept if any(token[6:] in str(row) for token in api.tokens.values())]
+
+
+@pytest.mark.parametrize("unit", sorted({variable.unit for variable in vocabulary.VARIABLES.values()}))
+def test_every_unit_of_the_vocabulary_can_be_written_to_every_format(unit):
+    assert isinstance(formats._fits_unit(unit), str | None)
+    assert isinstance(votable._vo_unit(unit), str)

@@ -14,18 +14,21 @@ from tiny_pipeline import make_unit
 from typer.testing import CliRunner
 
 from tasoc_kit import cli, database, store
-from tasoc_kit.commands.run import Bars, Options, _cut
+from tasoc_kit.commands.run import Bars, Options
 from tasoc_kit.commands.status import read_status
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
 from tasoc_kit.pipeline.executors import run_plans
 from tasoc_kit.pipeline.inputs import open_unit
-from tasoc_kit.pipeline.plan import Pipeline, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Pipeline, cut_plan, load_pipelines, make_plan
 from tasoc_kit.pipeline.request import Place
 
 VERBS = [
     ("run",),
+    ("worker",),
+    *(("job", verb) for verb in ("submit", "list", "show", "cancel", "retry", "hold", "release", "remove")),
+    *(("job", "schedule", verb) for verb in ("add", "list", "disable", "enable", "remove")),
     ("parameters",),
     ("status",),
     ("products",),
@@ -157,7 +160,7 @@ def test_a_simulated_folder_is_scanned_into_its_units(
 def test_a_run_that_starts_late_needs_what_comes_before(pipeline: Pipeline, tmp_path: Path) -> None:
     plan = make_plan(pipeline, make_unit(tmp_path))
     with pytest.raises(NotebookError, match=r"--from summed needs \['doubled'\]"):
-        _cut(plan, {"summed"})
+        cut_plan(plan, {"summed"})
 
 
 def test_status_tells_done_running_failed_and_killed(

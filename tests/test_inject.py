@@ -32,6 +32,8 @@ from tasoc_kit.records.jobs import get_job
 
 NAME = ffi_name(1410.9)
 CUTOUT = "tess_ffi/tess-s0001-4-2_84.291190_-80.469170_6x6_astrocut.fits"
+PATIENCE = 120
+"""Seconds after which something that should have happened will not."""
 TARGET = "tess_ffi/tess25155310-s01-first-cadences.fits.gz"
 
 
@@ -237,7 +239,7 @@ def test_what_is_too_large_or_has_no_room_is_refused(send, server, ffi, monkeypa
 
 
 def until(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

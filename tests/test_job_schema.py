@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def test_a_pipeline_takes_the_settings_of_its_steps_and_of_those_before_it(name:
         ("notebook", "10_doubled", {"factor": "x"}, NotebookError, "factor='x'.*expected float"),
         ("notebook", "10_doubled", {"factor": -1.0}, StepParameterError, r"factor=-1\.0"),
         ("notebook", "10_doubled", {"factor": float("nan")}, NotebookError, "its arguments are no JSON"),
+        ("notebook", "10_doubled", {"cube": "\ud800"}, NotebookError, "its arguments are no JSON"),
         ("notebook", "10_doubled", {"cube": {1, 2}}, NotebookError, "its arguments are no JSON"),
         ("pipeline", "tiny", {"sector": "1"}, NotebookError, "tiny: sector='1'.*expected int"),
         ("pipeline", "tiny", {"last": "doubld"}, NotebookError, "no step 'doubld'; did you mean 'doubled'"),
@@ -155,3 +157,10 @@ def test_a_request_is_queued_with_every_argument_and_its_unit(tiny_pipelines: di
     assert request_job("pipeline", "tiny", request | {"cube": "ffi.local"}) == job
     with pytest.raises(JobError, match="queue 'a b'"):
         request_job("pipeline", "tiny", request, queue="a b")
+
+
+def test_the_example_in_the_page_of_jobs_submits_one(repository: Path, capsys: pytest.CaptureFixture) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (repository / "docs" / "jobs.md").read_text(), re.DOTALL)
+    exec(compile(code, "jobs.md", "exec"), found := {})
+    assert get_job(found["job"])["state"] == "held"
+    assert "scaled MADs" in capsys.readouterr().out

@@ -429,6 +429,20 @@ def test_arguments_come_back_as_they_were_given(url: str) -> None:
     assert jobs.get_job(job)["arguments"] == given
 
 
+def test_whatever_an_error_says_can_be_noted(url: str) -> None:
+    """PostgreSQL takes no null character and no NaN, and neither takes half a character."""
+    job = submit()
+    run = database.start_run("", "10_a", "", job=job)
+    claim()
+    odd = {"summary": {"a": float("nan"), "b": [float("inf"), "\0"], "c": "\ud800"}}
+    assert leases.renew_lease(job, "me", 60, progress=odd) == "go on"
+    assert leases.fail_job(job, "me", "at \0 and \ud800", again=False, result=odd) == "failed"
+    database.finish_run(run, "failed", message="at \0 and \ud800")
+    found = jobs.get_job(job)
+    assert found["message"] == database.list_runs()["message"][0] == "at \\0 and ?"
+    assert found["result"] == found["progress"] == {"summary": {"a": None, "b": [None, "\0"], "c": "?"}}
+
+
 def test_without_a_database_there_is_nothing_and_none_is_made() -> None:
     assert claim() is None
     assert leases.release_stale() == []

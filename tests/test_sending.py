@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import io
 import json
@@ -16,6 +17,8 @@ from api_server import served_api
 from stored_dataset import ID, small_dataset
 
 from tasoc_kit import store
+from tasoc_kit.api.contents import TextContent
+from tasoc_kit.api.sending import Sending
 from tasoc_kit.config import settings
 
 UNIT = "s0001-1-2"
@@ -213,6 +216,39 @@ def test_a_shared_store_in_a_bucket_is_read_through(products, made, s3, monkeypa
         assert requests.get(f"{products}{name}").content == content
     answer = requests.get(f"{products}.tar", headers={"Range": "bytes=600-1400"})
     assert answer.content == expected[".tar"][600:1401]
+
+
+class Counted(TextContent):
+    """Zeros, of which it is counted how many were asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.come, self.closed = size, 0, False
+
+    async def read(self, start: int, length: int) -> bytes:
+        self.come += length
+        return bytes(length)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_leaves_is_read_for_no_longer(leaves):
+    content, sent = Counted(50 * 2**20), []
+    scope = {"type": "http", "method": "GET", "headers": []}
+
+    async def receive():
+        while len(sent) < (3 if leaves else 10**6):
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Sending(content, etag="x", modified=0.0)(scope, receive, send))
+    assert content.closed
+    assert (content.come < 10 * 2**20) is leaves
+    assert bool(sent[-1].get("more_body")) is leaves
 
 
 def test_a_page_of_names_leads_to_every_file(products):

@@ -72,7 +72,8 @@ def _needs(scope: str) -> Callable[..., Awaitable[Identity]]:
 def _allow(request: Request, found: Identity, scope: str) -> None:
     if not found.may(scope):
         nobody = found.source == "nobody"
-        if nobody and hub_users.behind_hub() and "text/html" in request.headers.get("accept", ""):
+        page = request.method in _SAFE and "text/html" in request.headers.get("accept", "")
+        if nobody and page and hub_users.behind_hub():
             place = f"{request.scope.get('root_path', '')}/login?next={quote(request.url.path)}"
             raise Problem(303, "the Hub is asked who this is. Go on there.", {"Location": place})
         raise Problem(

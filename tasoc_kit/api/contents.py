@@ -164,7 +164,8 @@ class Joined:
         self._parts = [opened for _, opened in known]
         self._ends = list(accumulate(size for size, _ in known))
         self.size = self._ends[-1] if known else 0
-        self._number, self._open = -1, None
+        self._number = -1
+        self._open: Content | None = None
 
     async def read(self, start: int, length: int) -> bytes | bytearray:
         """Return bytes of as many parts as it takes."""

@@ -91,7 +91,7 @@ def _facts(opened: Opened, star: int, used: Method, kind: Correction) -> dict[st
     place = {name: int(curves.attrs.get(name, 0)) for name in ("sector", "camera", "ccd")}
     told = {"object": f"{opened.ref.id}-{star}", "unit": opened.ref.unit, "id": opened.ref.id, "star": star}
     known = {
-        name: curves[name].values[star].item()
+        name: curves.variables[name].values[star].item()
         for name in ("tic", "ra", "dec", "tmag")
         if name in curves.variables
     }
@@ -104,7 +104,7 @@ def _column(opened: Opened, star: int, used: Method, name: str) -> np.ndarray | 
     if name == "time":
         return opened.family.times(np.array([star]))[0]
     if name in PER_CADENCE:
-        return curves[name].values if name in curves.variables else None
+        return curves.variables[name].values if name in curves.variables else None
     source = opened.family.source(used)
     place = star if source is curves else int(opened.family.places[used][star])
     return _series(opened, source, name, place)
@@ -113,7 +113,7 @@ def _column(opened: Opened, star: int, used: Method, name: str) -> np.ndarray | 
 def _series(opened: Opened, source: Any, name: str, place: int) -> np.ndarray | None:
     if name not in source.variables:
         return None
-    if source[name].dims == ("star", "time"):
+    if source.variables[name].dims == ("star", "time"):
         return opened.rows(source).read(name, place)
     return np.asarray(source[name].transpose("star", "time")[place].values)
 

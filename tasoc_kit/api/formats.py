@@ -240,7 +240,11 @@ def _parquet(tables: Iterable[Table]) -> Iterator[bytes]:
     for table in tables:
         if writer is None:
             made = _arrow(table)
-            writer = parquet.ParquetWriter(sink, made.schema, compression="zstd")
+            # Measured numbers hardly repeat: a dictionary of them costs more than it saves.
+            texts = [one.name for one in made.schema if pa.types.is_string(one.type)]
+            writer = parquet.ParquetWriter(
+                sink, made.schema, compression="zstd", compression_level=1, use_dictionary=texts or False
+            )
         else:
             made = _arrow(table, writer.schema)
         writer.write_table(made)
@@ -310,7 +314,11 @@ def _fits_array(values: Sequence[Any] | np.ndarray) -> np.ndarray:
 def _fits_unit(unit: str) -> str | None:
     from astropy import units
 
-    return units.Unit(unit).to_string("fits") if unit else None
+    try:
+        return units.Unit(unit).to_string("fits") if unit else None
+    except ValueError:
+        # The standard of FITS has no logarithms of units, as log g has one; the text is what people write.
+        return unit
 
 
 _MAKERS: dict[Format, Callable[[Iterator[Table]], Iterator[bytes]]] = {

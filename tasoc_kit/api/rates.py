@@ -37,20 +37,22 @@ class Rates:
         """Return 0 and count a request, or the seconds after which it may come; it is not counted then."""
         if self._rate <= 0:
             return 0.0
-        now = self._clock()
         with self._lock:
-            level, seen = self._buckets.pop(who, (self._burst, now))
-            level = min(self._burst, level + (now - seen) * self._rate)
-            allowed = level >= min(cost, self._burst)
-            self._buckets[who] = (level - cost if allowed else level, now)
-            if len(self._buckets) > _MOST_BUCKETS:
-                self._buckets.popitem(last=False)
-        return 0.0 if allowed else math.ceil((min(cost, self._burst) - level) / self._rate * 1000) / 1000
+            level, cost = self._level(who), min(cost, self._burst)
+            allowed = level >= cost
+            self._put(who, level - cost if allowed else level)
+        return 0.0 if allowed else math.ceil((cost - level) / self._rate * 1000) / 1000
 
     def fine(self, who: str, cost: float) -> None:
         """Take from a bucket for something that went wrong, even if it is left empty."""
-        now = self._clock()
         with self._lock:
-            level, seen = self._buckets.pop(who, (self._burst, now))
-            level = min(self._burst, level + (now - seen) * self._rate)
-            self._buckets[who] = (max(level - cost, 0.0), now)
+            self._put(who, max(self._level(who) - cost, 0.0))
+
+    def _level(self, who: str) -> float:
+        level, seen = self._buckets.pop(who, (self._burst, self._clock()))
+        return min(self._burst, level + (self._clock() - seen) * self._rate)
+
+    def _put(self, who: str, level: float) -> None:
+        self._buckets[who] = (level, self._clock())
+        if len(self._buckets) > _MOST_BUCKETS:
+            self._buckets.popitem(last=False)

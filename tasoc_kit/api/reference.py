@@ -77,10 +77,14 @@ def _shown(value: Any) -> str:
 
 def _example(method: str, address: str, route: dict[str, Any], body: dict[str, Any]) -> str:
     """Return a line for a shell, with the first example of whatever must be given."""
+    asked = []
     for given in route.get("parameters", ()):
+        found = _first_example(given)
         if given["in"] == "path":
-            found = _first_example(given)
             address = address.replace("{" + given["name"] + "}", str(found)) if found else address
+        elif given.get("required"):
+            asked.append(f"{given['name']}={'…' if found is None else found}")
+    address += "?" + "&".join(asked) if asked else ""
     words = ["curl"] + ([f"-X {method.upper()}"] if method not in ("get", "head") else [])
     if route.get("security") and method not in ("get", "head"):
         words.append('-H "Authorization: Bearer $TASOC_TOKEN"')

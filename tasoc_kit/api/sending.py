@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from starlette.datastructures import Headers
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from tasoc_kit.api.byte_ranges import OutOfRange, asked_ranges, http_date, is_fulfilled, is_unchanged
 from tasoc_kit.api.contents import Content
+from tasoc_kit.errors import StoreError
 
 __all__ = ["Sending"]
 
@@ -20,6 +22,17 @@ _CHUNK = 2**20
 """Bytes that are read and sent at a time: as fast as one call of the kernel for all, at little memory."""
 _STALLED_SECONDS = 60.0
 """Whoever takes nothing for so long is let go."""
+
+_Parts = list[bytes | tuple[int, int]]
+"""Bytes as they are, and the first byte and the byte behind the last one of ranges of a content."""
+
+_log = logging.getLogger(__name__)
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the one who asked is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Sending(Response):
@@ -73,17 +86,32 @@ class Sending(Response):
             kept = [(name, value) for name, value in self.raw_headers if name.decode() not in changed]
             told = [(name.encode(), value.encode()) for name, value in headers.items()]
             await send({"type": "http.response.start", "status": status, "headers": kept + told})
-            if scope["method"] != "HEAD":
-                async with aclosing(self._pieces(parts)) as pieces:
-                    async for piece in pieces:
-                        async with asyncio.timeout(_STALLED_SECONDS):
-                            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            if scope["method"] == "HEAD" or await self._body(parts, receive, send):
+                await send({"type": "http.response.body", "body": b""})
         finally:
             self.content.close()
 
-    def _plan(self, asked: Headers) -> tuple[int, dict[str, str], list[bytes | tuple[int, int]]]:
-        """Return the status, its headers, and what is sent: bytes as they are, and ranges of the content."""
+    async def _body(self, parts: _Parts, receive: Receive, send: Send) -> bool:
+        """Send the pieces and tell whether all of them went; else the connection is closed behind them."""
+        gone = asyncio.ensure_future(_left(receive))
+        try:
+            async with aclosing(self._pieces(parts)) as pieces:
+                async for piece in pieces:
+                    async with asyncio.timeout(_STALLED_SECONDS):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    # Whoever takes it as fast as it is read would keep all others waiting.
+                    await asyncio.sleep(0)
+                    if gone.done():
+                        return False
+        except (OSError, StoreError) as error:
+            _log.warning("an answer was broken off: %s", str(error) or "nobody took it")
+            return False
+        finally:
+            gone.cancel()
+        return True
+
+    def _plan(self, asked: Headers) -> tuple[int, dict[str, str], _Parts]:
+        """Return the status, its headers, and what is sent."""
         size, etag = self.content.size, self.headers["etag"]
         if not is_fulfilled(asked, etag):
             return 412, {"content-length": "0"}, []
@@ -101,11 +129,9 @@ class Sending(Response):
             return 206, told, [ranges[0]]
         return self._several(ranges)
 
-    def _several(
-        self, ranges: list[tuple[int, int]]
-    ) -> tuple[int, dict[str, str], list[bytes | tuple[int, int]]]:
+    def _several(self, ranges: list[tuple[int, int]]) -> tuple[int, dict[str, str], _Parts]:
         boundary = secrets.token_hex(16)
-        parts: list[bytes | tuple[int, int]] = []
+        parts: _Parts = []
         for start, end in ranges:
             head = (
                 f"\r\n--{boundary}\r\nContent-Type: {self.media_type}\r\n"
@@ -117,7 +143,7 @@ class Sending(Response):
         kind = f"multipart/byteranges; boundary={boundary}"
         return 206, {"content-type": kind, "content-length": str(length)}, parts
 
-    async def _pieces(self, parts: list[bytes | tuple[int, int]]) -> AsyncIterator[bytes | bytearray]:
+    async def _pieces(self, parts: _Parts) -> AsyncGenerator[bytes | bytearray, None]:
         for part in parts:
             if isinstance(part, bytes):
                 yield part

@@ -107,7 +107,7 @@ def serve(
             ready(f"http://{place.address}:{listening.getsockname()[1]}{place.prefix.rstrip('/')}/")
         if workers > 1:
             config = _config("tasoc_kit.api.server:worker_app", place, limits, factory=True, workers=workers)
-            Multiprocess(config, target=_Server(config).run, sockets=[listening]).run()
+            Multiprocess(config, sockets=[listening]).run()
         else:
             _show_log(log)
             _Server(_config(app, place, limits)).run(sockets=[listening])

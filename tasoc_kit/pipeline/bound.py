@@ -92,14 +92,12 @@ def adopt_orphans() -> None:
 
 def family(*, but: Collection[int] = ()) -> list[psutil.Process]:
     """Return all that descends from this process, but some of its children and what descends from those."""
-    found = []
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process().children():
-            if child.pid not in but:
-                found.append(child)
-                with suppress(psutil.NoSuchProcess):
-                    found += child.children(recursive=True)
-    return found
+    found = psutil.Process().children(recursive=True)
+    away = set(but)
+    for child in but:
+        with suppress(psutil.NoSuchProcess):
+            away |= {one.pid for one in psutil.Process(child).children(recursive=True)}
+    return [one for one in found if one.pid not in away]
 
 
 def end_family(*, but: Collection[int] = (), spared: Collection[int] = ()) -> None:

@@ -72,7 +72,7 @@ def check_request(kind: str, name: str, arguments: Mapping[str, Any]) -> Request
 
 def _check_json(name: str, arguments: Mapping[str, Any]) -> None:
     try:
-        json.dumps(arguments, allow_nan=False)
+        json.dumps(arguments, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise NotebookError(
             f"{name}: its arguments are no JSON ({error}); expected texts, finite numbers, lists, objects. "

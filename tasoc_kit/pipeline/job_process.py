@@ -30,7 +30,7 @@ from tasoc_kit.pipeline.scratch import scratch_folder
 
 __all__ = ["JobProcess", "Spent"]
 
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 0.5
 """How often the process looks at what it takes, and whether its worker lives."""
 _COUNT_SECONDS = 2.0
 """How often shared memory is told from its own: that takes a hundredth of a second for each process."""

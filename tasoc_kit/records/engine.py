@@ -9,6 +9,7 @@ alone until ``tasoc database upgrade``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -32,7 +33,10 @@ __all__ = [
     "exists",
     "expect",
     "frame",
+    "is_near",
     "keep_connections",
+    "plain_json",
+    "plain_text",
     "revision",
     "rows",
     "select",
@@ -141,10 +145,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A write that began as a read fails at once when another one ended in between.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    # One query alone sees one state of the database without a transaction, too.
+    if not options.get("one_query"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 
+@lru_cache(maxsize=16)
 def _sqlite_file(engine: sa.Engine) -> Path | None:
     database = engine.url.database
     return (
@@ -205,8 +212,16 @@ def _refuse_gone(engine: sa.Engine) -> None:
 def _identity(engine: sa.Engine) -> tuple[str, int]:
     """Return what names a database for as long as it is the same: a file that is made anew is another."""
     path = _sqlite_file(engine)
-    inode = path.stat().st_ino if path and path.exists() else 0
-    return engine.url.render_as_string(hide_password=False), inode
+    try:
+        inode = path.stat().st_ino if path else 0
+    except OSError:
+        inode = 0
+    return _address(engine), inode
+
+
+@lru_cache(maxsize=16)
+def _address(engine: sa.Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
 
 
 def revision(engine: sa.Engine) -> str:
@@ -287,11 +302,21 @@ def rows(statement: sa.Select[Any], url: str | None) -> list[Any]:
 
 def select(statement: sa.TextClause, values: Mapping[str, Any], url: str | None) -> Sequence[Any]:
     """Return what a query in words of SQL finds, in the order of its columns; nothing without a database."""
-    if not exists(url):
-        return []
-    engine = connect(url)
-    with _named(engine.url), engine.connect() as connection:
+    engine = _engine(url or settings().database)
+    if _identity(engine) not in _current:
+        if not exists(url):
+            return []
+        connect(url)
+    with _named(engine.url), engine.execution_options(one_query=True).connect() as connection:
+        if engine.dialect.name == "sqlite":
+            # SQLite takes names of values as they are written here, so nothing need be translated.
+            return connection.exec_driver_sql(statement.text, dict(values)).all()
         return connection.execute(statement, values).all()
+
+
+def is_near(url: str | None = None) -> bool:
+    """Tell whether the database is a file of this machine, whose readers wait for nobody."""
+    return _engine(url or settings().database).dialect.name == "sqlite"
 
 
 def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.DataFrame:
@@ -301,6 +326,18 @@ def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.
     for column in columns:
         if isinstance(column.type, sa.DateTime):
             found[column.name] = pd.to_datetime(found[column.name], utc=True)
+    return found
+
+
+def plain_text(text: str) -> str:
+    """Return a text as both databases take it: without null characters and halves of characters."""
+    return text.replace("\0", "\\0").encode(errors="replace").decode()
+
+
+def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON as both databases take it: what is no finite number becomes None."""
+    text = plain_text(json.dumps(value, ensure_ascii=False))
+    found: dict[str, Any] = json.loads(text, parse_constant=lambda name: None)
     return found
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "parse_object",
     "random_objects",
     "remove_stars",
+    "star_rows",
 ]
 
 PRODUCT, CURRENT = "light_curves", "current"
@@ -45,6 +46,8 @@ COLUMNS = ("tic", "ra", "dec", "tmag", "sector", "camera", "ccd", "unit", "id", 
 """What is told of an object."""
 _AT_ONCE = 32
 """Runs of keys that one query looks into."""
+_SMALL = 2.0
+"""Degrees up to which a circle is found in few queries."""
 _NAME = re.compile(r"([0-9a-f]{12})-(\d{1,9})")
 
 Key = tuple[float, ...]
@@ -110,6 +113,16 @@ class Wanted:
         return places
 
     @property
+    def short(self) -> bool:
+        """Whether an index leads straight to a page, whatever the stars are; else many may be passed over."""
+        if self.object is not None or self.tic is not None:
+            return True
+        filters = (self.tmag_min, self.tmag_max, self.unit, self.sector, self.camera, self.ccd, self.tag)
+        if self.cone is not None:
+            return self.cone[2] <= _SMALL and filters == (None,) * len(filters)
+        return self.order[0] != "star_list" or (self.tmag_min, self.tmag_max) == (None, None)
+
+    @property
     def binds(self) -> dict[str, Any]:
         """The values that the conditions compare with."""
         named = ("tic", "tmag_min", "tmag_max", "unit", "sector", "camera", "ccd", "tag", "id")
@@ -158,13 +171,14 @@ def enter_stars(
         session.add(made)
         session.flush()
         if count:
-            session.execute(sa.insert(SkyObject.__table__), _rows(made.star_list, columns))
+            session.execute(sa.insert(SkyObject.__table__), star_rows(made.star_list, columns))
     else:
         session.execute(sa.update(StarList).where(StarList.star_list == known).values(created=created))
     choose_list(session, unit)
 
 
-def _rows(star_list: int, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def star_rows(star_list: int, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return the rows of the stars of a product from ``tic``, ``ra``, ``dec`` and ``tmag`` (star)."""
     ra, dec = (np.asarray(columns[name], float) for name in ("ra", "dec"))
     tmag = np.asarray(columns["tmag"], float)
     placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
@@ -366,7 +380,7 @@ def random_objects(wanted: Wanted, number: int, *, url: str | None = None) -> li
     """
     Return some objects by chance, no two the same; fewer where there are not as many.
 
-    Where a condition leaves stars out, the one behind them in the product is taken in their place.
+    Where a star was taken already, or a condition leaves it out, the next one of the product is taken.
     """
     lists: list[Any] = []
     while some := _lists(wanted, lists[-1].star_list + 1 if lists else 0, 100_000, url):
@@ -378,14 +392,24 @@ def random_objects(wanted: Wanted, number: int, *, url: str | None = None) -> li
     found: dict[tuple[str, int], Found] = {}
     for _ in range(4 * number):
         (one,) = random.choices(lists, cum_weights=weights)
-        for star in (random.randrange(one.stars), 0):
-            page = _from(wanted, one.star_list, star, url)
-            if page:
-                found.setdefault((page[0].id, page[0].star), page[0])
-                break
+        taken = _next(wanted, one.star_list, random.randrange(one.stars), found, url)
+        taken = taken or _next(wanted, one.star_list, 0, found, url)
+        if taken is not None:
+            found[taken.id, taken.star] = taken
         if len(found) == number:
             break
     return list(found.values())
+
+
+def _next(
+    wanted: Wanted, star_list: int, star: int, taken: Mapping[tuple[str, int], Found], url: str | None
+) -> Found | None:
+    """Return the first object of a product from a star on that is not taken; None where there is none."""
+    while page := _from(wanted, star_list, star, url):
+        if (page[0].id, page[0].star) not in taken:
+            return page[0]
+        star = page[0].star + 1
+    return None
 
 
 def _from(wanted: Wanted, star_list: int, star: int, url: str | None) -> list[Found]:

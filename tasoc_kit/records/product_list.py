@@ -85,7 +85,8 @@ def _tags(ids: list[str], url: str | None) -> dict[Key, list[str]]:
 def count_products(*, url: str | None = None) -> list[tuple[str, int, int]]:
     """Return name, number and bytes of the products of each name."""
     number, size = sa.func.count().label("number"), sa.func.sum(Product.bytes).label("size")
-    statement = sa.select(Product.product, number, size).group_by(Product.product).order_by(Product.product)
+    counted: sa.Select[Any] = sa.select(Product.product, number, size).group_by(Product.product)
+    statement = counted.order_by(Product.product)
     return [(row["product"], row["number"], int(row["size"] or 0)) for row in rows(statement, url)]
 
 
@@ -104,5 +105,7 @@ def ancestors(id: str, *, url: str | None = None) -> dict[str, dict[str, Any]]:
 def children(id: str, *, limit: int = 1000, url: str | None = None) -> list[dict[str, str]]:
     """Return id and step of what was made from an id at once."""
     parents = sa.cast(Provenance.parents, sa.Text)
-    statement = sa.select(Provenance.id, Provenance.step).where(parents.contains(f'"{id}"', autoescape=True))
+    statement: sa.Select[Any] = sa.select(Provenance.id, Provenance.step).where(
+        parents.contains(f'"{id}"', autoescape=True)
+    )
     return [dict(row) for row in rows(statement.order_by(Provenance.step, Provenance.id).limit(limit), url)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -53,9 +54,12 @@ def queue_health(*, url: str | None = None) -> QueueHealth:
     if not exists(url):
         return QueueHealth(0, 0.0, 0, 0, 0)
     now = datetime.datetime.now(datetime.UTC)
-    due = sa.select(sa.func.count().label("waiting"), sa.func.min(Job.not_before).label("oldest"))
+    due: sa.Select[Any] = sa.select(
+        sa.func.count().label("waiting"), sa.func.min(Job.not_before).label("oldest")
+    )
     waiting = rows(due.where(Job.state == "ready", Job.not_before <= now), url)[0]
-    held = rows(sa.select(Job.worker, Job.lease_until).where(Job.state.in_(ACTIVE)), url)
+    leases: sa.Select[Any] = sa.select(Job.worker, Job.lease_until)
+    held = rows(leases.where(Job.state.in_(ACTIVE)), url)
     alive = [row["worker"] for row in held if row["lease_until"] and _utc(row["lease_until"]) > now]
     oldest = (now - _utc(waiting["oldest"])).total_seconds() if waiting["oldest"] else 0.0
     # A worker with several places names each: host/process/code/place.

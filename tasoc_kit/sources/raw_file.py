@@ -100,8 +100,9 @@ def _ffi(path: Path, name: str) -> RawFacts:
     timed = place_in_time(pd.DataFrame([row])).iloc[0]
     start, stop = (_moment(row[key] - row["timecorr"]) for key in ("time_start", "time_stop"))
     number = int(timed["cadenceno"])
-    place = (int(row[key]) for key in _PLACE)
-    return RawFacts("ffi", *place, number if number >= 0 else None, int(row["quality"]), start, stop)
+    sector, camera, ccd = (int(row[key]) for key in _PLACE)
+    known = number if number >= 0 else None
+    return RawFacts("ffi", sector, camera, ccd, known, int(row["quality"]), start, stop)
 
 
 def _check_name(said: dict[str, Any], row: dict[str, Any], name: str) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -57,6 +56,21 @@ class _Decoded:
 _decoded = _Decoded(KEPT_BYTES)
 
 
+class _Layout(NamedTuple):
+    """Where the bytes of a variable lie, whose files hold its numbers as they are."""
+
+    folder: str
+    dtype: np.dtype[Any]
+    length: int
+    """Cadences."""
+    stars: int
+    """Stars of a chunk."""
+    cadences: int
+    """Cadences of a chunk, and of a file."""
+    chunks: int
+    """Chunks of stars in a file, whose places stand at its end; 0 where a file is a chunk."""
+
+
 class StarRows:
     """
     The (star, time) variables of one product.
@@ -74,60 +88,55 @@ class StarRows:
 
     def __init__(self, ref: ProductRef) -> None:
         self.ref, folder = ref, Folder(ref.store)
-        self._folder = Path(folder.path(f"{ref.key}/{DATA}")) if folder.local else None
+        self._folder = folder.path(f"{ref.key}/{DATA}") if folder.local else None
         self._group = zarr.open_group(data_of(ref), mode="r")
-        self._arrays: dict[str, Any] = {}
-        self._places: dict[tuple[str, int], np.ndarray] = {}
+        self._arrays: dict[str, tuple[Any, _Layout | None]] = {}
+        self._places: dict[tuple[str, int], list[int]] = {}
 
     def read(self, name: str, star: int) -> np.ndarray:
         """Return the series (time) of a star."""
         try:
-            array = self._array(name)
-            return (
-                self._direct(name, array, star) if _is_plain(array, self._folder) else self._row(name, star)
-            )
+            array, layout = self._array(name)
+            return self._row(name, array, star) if layout is None else self._direct(name, layout, star)
         except FileNotFoundError as error:
             raise StoreError(
                 f"store {self.ref.store}: {self.ref.key}: {error.filename or name} is gone; expected the "
                 "product whole. It may have been pruned: ask for the star again."
             ) from None
 
-    def _array(self, name: str) -> Any:
+    def _array(self, name: str) -> tuple[Any, _Layout | None]:
         if name not in self._arrays:
-            self._arrays[name] = self._group[name]
+            array = self._group[name]
+            self._arrays[name] = array, _layout(array, name, self._folder)
         return self._arrays[name]
 
-    def _direct(self, name: str, array: Any, star: int) -> np.ndarray:
+    def _direct(self, name: str, layout: _Layout, star: int) -> np.ndarray:
         """Return a series from its places in the files, one for each block of cadences."""
-        assert self._folder is not None
-        stars, cadences = array.chunks
-        length = array.shape[1]
-        out = np.empty(-(-length // cadences) * cadences, array.dtype)
-        size = cadences * array.dtype.itemsize
-        for number in range(-(-length // cadences)):
-            handle = os.open(self._folder / name / "c" / "0" / str(number), os.O_RDONLY)
+        chunk, place = divmod(star, layout.stars)
+        size = layout.cadences * layout.dtype.itemsize
+        parts = []
+        for number in range(-(-layout.length // layout.cadences)):
+            handle = os.open(f"{layout.folder}{number}", os.O_RDONLY)
             try:
-                start = self._place(name, array, number, star // stars, handle) + star % stars * size
-                part = os.pread(handle, size, start)
+                start = self._start(name, layout, number, chunk, handle) + place * size
+                parts.append(os.pread(handle, size, start))
             finally:
                 os.close(handle)
-            out[number * cadences :][:cadences] = np.frombuffer(part, array.dtype)
-        return out[:length]
+        return np.frombuffer(b"".join(parts), layout.dtype)[: layout.length]
 
-    def _place(self, name: str, array: Any, number: int, chunk: int, handle: int) -> int:
+    def _start(self, name: str, layout: _Layout, number: int, chunk: int, handle: int) -> int:
         """Return where a chunk of stars begins in the file of a block."""
-        if array.shards is None:
+        if not layout.chunks:
             return 0
         key = name, number
         if key not in self._places:
-            chunks = array.shards[0] // array.chunks[0]
-            index = os.pread(handle, chunks * _ENTRY, os.fstat(handle).st_size - _CHECKSUM - chunks * _ENTRY)
-            self._places[key] = np.frombuffer(index, "<u8").reshape(-1, 2)[:, 0].astype(np.int64)
-        return int(self._places[key][chunk])
+            size = layout.chunks * _ENTRY
+            index = os.pread(handle, size, os.fstat(handle).st_size - _CHECKSUM - size)
+            self._places[key] = np.frombuffer(index, "<u8").reshape(-1, 2)[:, 0].tolist()
+        return self._places[key][chunk]
 
-    def _row(self, name: str, star: int) -> np.ndarray:
+    def _row(self, name: str, array: Any, star: int) -> np.ndarray:
         """Return a series from the decoded chunk of its star."""
-        array = self._array(name)
         stars = array.chunks[0]
         key = self.ref, name, star // stars
         values = _decoded.get(key)
@@ -138,16 +147,20 @@ class StarRows:
         return values[star % stars].copy()
 
 
-def _is_plain(array: Any, folder: Path | None) -> bool:
-    """Tell whether the bytes of an array are its numbers, in files whose layout is that of the encoder."""
+def _layout(array: Any, name: str, folder: str | None) -> _Layout | None:
+    """Return how the bytes of an array lie; None where they are not its numbers, or lie otherwise."""
     if folder is None or array.ndim != 2 or not array.dtype.isnative:
-        return False
-    codecs = array.metadata.codecs
+        return None
+    codecs, (stars, cadences) = array.metadata.codecs, array.chunks
+    place = f"{folder}/{name}/c/0/"
     if array.shards is None:
-        return len(codecs) == 1 and isinstance(codecs[0], BytesCodec) and array.chunks[0] >= array.shape[0]
+        plain = len(codecs) == 1 and isinstance(codecs[0], BytesCodec) and stars >= array.shape[0]
+        return _Layout(place, array.dtype, array.shape[1], stars, cadences, 0) if plain else None
     (sharding,) = codecs
     inside = isinstance(sharding, ShardingCodec) and [type(codec) for codec in sharding.codecs] == [
         BytesCodec
     ]
-    one_wide = array.shards[0] >= array.shape[0] and array.shards[1] == array.chunks[1]
-    return bool(inside and one_wide and sharding.index_location.value == "end")
+    one_wide = array.shards[0] >= array.shape[0] and array.shards[1] == cadences
+    if not (inside and one_wide and sharding.index_location.value == "end"):
+        return None
+    return _Layout(place, array.dtype, array.shape[1], stars, cadences, array.shards[0] // stars)

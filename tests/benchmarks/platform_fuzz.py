@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import requests
 from claims import Claim, Row, print_rows, scratch_folder
@@ -20,7 +23,7 @@ from claims import Claim, Row, print_rows, scratch_folder
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api_fuzz import fuzz  # noqa: E402  of the tests
-from api_store import fill_store, new_jobs  # noqa: E402
+from api_store import Known, fill_store, new_jobs  # noqa: E402
 from running_api import make_tokens, places, running_api  # noqa: E402
 
 CLAIMS = {
@@ -41,12 +44,20 @@ def failed(counts: Counter[int]) -> int:
     return sum(number for status, number in counts.items() if status >= 500)
 
 
+def values(
+    known: Known, name: str, make_job: Callable[[], int], method: str, path: str, share: str
+) -> dict[str, Any]:
+    """Return what replaces the random values of one call."""
+    if method == "PUT" and share == "known":
+        return {"path_parameters": {"name": name}, "query": {}, "body": known.ffi}
+    return known.values(method, path, share, make_job)
+
+
 def fuzz_all(scratch: Path, calls: int) -> dict[str, Counter[int]]:
     """Serve a store in which every route finds something, and return the statuses of each route."""
     scratch.mkdir(exist_ok=True)
     with places(scratch) as variables:
         known, tokens = fill_store(scratch), make_tokens()
-        make_job = new_jobs(variables["TASOC_DATABASE"])
         options = ("--limit=rate=0", "--quiet")
         with running_api(scratch, *options, environment=variables, known=tokens) as api:
             name = next(scratch.glob("*.fits")).name
@@ -59,10 +70,7 @@ def fuzz_all(scratch: Path, calls: int) -> dict[str, Counter[int]]:
                 api.url,
                 tokens["admin"],
                 -(-calls // routes),
-                lambda method, path: (
-                    known.values(method, path, make_job)
-                    | ({"path_parameters": {"name": name}, "body": known.ffi} if method == "PUT" else {})
-                ),
+                partial(values, known, name, new_jobs(variables["TASOC_DATABASE"])),
             )
             if any(map(failed, counts.values())):
                 print(api.log[-20_000:], file=sys.stderr)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache, partial
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from tasoc_kit.api.access import Reads
 from tasoc_kit.api.formats import described
+from tasoc_kit.api.routes.curated import answered
 from tasoc_kit.api.votable import votable_error, votable_head, votable_rows, votable_tail
 from tasoc_kit.errors import DatabaseError
 from tasoc_kit.records.objects import Found, Wanted, each_object, find_objects, object_name
@@ -54,7 +56,7 @@ _SMALL = 1000
         ]
     },
 )  # fmt: skip
-def cone_search(request: Request, who: Reads) -> Response:
+async def cone_search(request: Request, who: Reads) -> Response:
     """Return the stars of a circle that have light curves: IVOA Simple Cone Search 1.03."""
     given = {name.upper(): value for name, value in request.query_params.items()}
     try:
@@ -67,6 +69,10 @@ def cone_search(request: Request, who: Reads) -> Response:
     if not radius:
         return Response(b"".join(_written(iter([[]]), names)), media_type=MEDIA)
     wanted = Wanted(cone=(ra, dec, radius))
+    return await answered(wanted, partial(_search, wanted, names))
+
+
+def _search(wanted: Wanted, names: list[str]) -> Response:
     found, after = find_objects(wanted, limit=_SMALL)
     if after is None:
         return Response(b"".join(_written(iter([found]), names)), media_type=MEDIA)
@@ -84,12 +90,17 @@ def _number(given: dict[str, str], name: str, low: float, high: float, usual: st
     return value
 
 
-def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
+@lru_cache(maxsize=4)
+def _head(names: tuple[str, ...]) -> bytes:
     heads = [(name, *described(name)) for name in names]
     like = {"object": "", "unit": "", "id": ""}
     whole = {"tic", "sector", "camera", "ccd", "star"}
     first = [[like.get(name, 0 if name in whole else 0.0)] for name in names]
-    yield votable_head(heads, first, {}, _UCD)
+    return votable_head(heads, first, {}, _UCD)
+
+
+def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
+    yield _head(tuple(names))
     try:
         for page in pages:
             yield votable_rows([[_value(one, name) for one in page] for name in names])

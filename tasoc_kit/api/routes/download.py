@@ -43,6 +43,7 @@ Result = TypeVar("Result")
 Name = Annotated[str, InPath(description="Name of a product, as sky.", examples=["sky"])]
 Unit = Annotated[str, InPath(description="Sector, camera and CCD, as s0001-1-2.", examples=["s0001-1-2"])]
 Id = Annotated[str, InPath(description="Id of the product: 12 hexadecimal digits.")]
+Sha256 = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="SHA-256 of the bytes.")]
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "All of it."},
     206: {"description": "The ranges that were asked for."},
@@ -65,7 +66,7 @@ class _Product:
         return content_of(self.folder, f"{self.key}/{name}", size)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _inventory(store: str, key: str, modified: float) -> tuple[Inventory, bytes]:
     """Return the inventory of a product and the text of its marker, read once while that is the same."""
     folder = Folder(store)
@@ -111,7 +112,7 @@ def _absent(what: str, action: str) -> Problem:
 
 @router.head("/raw/{sha256}", include_in_schema=False)
 @router.get("/raw/{sha256}", response_class=Response, responses=BYTES)
-def raw_file(sha256: str, who: Reads) -> Response:
+def raw_file(sha256: Sha256, who: Reads) -> Response:
     """Send a raw file by the SHA-256 of its bytes, under the name that it came with."""
     row = find_file(sha256)
     if row is None:
