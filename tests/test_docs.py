@@ -137,7 +137,11 @@ def test_every_notebook_stands_in_the_readme(repository):
 def test_every_page_is_found_from_the_readme(repository):
     text, contents = (repository / "README.md").read_text(), (DOCS / "index.md").read_text()
     assert "(docs/index.md)" in text
-    lost = [p.stem for p in DOCS.glob("*.md") if f"(docs/{p.name})" not in text and f"\n{p.stem}\n" not in contents]
+    lost = [
+        p.stem
+        for p in DOCS.glob("*.md")
+        if f"(docs/{p.name})" not in text and f"\n{p.stem}\n" not in contents
+    ]
     assert lost == []
 
 
