@@ -221,7 +221,7 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
         ("light_curves", {"tic": "☃"}, "is no TIC number"),
         ("validation", {"tic": "' OR 1=1 --"}, "is no TIC number"),
         ("corrections", {"tic": "9" * 40}, "is no TIC number"),
-        ("apertures", {"tic": "12"}, "No TIC 12 here"),
+        ("light_curves", {"tic": "12"}, "No TIC 12 here"),
         ("spectrum", {"tic": "12x"}, "is no TIC number"),
         ("variability", {"unit": "s9999-9-9"}, "No classes of variable stars of this"),
         ("apertures", {"id": "../../etc"}, "No apertures of this"),
