@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,8 +61,8 @@ class Limits:
         TasocKitError
             If a name or a number is none.
         """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
-        changed: dict[str, float] = {}
+        kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
+        changed: dict[str, Any] = {}
         for assignment in assignments:
             name, _, text = assignment.partition("=")
             try:
