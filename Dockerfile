@@ -6,7 +6,7 @@ WORKDIR /source
 COPY pyproject.toml requirements.lock ./
 # The libraries first, in a layer that stays while only our own code changes.
 RUN uv pip install --no-cache --python /opt/tasoc/bin/python -c requirements.lock \
-    -r pyproject.toml --extra cluster --extra movie --extra postgres --extra s3 --extra seismology --extra targets
+    -r pyproject.toml --extra api --extra cluster --extra movie --extra postgres --extra s3 --extra seismology --extra targets
 COPY README.md LICENSE ./
 COPY catalogs catalogs
 COPY notebooks notebooks

@@ -23,12 +23,16 @@ from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, get_token
 
 __all__ = [
     "COOKIE",
+    "LOGIN_COOKIE",
+    "LOGIN_SECONDS",
     "NOBODY",
     "READER",
     "SCOPES",
     "SESSION_SECONDS",
     "Identity",
+    "begin_at_hub",
     "by_token",
+    "end_at_hub",
     "new_session",
     "of_cookie",
     "sign",
@@ -40,6 +44,11 @@ COOKIE = "tasoc-session"
 """Name of the cookie; give it ``HttpOnly`` and ``SameSite=Strict``."""
 
 SESSION_SECONDS = 12 * 3600
+
+LOGIN_COOKIE = "tasoc-state"
+"""Cookie of a browser that is at the Hub to sign in; give it ``HttpOnly`` and ``SameSite=Lax``."""
+
+LOGIN_SECONDS = 600
 _LONGEST = 8192
 """Characters of a cookie or a token that are looked at."""
 
@@ -123,6 +132,28 @@ def of_cookie(value: str | None, *, url: str | None = None) -> Identity | None:
         return by_token(content["hub"], url=url)
     row = get_token(content["token"], url=url) if "token" in content else None
     return None if row is None else Identity(row["name"], row["scope"], "token")
+
+
+def begin_at_hub(wanted: str) -> tuple[str, str]:
+    """Return where at the Hub a browser signs in, and its cookie until it is back."""
+    state = secrets.token_urlsafe(24)
+    address, verifier = hub_users.login_address(state)
+    return address, sign({"state": state, "verifier": verifier, "next": wanted}, LOGIN_SECONDS)
+
+
+def end_at_hub(code: str, state: str, cookie: str | None) -> tuple[str, str] | None:
+    """
+    Return the Hub's token for the browser that comes back, and where it wanted to go; None for another one.
+
+    Raises
+    ------
+    OutOfReachError
+        If the Hub does not answer, or does not know the code.
+    """
+    begun = verified(cookie)
+    if not code or not hmac.compare_digest(begun.get("state", "").encode() or b"-", state.encode()):
+        return None
+    return hub_users.token_for_code(code, begun["verifier"]), begun["next"]
 
 
 def sign(content: dict[str, Any], seconds: float = SESSION_SECONDS) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -11,14 +9,19 @@ from fastapi.responses import RedirectResponse
 
 from tasoc_kit import hub_users
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.identity import COOKIE, SESSION_SECONDS, new_session, sign, verified
+from tasoc_kit.identity import (
+    COOKIE,
+    LOGIN_COOKIE,
+    LOGIN_SECONDS,
+    SESSION_SECONDS,
+    begin_at_hub,
+    end_at_hub,
+    new_session,
+)
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-
-_STATE = "tasoc-state"
-_STATE_SECONDS = 600
 
 
 def _place(request: Request) -> str:
@@ -66,14 +69,12 @@ def login(
         raise Problem(
             401, "login: no token; expected ?token=tasoc_…. Make one with 'tasoc token create NAME'."
         )
-    state = secrets.token_urlsafe(24)
-    address, verifier = hub_users.login_address(state)
+    address, begun = begin_at_hub(_inside(request, next))
     leave = RedirectResponse(address, status_code=303)
-    content = {"state": state, "verifier": verifier, "next": _inside(request, next)}
     leave.set_cookie(
-        _STATE,
-        sign(content, _STATE_SECONDS),
-        max_age=_STATE_SECONDS,
+        LOGIN_COOKIE,
+        begun,
+        max_age=LOGIN_SECONDS,
         path=_place(request),
         secure=request.url.scheme == "https",
         httponly=True,
@@ -89,11 +90,11 @@ def oauth_callback(
     state: Annotated[str, Query(max_length=1024)] = "",
 ) -> RedirectResponse:
     """Redeem what the Hub gave, for the browser that asked and no other."""
-    begun = verified(request.cookies.get(_STATE))
-    if not code or not hmac.compare_digest(begun.get("state", "").encode() or b"-", state.encode()):
+    ended = end_at_hub(code, state, request.cookies.get(LOGIN_COOKIE))
+    if ended is None:
         raise Problem(401, "login: this is no answer to a question of this browser. Begin again at /login.")
-    leave = _signed_in(request, hub_users.token_for_code(code, begun["verifier"]), begun["next"])
-    leave.delete_cookie(_STATE, path=_place(request))
+    leave = _signed_in(request, *ended)
+    leave.delete_cookie(LOGIN_COOKIE, path=_place(request))
     return leave
 
 

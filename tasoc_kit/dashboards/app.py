@@ -85,9 +85,9 @@ def make_server(
     import panel as pn
 
     from tasoc_kit.dashboards.failed import tell
-    from tasoc_kit.dashboards.visitor import SIGN_IN, SignIn, open_to
+    from tasoc_kit.dashboards.visitor import handlers, open_to
 
-    open_to(address)
+    open_to(address, socket)
     pn.extension(exception_handler=tell)
     near = [] if socket else [f"{host}:{port}" for host in {address, "localhost"}]
     place = {"unix_socket": socket} if socket else {"port": port, "address": address}
@@ -101,7 +101,7 @@ def make_server(
             start=False,
             title="tasoc_kit",
             verbose=False,
-            extra_patterns=[(f"/{SIGN_IN}", SignIn)],
+            extra_patterns=handlers(),
         )
     except OSError as error:
         if socket:

@@ -6,21 +6,27 @@ browser; everybody else reads, where that is open to all. See ``let_in``.
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from typing import Any
 
 import panel as pn
 from tornado.web import RequestHandler
 
+from tasoc_kit import hub_users
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.identity import (
     COOKIE,
+    LOGIN_COOKIE,
+    LOGIN_SECONDS,
     NOBODY,
     READER,
     SESSION_SECONDS,
     Identity,
+    begin_at_hub,
+    end_at_hub,
     new_session,
     of_cookie,
     start_token,
@@ -28,8 +34,10 @@ from tasoc_kit.identity import (
 
 __all__ = [
     "SIGN_IN",
+    "FromHub",
     "SignIn",
     "admitted",
+    "handlers",
     "identity",
     "let_in",
     "may_write",
@@ -71,18 +79,26 @@ def may_write() -> bool:
     return identity().may("write")
 
 
-def open_to(address: str) -> None:
+def open_to(address: str, socket: str = "") -> None:
     """
     Let everybody read who can reach an address, or nobody: by ``TASOC_PUBLIC``, else if it is loopback.
+
+    Behind a Hub its proxy stands on loopback, and brings anybody: they sign in first.
 
     Parameters
     ----------
     address
         Where the server listens.
+    socket
+        The Unix socket where it listens in place of that: who may open the file is its owner, and writes.
     """
+    if socket:
+        let_in(Identity(getpass.getuser(), "write", "start"))
+        return
     loopback = address == "localhost" or address.startswith("127.") or address == "::1"
     public = settings().public
-    let_in(READER if public == "read" or (loopback and not public) else NOBODY)
+    near = loopback and not public and not hub_users.behind_hub()
+    let_in(READER if public == "read" or near else NOBODY)
 
 
 def admitted(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
@@ -92,8 +108,11 @@ def admitted(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
         if identity().may("read"):
             return page()
         title = page_list.pages()[slug].title
-        closed = theme.empty("Sign in to see this", "This server shows its pages to those it knows. " + _HOW)
-        return theme.make_page(slug, main=[theme.heading(title), closed])
+        how = "The Hub knows who you are." if hub_users.behind_hub() else _HOW
+        closed = [theme.empty("Sign in to see this", f"This server shows its pages to those it knows. {how}")]
+        if hub_users.behind_hub():
+            closed.append(theme.markup(theme.button_link("Sign in", f"./{SIGN_IN}")))
+        return theme.make_page(slug, main=[theme.heading(title), *closed])
 
     return make
 
@@ -109,26 +128,44 @@ def words_for_signing_in() -> str:
 
 
 class SignIn(RequestHandler):
-    """Open a session for a browser that shows a token once, and lead it to the first page."""
+    """Open a session for a browser that shows a token once, or is known to the Hub; lead it to the first page."""
 
     def get(self) -> None:
-        """Set the cookie of the session; the token leaves the address."""
+        """Take the token out of the address, or ask the Hub for one."""
+        token = self.get_query_argument("token", "")
         try:
-            session = new_session(self.get_query_argument("token", ""))
+            if token or not hub_users.behind_hub():
+                self._enter(token)
+            else:
+                self._ask_the_hub()
         except TasocKitError as error:
             self._say(503, str(error))
-            return
+
+    def _ask_the_hub(self) -> None:
+        address, begun = begin_at_hub("./overview")
+        self._set(LOGIN_COOKIE, begun, LOGIN_SECONDS, "Lax")
+        self.redirect(address)
+
+    def _enter(self, token: str, page: str = "./overview") -> None:
+        session = new_session(token)
         if session is None:
             self._say(
                 403, "token: it is not known, or not good any more; expected one of 'tasoc token create'."
             )
             return
+        self._set(COOKIE, session, SESSION_SECONDS, "Strict")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.redirect(page)
+
+    def _set(self, name: str, value: str, seconds: int, same_site: str) -> None:
         self.set_cookie(
-            COOKIE, session, path="/", max_age=SESSION_SECONDS, httponly=True, samesite="Strict",
+            name, value, path=self._folder(), max_age=seconds, httponly=True, samesite=same_site,
             secure=self.request.protocol == "https",
         )  # fmt: skip
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.redirect("./overview")
+
+    def _folder(self) -> str:
+        """Return the path below which this server is, so that others of the host do not see the cookie."""
+        return f"{self.request.path.rpartition('/')[0]}/"
 
     def _say(self, status: int, text: str) -> None:
         self.set_status(status)
@@ -137,3 +174,27 @@ class SignIn(RequestHandler):
 
     def data_received(self, chunk: Any) -> None:
         """Take no body."""
+
+
+class FromHub(SignIn):
+    """Take in a browser that the Hub sends back."""
+
+    def get(self) -> None:
+        """Redeem the code of the Hub, for the browser that asked and no other."""
+        code, state = (self.get_query_argument(name, "") for name in ("code", "state"))
+        try:
+            ended = end_at_hub(code, state, self.get_cookie(LOGIN_COOKIE))
+            if ended is None:
+                self._say(
+                    403, f"sign-in: this is no answer to a question of this browser. Begin at /{SIGN_IN}."
+                )
+                return
+            self.clear_cookie(LOGIN_COOKIE, path=self._folder())
+            self._enter(*ended)
+        except TasocKitError as error:
+            self._say(503, str(error))
+
+
+def handlers() -> list[tuple[str, type[RequestHandler]]]:
+    """Return what a server has beside its pages, so that people can sign in."""
+    return [(f"/{SIGN_IN}", SignIn), ("/oauth_callback", FromHub)]
