@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -113,29 +112,27 @@ c.Spawner.environment = shared | {
 }
 c.Spawner.pre_spawn_hook = bring_notebooks
 
-# What all share: one dashboard and one API on the store of the group. Both ask the Hub who comes; until the
-# package can do that they are left out.
+# What all share: one dashboard and one API on the store of the group. Both ask the Hub who comes.
 COMMANDS = {
     "dashboard": ["--prefix", "/services/dashboard/", "--origin", URL.netloc],
     "api": [],
 }
-if find_spec("tasoc_kit.identity"):
-    c.JupyterHub.services = [
-        {
-            "name": name,
-            "url": f"http://127.0.0.1:{PORT + 3 + place}",
-            "command": [PYTHON, "-m", "tasoc_kit.cli", name, "--port", str(PORT + 3 + place), *words],
-            "environment": shared
-            | {
-                "TASOC_STORE": absolute(here.store),
-                "TASOC_CACHE": absolute(str(here.cache)),
-                "TASOC_DATABASE": here.database,
-                "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
-            },
-            "oauth_no_confirm": True,
-        }
-        for place, (name, words) in enumerate(COMMANDS.items())
-    ]
-    c.JupyterHub.load_roles = [
-        {"name": "user", "scopes": ["self", *(f"access:services!service={name}" for name in COMMANDS)]}
-    ]
+c.JupyterHub.services = [
+    {
+        "name": name,
+        "url": f"http://127.0.0.1:{PORT + 3 + place}",
+        "command": [PYTHON, "-m", "tasoc_kit.cli", name, "--port", str(PORT + 3 + place), *words],
+        "environment": shared
+        | {
+            "TASOC_STORE": absolute(here.store),
+            "TASOC_CACHE": absolute(str(here.cache)),
+            "TASOC_DATABASE": here.database,
+            "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
+        },
+        "oauth_no_confirm": True,
+    }
+    for place, (name, words) in enumerate(COMMANDS.items())
+]
+c.JupyterHub.load_roles = [
+    {"name": "user", "scopes": ["self", *(f"access:services!service={name}" for name in COMMANDS)]}
+]

@@ -37,7 +37,8 @@ POSTGRES_START_SECONDS = 60
 FIRST = (
     "test_notebooks", "test_store_faults", "test_store_s3", "test_retries", "test_transfer", "test_download",
     "test_store_kill", "test_wheel", "test_executors", "test_browser", "test_cluster", "test_dashboards",
-    "test_notebook", "test_hub", "test_scratch", "test_export", "test_worker",
+    "test_notebook", "test_hub", "test_job_worker", "test_api", "test_hub_users", "test_curated",
+    "test_scratch", "test_export", "test_worker",
 )  # fmt: skip
 """
 Files that take minutes, so that no process waits at the end for the last of them. The very first compiles

@@ -104,7 +104,7 @@ def test_jupyterlab_on_binder_asks_nobody_for_news_and_opens_the_readme(reposito
         lab.load_config_file()
     landing = lab.default_url.removeprefix("/lab/tree/")
     assert (repository / landing).is_file()
-    assert landing == "README.md"
+    assert landing == "notebooks/how_to/00_tour.ipynb"
 
 
 def test_the_commands_that_build_the_binder_are_there(repository):

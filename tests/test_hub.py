@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,7 +125,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterat
         folder,
         {name: value for name, value in os.environ.items() if not name.startswith(("TASOC_", "JUPYTER"))}
         | places
-        | {"TASOC_HUB_PASSWORD": PASSWORD, "TASOC_HUB_FOLDER": str(folder / "hub"), **launcher_entry(folder)},
+        | {"TASOC_HUB_PASSWORD": PASSWORD, "TASOC_HUB_FOLDER": str(folder / "hub")},
     )
     hub.environment["TASOC_HUB_URL"] = hub.url
     try:
@@ -137,20 +136,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterat
             server.terminate()
             server.wait(timeout=SECONDS)
         hub.end(signal.SIGTERM)
-
-
-def launcher_entry(folder: Path) -> dict[str, str]:
-    """Return how Python finds this checkout, and its entry point where it is not installed with it."""
-    paths = [str(CONFIG.parents[1]), os.environ.get("PYTHONPATH", "")]
-    if not [entry for entry in entry_points(group="jupyter_serverproxy_servers") if entry.name == "tasoc"]:
-        described = folder / "entry" / "tasoc_launcher-0.dist-info"
-        described.mkdir(parents=True)
-        (described / "METADATA").write_text("Metadata-Version: 2.1\nName: tasoc-launcher\nVersion: 0\n")
-        (described / "entry_points.txt").write_text(
-            f"[jupyter_serverproxy_servers]\ntasoc = {launcher.__name__}:{launcher.dashboard.__name__}\n"
-        )
-        paths.append(str(described.parent))
-    return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ def words_for_signing_in() -> str:
 
 
 class SignIn(RequestHandler):
-    """Open a session for a browser that shows a token once, or is known to the Hub; lead it to the first page."""
+    """Open a session for a browser that shows a token once, or that the Hub knows."""
 
     def get(self) -> None:
         """Take the token out of the address, or ask the Hub for one."""
