@@ -300,7 +300,7 @@ def dashboard(
 
     def ready(url: str) -> None:
         console.print(f"Dashboards at {url} (Ctrl-C ends them)")
-        console.print(f"To run things from them, open {sign_in_address(url)}", soft_wrap=True)
+        console.print(f"To judge stars and to run things, open {sign_in_address(url)}", soft_wrap=True)
 
     serve(address, port, origins=tuple(origin or ()), prefix=prefix, ready=ready)
 

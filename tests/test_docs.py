@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in DOCS.glob("*.md")))
 RUN_HERE = ("docs/coming_from.md", "docs/guide.md", "docs/index.md", "docs/simulation.md")
-"""Examples of others are run beside what they are about, or open files of the mission, which no repository holds."""
+"""Examples of other pages are run beside what they are about, or open files of the mission."""
 
 
 @pytest.mark.parametrize("page", ["commands", "data_model", "reference"])

@@ -326,6 +326,28 @@ def test_jupyterlab_offers_the_dashboard_and_asks_nobody_for_news(hub, ada):
     assert news["default"] == "false"
 
 
+def test_the_shared_pages_and_api_let_in_whom_the_hub_knows(hub, ada, browser, heard):
+    stranger = browser.new_context()
+    shared = f"{hub.url}/services/dashboard"
+    assert stranger.request.get(f"{hub.url}/services/api/products").status == 401
+    visit = stranger.new_page()
+    visit.goto(f"{shared}/overview", timeout=PATIENCE)
+    visit.get_by_role("heading", name="Sign in to see this").wait_for(timeout=PATIENCE)
+    visit.get_by_role("link", name="Sign in").click()
+    visit.wait_for_url(f"{hub.url}/hub/login*", timeout=PATIENCE)
+    stranger.close()
+    page = ada.new_page()
+    page.goto(f"{shared}/sign-in", timeout=PATIENCE)
+    page.wait_for_url(f"{shared}/overview", timeout=PATIENCE)
+    page.get_by_role("heading", name="Overview").wait_for(timeout=PATIENCE)
+    page.get_by_text("Sector 1 · camera 1 · CCD 2").first.wait_for(timeout=PATIENCE)
+    assert page.get_by_text("Sign in to see this").count() == 0
+    page.goto(f"{hub.url}/services/api/login?next=/services/api/products", timeout=PATIENCE)
+    assert json.loads(page.locator("body").inner_text())["products"]
+    page.close()
+    assert heard == []
+
+
 def test_the_dashboard_works_behind_the_hub_and_writes_to_the_store_of_its_user(hub, ada, heard):
     page = ada.new_page()
     page.goto(f"{hub.url}/user/ada/tasoc", timeout=PATIENCE)

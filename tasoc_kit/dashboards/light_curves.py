@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import io
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ import param
 import xarray as xr
 
 from tasoc_kit import database, store
-from tasoc_kit.dashboards import products, theme
+from tasoc_kit.dashboards import products, theme, visitor
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
 from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.links import SameCcd
@@ -105,7 +104,10 @@ class LightCurves(pn.viewable.Viewer):
         self.count = theme.markup("", margin=(0, 10))
         self.curve_title = theme.markup("")
         self.heading, self.links = theme.markup(""), SameCcd("light_curves", self.light_curves)
-        self.reviewer = pmui.TextInput(label="Reviewer", value=_user(), **wide)
+        known = visitor.name()
+        self.reviewer = pmui.TextInput(
+            label="Reviewer", value=known or visitor.local_user(), disabled=bool(known), **wide
+        )
         self.go_on = pmui.Switch(label="go to the next star after a verdict", value=True)
         self.verdict = Verdict(self._keep_star, {"accept": "a", "reject": "r", "": "u"})
         self.of_the_ccd = Verdict(partial(self._keep, WHOLE_CCD, 0))
@@ -175,6 +177,7 @@ class LightCurves(pn.viewable.Viewer):
     # What is said
 
     def _keep(self, star: int, tic: int, verdict: str, comment: str) -> None:
+        visitor.check_write("verdict")
         database.save_review(
             self.unit,
             self.identity,
@@ -182,7 +185,7 @@ class LightCurves(pn.viewable.Viewer):
             tic=tic,
             verdict=verdict,
             comment=comment,
-            reviewer=self.reviewer.value or "",
+            reviewer=visitor.name() or self.reviewer.value or "",
         )
 
     def _keep_star(self, verdict: str, comment: str) -> None:
@@ -413,13 +416,6 @@ def _no_stamp() -> pmui.Paper:
     return theme.empty(
         "No stamp", "The reference or the apertures of this product were removed.", ["tasoc products"]
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def page() -> pmui.Page:

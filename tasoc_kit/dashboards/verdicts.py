@@ -9,7 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from tasoc_kit.dashboards import theme
-from tasoc_kit.errors import DatabaseError
+from tasoc_kit.errors import TasocKitError
 
 __all__ = ["WHOLE_CCD", "Verdict"]
 
@@ -29,7 +29,7 @@ class Verdict(pn.viewable.Viewer):
         Parameters
         ----------
         save
-            Called with a verdict (``accept``, ``reject``, or empty) and a comment; may raise DatabaseError.
+            Called with a verdict (``accept``, ``reject``, or empty) and a comment; may raise TasocKitError.
         keys
             Verdict → the key that gives it, for the labels.
         """
@@ -59,7 +59,7 @@ class Verdict(pn.viewable.Viewer):
         comment = self.comment.value_input or self.comment.value or ""
         try:
             self._save(verdict, comment)
-        except DatabaseError as error:
+        except TasocKitError as error:
             self.alert.param.update(object=str(error), visible=True)
             return False
         self.alert.visible = False

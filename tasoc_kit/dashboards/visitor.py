@@ -37,10 +37,13 @@ __all__ = [
     "FromHub",
     "SignIn",
     "admitted",
+    "check_write",
     "handlers",
     "identity",
     "let_in",
+    "local_user",
     "may_write",
+    "name",
     "open_to",
     "sign_in_address",
     "words_for_signing_in",
@@ -54,7 +57,17 @@ _HOW = (
     "with a token: tasoc token create NAME --scope write."
 )
 
-_LET_IN: dict[str, Identity] = {"everybody": READER}
+
+def local_user() -> str:
+    """Return the name of the account that runs this process; empty where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+_LET_IN: dict[str, Identity] = {"everybody": Identity(local_user(), "write", "start")}
+"""As whom those count who show nothing: in a kernel its owner; a server says otherwise."""
 
 
 def let_in(everybody: Identity) -> None:
@@ -79,6 +92,25 @@ def may_write() -> bool:
     return identity().may("write")
 
 
+def check_write(what: str) -> None:
+    """
+    Raise where who looks at the page may not change what others see.
+
+    Raises
+    ------
+    TasocKitError
+        Naming what was not kept, and how to sign in.
+    """
+    if not may_write():
+        raise TasocKitError(f"{what}: it is not kept, as this browser may only look. {_HOW}")
+
+
+def name() -> str:
+    """Return the name of who signed in with a token or by the Hub; empty for all others."""
+    who = identity()
+    return who.name if who.source in ("token", "hub") else ""
+
+
 def open_to(address: str, socket: str = "") -> None:
     """
     Let everybody read who can reach an address, or nobody: by ``TASOC_PUBLIC``, else if it is loopback.
@@ -93,7 +125,7 @@ def open_to(address: str, socket: str = "") -> None:
         The Unix socket where it listens in place of that: who may open the file is its owner, and writes.
     """
     if socket:
-        let_in(Identity(getpass.getuser(), "write", "start"))
+        let_in(Identity(local_user(), "write", "start"))
         return
     loopback = address == "localhost" or address.startswith("127.") or address == "::1"
     public = settings().public
