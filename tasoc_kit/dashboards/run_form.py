@@ -11,6 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from tasoc_kit.dashboards import theme
+from tasoc_kit.dashboards.visitor import check_write
 from tasoc_kit.errors import NotebookError, TasocKitError
 from tasoc_kit.pipeline.job import request_job
 from tasoc_kit.pipeline.parameters import PLACE
@@ -64,6 +65,7 @@ class RunForm(pn.viewable.Viewer):
     def submit(self) -> None:
         """Put the job into the queue, or say what is wrong with a field."""
         try:
+            check_write(self.notebook)  # a token may be revoked while its page is open
             job = request_job("notebook", self.notebook, self.arguments(), submitter=self._submitter)
         except TasocKitError as error:
             self.alert.param.update(object=html.escape(str(error)), visible=True)
