@@ -440,7 +440,7 @@ def test_stars_are_walked_judged_and_found_by_hand(visit, dashboard):
     page.get_by_text("this browser may only look").wait_for(timeout=PATIENCE)
     assert database.reviews(url=url).empty
     visit.go(f"{address}/sign-in?token={make_token('ada', 'write', url=url)}", "h1")
-    visit.go(f"{address}/light_curves", "tr[data-verdict]")
+    complete(visit, f"{address}/light_curves", 3)
     page.locator("h1").click()
     page.keyboard.press("j")
     second = f"TIC {data.FIRST_TIC + 1}"
@@ -734,6 +734,8 @@ def test_plots_are_live_in_jupyterlab(visit, lab):
 @pytest.mark.parametrize("name", ["frames", "light_curves"])
 def test_a_page_opens_inside_jupyter(visit, lab, name):
     visit.go(f"{lab[0]}/panel-preview/render/pages/{name}.py", "h1")
-    visit.page.get_by_text("tasoc ").first.wait_for(timeout=PATIENCE)
+    visit.page.get_by_role("navigation", name="Pages").get_by_text("Overview").first.wait_for(
+        timeout=PATIENCE
+    )
     assert visit.outside == []
     assert visit.errors == []

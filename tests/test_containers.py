@@ -189,7 +189,10 @@ def test_a_service_runs_becomes_healthy_and_ends_when_it_is_told(name, prepared,
                 assert process.poll() is None, log.read_text()
                 time.sleep(1)
             assert answer.returncode == 0, answer.stderr
-        time.sleep(2)
+        else:
+            deadline = time.monotonic() + SECONDS
+            while "takes jobs" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.2)
         assert process.poll() is None, log.read_text()
     assert process.returncode == 0, log.read_text()
     assert "Traceback" not in log.read_text()

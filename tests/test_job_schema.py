@@ -27,7 +27,7 @@ ids: dict[str, str] = {}  # inputs
 @pytest.fixture
 def shown(tiny_pipelines: dict[str, Any]) -> Path:
     """The tiny pipelines, and a notebook that belongs to none."""
-    return write_notebook(settings().notebooks / "60_shown.ipynb", CELL, "1 + 1")
+    return write_notebook(settings().notebooks[0] / "60_shown.ipynb", CELL, "1 + 1")
 
 
 def test_a_notebook_has_the_types_defaults_and_comments_of_its_cell(shown: Path) -> None:

@@ -33,6 +33,7 @@ def url(request, monkeypatch):
 
 def fill(products: int) -> None:
     """Enter products of two names, a minute apart, of 10 bytes each."""
+    now = datetime.datetime.now(datetime.UTC)
     with writing(None) as session:
         rows = [
             {
@@ -40,7 +41,7 @@ def fill(products: int) -> None:
                 "unit": f"s{1 + number % 3:04d}-{1 + number % 4}-{1 + number % 2}",
                 "id": f"{number:012x}",
                 "url": "here",
-                "recorded": NOW - datetime.timedelta(minutes=number),
+                "recorded": now - datetime.timedelta(minutes=number),
                 "bytes": 10,
             }
             for number in range(products)

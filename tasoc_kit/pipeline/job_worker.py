@@ -104,6 +104,16 @@ class JobWorker:
         DatabaseError
             If there is no database to begin with.
         """
+        with self._signals():
+            self._prepare()
+            try:
+                while not self._ended():
+                    self._turn()
+            finally:
+                self._give_all_back("its worker ended")
+
+    def _prepare(self) -> None:
+        """Import what jobs need once, for all of them."""
         database.connect()
         for pipeline in load_pipelines().values():
             for stage in pipeline.notebooks:
@@ -112,12 +122,6 @@ class JobWorker:
         keep_few_arenas()
         adopt_orphans()
         self.say(f"worker {self.name} takes jobs of {', '.join(self.options.queues)}")
-        with self._signals():
-            try:
-                while not self._ended():
-                    self._turn()
-            finally:
-                self._give_all_back("its worker ended")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
