@@ -297,11 +297,14 @@ def dashboard(
     from tasoc_kit.commands.look import console
     from tasoc_kit.dashboards.app import serve
     from tasoc_kit.dashboards.visitor import sign_in_address
+    from tasoc_kit.hub_users import end_with_hub
 
     def ready(url: str) -> None:
         console.print(f"Dashboards at {url} (Ctrl-C ends them)")
-        console.print(f"To judge stars and to run things, open {sign_in_address(url)}", soft_wrap=True)
+        if console.is_terminal:  # a log is no place for what lets people in
+            console.print(f"To judge stars and to run things, open {sign_in_address(url)}", soft_wrap=True)
 
+    end_with_hub()
     serve(address, port, origins=tuple(origin or ()), prefix=prefix, ready=ready)
 
 

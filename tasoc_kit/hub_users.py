@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tasoc_kit.errors import OutOfReachError, TasocKitError
+from tasoc_kit.pipeline.bound import die_with
 
-__all__ = ["behind_hub", "login_address", "prefix", "token_for_code", "user_of"]
+__all__ = ["behind_hub", "end_with_hub", "login_address", "prefix", "token_for_code", "user_of"]
 
 _SECONDS_KEPT = 60
 
@@ -26,6 +27,12 @@ def behind_hub() -> bool:
 def prefix() -> str:
     """Return the path below which the Hub serves us, as ``/services/api/``; empty without a Hub."""
     return os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "")
+
+
+def end_with_hub() -> None:
+    """Let this process end when the Hub that started it does, even killed: the next Hub starts another."""
+    if behind_hub():
+        die_with(os.getppid())
 
 
 @lru_cache(maxsize=1)

@@ -132,10 +132,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterat
         hub.start()
         yield hub
     finally:
+        services = [one for one in psutil.Process().children(recursive=True) if "--prefix" in one.cmdline()]
         for server in hub.servers().values():
             server.terminate()
             server.wait(timeout=SECONDS)
         hub.end(signal.SIGTERM)
+        gone, left = psutil.wait_procs(services, timeout=SECONDS)
+        assert gone
+        assert left == []
 
 
 @pytest.fixture(scope="module")

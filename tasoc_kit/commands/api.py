@@ -50,7 +50,7 @@ def api(
             f"tasoc api: {error}; expected what the API is made of. Install it: pip install 'tasoc-kit[api]'."
         ) from None
     from tasoc_kit.commands.look import console
-    from tasoc_kit.hub_users import prefix
+    from tasoc_kit.hub_users import end_with_hub, prefix
 
     place = Place(address, port, public, prefix() if root_path is None else _path(root_path), proxy)
 
@@ -58,6 +58,7 @@ def api(
         who = "anybody may read" if place.open_to_all else "nobody is let in without a token"
         console.print(f"API at {url} (Ctrl-C ends it): {who}; writing needs a token (tasoc token create).")
 
+    end_with_hub()
     serve(place, limits=Limits.read(limit or ()), workers=workers, log=log, ready=ready)
 
 
