@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from stored_dataset import BLOCK, ID, contents, lazy, make_dataset
 from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import StoreError
-from tasoc_kit.storage.units import parse_unit
+from tasoc_kit.storage.units import UNIT_PATTERN, parse_unit
 from tasoc_kit.store import (
     find_product,
     is_complete,
@@ -384,6 +385,17 @@ def test_a_unit_is_made_of_its_parts():
         unit_name(1, 1, 2, "3")
     with pytest.raises(StoreError, match="unit 's0001-5-2' is not usable"):
         unit_name(1, 5, 2)
+
+
+@pytest.mark.parametrize(
+    "unit", ["s0001", "s0001-1", "s0001-1-2", "s0001-1-2-r1c2", "s0006-cdips_0", "s0000-text_a"]
+)
+def test_the_pattern_of_a_unit_is_what_the_api_takes(unit):
+    assert re.fullmatch(UNIT_PATTERN, unit)
+    assert parse_unit(unit)
+    for wrong in (unit.upper(), f"{unit}-", f"../{unit}", f"{unit}/x", unit.replace("0", "０", 1)):
+        assert not re.search(UNIT_PATTERN, wrong)
+        assert parse_unit(wrong) == {}
 
 
 def test_a_dataset_that_no_step_made_is_refused():

@@ -8,10 +8,12 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tasoc_kit.api.formats import Format
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.numerics.clock import btjd_from_utc
+from tasoc_kit.storage.units import UNIT_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,6 +27,7 @@ __all__ = [
     "Tag",
     "Tic",
     "Unit",
+    "Which",
     "btjd_of",
     "parameters_of",
     "read_query",
@@ -36,7 +39,7 @@ Camera = Annotated[int | None, Query(ge=1, le=4)]
 Ccd = Annotated[int | None, Query(ge=1, le=4)]
 Unit = Annotated[
     str | None,
-    Query(pattern=r"^s\d{4}(-[1-4](-[1-4](-[a-z0-9_]{1,64})?)?)?$", description="As s0001-1-2."),
+    Query(pattern=UNIT_PATTERN, description="As s0001-1-2."),
 ]
 Tag = Annotated[
     str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Products with this tag.")
@@ -44,6 +47,21 @@ Tag = Annotated[
 Id = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="The product with this id.")]
 Bits = Annotated[int | None, Query(ge=0, lt=2**31)]
 Moment = Annotated[datetime.datetime | None, Query(description="UTC, as 2018-07-25 or 2018-07-25T19:29:00.")]
+
+
+class Which(BaseModel):
+    """Which products, in which format; whatever else stands in the address is refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    sector: Sector = None
+    camera: Camera = None
+    ccd: Ccd = None
+    unit: Unit = None
+    tag: Tag = None
+    id: Id = None
+    format: Format | None = None
+
 
 _FIRST, _LAST = datetime.datetime(1960, 1, 1), datetime.datetime(2100, 1, 1)
 

@@ -17,6 +17,7 @@ import xarray as xr
 from tasoc_kit.errors import StoreError
 
 __all__ = [
+    "UNIT_PATTERN",
     "ProductRef",
     "check_id",
     "check_name",
@@ -31,9 +32,12 @@ __all__ = [
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _UNIT = re.compile(
-    r"s(?P<sector>\d{4})(-(?P<camera>[1-4])(-(?P<ccd>[1-4]))?)?(-(?P<field>[a-z][a-z0-9_]{0,63}))?"
+    r"s(?P<sector>[0-9]{4})(-(?P<camera>[1-4])(-(?P<ccd>[1-4]))?)?(-(?P<field>[a-z][a-z0-9_]{0,63}))?"
 )
 _ID = re.compile(r"[0-9a-f]{12}")
+
+UNIT_PATTERN = f"^{re.sub(r'[?]P<[a-z]+>', '', _UNIT.pattern)}$"
+"""What names a unit, as a pattern that other languages read too."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tasoc_kit.api.formats import Format, Table
 from tasoc_kit.api.opened import open_curves
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Tic, Unit, parameters_of, read_query
+from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Tic, Unit, Which, parameters_of, read_query
 from tasoc_kit.records import objects
 from tasoc_kit.records.engine import is_near
 from tasoc_kit.records.objects import Found, Wanted, find_objects
@@ -153,21 +153,7 @@ def _tables(first: list[Found], pages: Any, cone: bool) -> Any:
         yield as_table(page, cone)
 
 
-class _Which(BaseModel):
-    """Which of the light curves of a star."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    sector: Sector = None
-    camera: Camera = None
-    ccd: Ccd = None
-    unit: Unit = None
-    tag: Tag = None
-    id: Id = None
-    format: Format | None = None
-
-
-class _Curve(_Which):
+class _Curve(Which):
     method: Annotated[Method, Query(description="Photometry; by default what serves the star best.")] = "best"
     correction: Annotated[Correction, Query(description="What flux_corr is.")] = "best"
     columns: Annotated[
@@ -175,7 +161,7 @@ class _Curve(_Which):
     ] = None
 
 
-def find_one(star: str, asked: _Which) -> Found:
+def find_one(star: str, asked: Which) -> Found:
     """
     Return the one object that a name or number stands for.
 
@@ -260,7 +246,7 @@ def _light_curve(star: str, asked: _Curve, request: Request) -> Response:
     return formats.answer(table, kind, by_column=True, name=name)
 
 
-class _Aperture(_Which):
+class _Aperture(Which):
     image: Annotated[bool, Query(description="Pixels of the reference around the star, too; JSON.")] = True
 
 

@@ -15,7 +15,7 @@ from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.errors import NotFoundError
 from tasoc_kit.records.product_list import list_page
 from tasoc_kit.storage.remote import data_of
-from tasoc_kit.storage.units import ProductRef, check_id, check_name, check_unit, parse_unit
+from tasoc_kit.storage.units import UNIT_PATTERN, ProductRef, check_id, check_name, check_unit, parse_unit
 from tasoc_kit.store import find_product
 
 __all__ = ["Name", "ProductId", "UnitName", "router"]
@@ -28,7 +28,7 @@ Name = Annotated[
 UnitName = Annotated[
     str,
     Path(
-        pattern=r"^s[0-9]{4}(-[1-4](-[1-4](-[a-z0-9_]{1,64})?)?)?$",
+        pattern=UNIT_PATTERN,
         description="Sector, camera and CCD.",
         examples=["s0001-1-2"],
     ),

@@ -8,16 +8,15 @@ import numpy as np
 import xarray as xr
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict
 
 from tasoc_kit import database
 from tasoc_kit.api import formats
 from tasoc_kit.api.access import Reads
-from tasoc_kit.api.formats import Format, Table
+from tasoc_kit.api.formats import Table
 from tasoc_kit.api.opened import open_one
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Unit
+from tasoc_kit.api.queries import Which
 from tasoc_kit.products import open_sibling
 from tasoc_kit.provenance import lineage
 from tasoc_kit.storage.units import parse_unit, product_unit
@@ -32,18 +31,8 @@ _OPENED = 24
 """Products that one page looks into; the next page goes on behind them."""
 
 
-class _Which(BaseModel):
-    """Which spectra; whatever else stands in the address is refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    sector: Sector = None
-    camera: Camera = None
-    ccd: Ccd = None
-    unit: Unit = None
-    tag: Tag = None
-    id: Id = None
-    format: Format | None = None
+class _Which(Which):
+    """Which spectra."""
 
     def units(self, product: str) -> list[tuple[str, str]]:
         """Return unit and id of the products that fit."""
