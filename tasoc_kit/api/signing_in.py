@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse
@@ -43,15 +43,22 @@ def _signed_in(request: Request, token: str, wanted: str) -> RedirectResponse:
             "login: the token is not known, or may not come here; expected one that is good. "
             "Make one with 'tasoc token create', or sign in again.",
         )
-    leave = RedirectResponse(_inside(request, wanted), status_code=303)
+    return _with_cookie(request, _inside(request, wanted), COOKIE, session, SESSION_SECONDS, "strict")
+
+
+def _with_cookie(
+    request: Request, address: str, name: str, value: str, seconds: int, same_site: Literal["strict", "lax"]
+) -> RedirectResponse:
+    """Return an answer that leads on and leaves a cookie, which only this server and no script sees."""
+    leave = RedirectResponse(address, status_code=303)
     leave.set_cookie(
-        COOKIE,
-        session,
-        max_age=SESSION_SECONDS,
+        name,
+        value,
+        max_age=seconds,
         path=_place(request),
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict",
+        samesite=same_site,
     )
     return leave
 
@@ -70,17 +77,7 @@ def login(
             401, "login: no token; expected ?token=tasoc_…. Make one with 'tasoc token create NAME'."
         )
     address, begun = begin_at_hub(_inside(request, next))
-    leave = RedirectResponse(address, status_code=303)
-    leave.set_cookie(
-        LOGIN_COOKIE,
-        begun,
-        max_age=LOGIN_SECONDS,
-        path=_place(request),
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
-    return leave
+    return _with_cookie(request, address, LOGIN_COOKIE, begun, LOGIN_SECONDS, "lax")
 
 
 @router.get("/oauth_callback")
