@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 import uvicorn
 
 from tasoc_kit.api.app import make_app
+from tasoc_kit.config import settings
 from tasoc_kit.records.tokens import make_token
 
 
@@ -27,6 +30,17 @@ def served_api() -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+@contextmanager
+def api_of_a_module(folder: Path) -> Iterator[str]:
+    """Give the address of an API that many tests ask; each of them has a store of its own."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TASOC_STORE", str(folder))
+        settings.cache_clear()
+        with served_api() as url:
+            yield url
+    settings.cache_clear()
 
 
 def bearer(scope: str = "write") -> dict[str, str]:

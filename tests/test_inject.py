@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from api_server import bearer, served_api
+from api_server import api_of_a_module, bearer
 from astropy.io import fits
 from command import tasoc
 from ffi_files import ffi_name, write_ffi
@@ -47,12 +47,8 @@ def ffi(tmp_path_factory) -> bytes:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TASOC_STORE", str(tmp_path_factory.mktemp("api")))
-        settings.cache_clear()
-        with served_api() as url:
-            yield url
-    settings.cache_clear()
+    with api_of_a_module(tmp_path_factory.mktemp("api")) as url:
+        yield url
 
 
 @pytest.fixture

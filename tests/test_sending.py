@@ -13,7 +13,7 @@ import tarfile
 import pytest
 import requests
 import xarray as xr
-from api_server import served_api
+from api_server import api_of_a_module
 from stored_dataset import ID, small_dataset
 
 from tasoc_kit import store
@@ -37,12 +37,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TASOC_STORE", str(tmp_path_factory.mktemp("api")))
-        settings.cache_clear()
-        with served_api() as url:
-            yield url
-    settings.cache_clear()
+    with api_of_a_module(tmp_path_factory.mktemp("api")) as url:
+        yield url
 
 
 @pytest.fixture
