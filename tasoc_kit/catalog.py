@@ -58,7 +58,7 @@ def _read(place: str, opened: Callable[[], Any]) -> Any:
 
     try:
         catalog = opened()
-        catalog.force_reload()
+        catalog.reload()  # unless it was read when it was opened
     except ImportError as error:
         raise CatalogError(
             f"catalog: {place}: a driver cannot be imported ({error}). Run 'tasoc doctor'."

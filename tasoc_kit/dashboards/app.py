@@ -14,7 +14,7 @@ from typing import Any
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.dashboards.page_list import Page
 from tasoc_kit.errors import TasocKitError
-from tasoc_kit.pipeline.preload import kept_for_good
+from tasoc_kit.pipeline.preload import compute_here, kept_for_good
 
 __all__ = ["make_server", "pages", "serve"]
 
@@ -51,6 +51,24 @@ def _import_pages(loop: Any) -> None:
             loop.call_later(_PAUSE, import_next, rest)
 
     loop.call_later(_PAUSE, import_next, list(page_list.pages().values()))
+
+
+def _rehearse() -> None:
+    """Draw a page that nobody sees, or the first visitor waits for what the libraries import and compile."""
+    import numpy as np
+    import xarray as xr
+    from bokeh.document import Document
+    from panel.io.state import set_curdoc
+
+    from tasoc_kit.dashboards import theme
+    from tasoc_kit.plots.frame import SCREEN_PIXELS, image
+
+    side = np.arange(int(SCREEN_PIXELS**0.5) + 1)
+    pixels = np.zeros((side.size, side.size), np.float32)
+    larger = xr.DataArray(pixels, {"row": side, "column": side}, ("row", "column"))
+    document = Document()
+    with set_curdoc(document):
+        theme.make_page("overview", main=[theme.figure(image(larger, title=""))]).server_doc(document)
 
 
 def make_server(
@@ -147,8 +165,7 @@ def serve(
     """
     with kept_for_good():
         server = make_server(address, port, origins, prefix=prefix, socket=socket)
-        from tasoc_kit.plots.frame import prepare
-
+    compute_here()
     loop = server.io_loop
 
     def stop(number: int, frame: Any) -> None:
@@ -157,7 +174,7 @@ def serve(
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     url = socket or f"http://{address}:{server.port}{server.prefix}/"
     server.start()
-    loop.add_callback(prepare)  # not in a thread: pages are made by the same library
+    loop.add_callback(_rehearse)  # not in a thread: pages are made by the same library
     _import_pages(loop)
     _log.info("serving %s", url)
     if ready is not None:

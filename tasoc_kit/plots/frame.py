@@ -25,7 +25,6 @@ __all__ = [
     "image",
     "mark_stars",
     "pixel_image",
-    "prepare",
     "science_pixels",
     "title_of",
 ]
@@ -166,13 +165,6 @@ def image(
         return colour_image(pixels, shade, colours, **options)
     shown = rasterize(pixels, **_RASTER)
     return shown.apply(colour_image, stretch=shade, colours=colours, **options)
-
-
-def prepare() -> None:
-    """Compile what draws images larger than the screen; else the first one would wait for that."""
-    side = np.arange(int(SCREEN_PIXELS**0.5) + 1)
-    pixels = pixel_image(np.zeros((side.size, side.size), np.float32), side, side)
-    rasterize(pixels, dynamic=False, width=64, height=64, **_RASTER)
 
 
 def frame(cube: xr.Dataset, index: int = 0, **options: Any) -> hv.Image | hv.DynamicMap:
