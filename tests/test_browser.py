@@ -351,7 +351,7 @@ import panel as pn, panel_material_ui as pmui
 from functools import partial
 from tasoc_kit.dashboards import app, psf, sky, theme
 from tasoc_kit.dashboards.controls import Shortcuts
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import on_page
 
 def broken(*_event):
     raise ZeroDivisionError("by nought")

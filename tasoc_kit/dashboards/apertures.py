@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page

@@ -16,7 +16,7 @@ import param
 import xarray as xr
 
 from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import SeriesFigure
 from tasoc_kit.dashboards.star_groups import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tasoc_kit import plots
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.correction_figures import CorrectionPanels
+from tasoc_kit.dashboards.later import later
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_chooser import Column, StarChooser
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
@@ -165,9 +167,11 @@ class CorrectionsView(pn.viewable.Viewer):
         if area == self._area:
             return
         self._area = area
-        drawn = area in self.vectors["area"].values
-        figure = plots.cbvs(self.vectors, area).opts(title="") if drawn else None
-        self.area.objects = [] if figure is None else [theme.figure(figure, wide=True)]
+        known = area in self.vectors["area"].values
+        self.area.objects = [later(partial(self._vectors, area))] if known else []
+
+    def _vectors(self, area: int) -> pn.pane.HoloViews:
+        return theme.figure(plots.cbvs(self.vectors, area).opts(title=""), wide=True)
 
     def sidebar(self) -> list[Any]:
         """Return the list of stars."""
@@ -176,24 +180,25 @@ class CorrectionsView(pn.viewable.Viewer):
     def main(self) -> list[Any]:
         """Return light curves, numbers, vectors, and the CCD as a whole."""
         scale = pmui.Switch.from_param(self.param.one_scale, label="one scale for all")
-        of_all = plots.corrections(self.chosen, self.diagnostics)
         return [
             Shortcuts(self.chooser.actions()),
             theme.panel_card(self.heading, self.why, self.links.pane),
             theme.panel_card(theme.beside(self._curves_caption(), scale), self.panels.pane),
             theme.panel_card(theme.caption("What each correction did"), self.table),
             theme.panel_card(self.area_title, self.area),
-            theme.panel_card(
-                theme.caption("All stars of the CCD"),
-                theme.markup(
-                    "<p class='soft'>As measured, and with the best correction of each star that has one.</p>"
-                ),
-                theme.figure(of_all, wide=True),
-            ),
+            later(self._all_stars),
             theme.panel_card(
                 theme.caption("Where these numbers come from"), theme.readout(products.describe(self.chosen))
             ),
         ]
+
+    def _all_stars(self) -> pmui.Paper:
+        text = "As measured, and with the best correction of each star that has one."
+        return theme.panel_card(
+            theme.caption("All stars of the CCD"),
+            theme.markup(f"<p class='soft'>{text}</p>"),
+            theme.figure(plots.corrections(self.chosen, self.diagnostics), wide=True),
+        )
 
     @staticmethod
     def _curves_caption() -> pn.pane.HTML:

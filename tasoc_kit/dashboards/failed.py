@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import panel as pn
-from bokeh.document import Document
-from panel.io.state import set_curdoc
 
 from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.errors import PluginError, TasocKitError
 
-__all__ = ["on_page", "or_failed", "tell"]
+__all__ = ["or_failed", "tell"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,24 +56,6 @@ def tell(error: BaseException) -> None:
         notice.param.update(object=html.escape(_said(error)) + where, closed=False, visible=True)
     elif expected:
         _log.error("%s", error)
-
-
-def on_page(document: Document | None, change: Callable[[], Any]) -> None:
-    """
-    Change a page from a task that ran beside it, under the lock of the page; ``tell`` hears what fails.
-
-    Parameters
-    ----------
-    document
-        Of the page; None where no server runs, and the change is made at once.
-    change
-        Makes it.
-    """
-    if document is None:
-        change()
-        return
-    with set_curdoc(document):
-        pn.state.execute(change, schedule=True)
 
 
 def _said(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tasoc_kit import catalog, store
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
+from tasoc_kit.dashboards.later import later
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.movie_maker import MovieMaker
 from tasoc_kit.dashboards.unit_page import as_number, asked, asked_tic
@@ -133,7 +134,7 @@ def _star_link(viewer: FrameViewer) -> str:
 def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     """Return the frame, and beside it the series of the chosen pixel or star and what is known of it."""
     image = theme.figure(viewer.image(width=540, height=560))
-    curve = theme.figure(viewer.series(height=300), wide=True)
+    curve = later(lambda: theme.figure(viewer.series(height=300), wide=True))
     buttons, keys = player(viewer)
     chosen = theme.markup("")
     facts = theme.markup("")
@@ -162,7 +163,7 @@ def view(viewer: FrameViewer) -> pn.viewable.Viewable:
     layout = theme.beside(
         pn.Column(
             theme.panel_card(*left),
-            _movie(viewer).card(),
+            later(lambda: _movie(viewer).card()),
             sizing_mode="stretch_width",
             max_width=735,
             margin=0,
@@ -185,9 +186,14 @@ def _movie(viewer: FrameViewer) -> MovieMaker:
     return MovieMaker(cube, html.escape(name) or "frames", known)
 
 
-def available() -> dict[str, dict[str, str]]:
+def available(entries: Sequence[str]) -> dict[str, dict[str, str]]:
     """
     Return what can be opened without being typed: what was run, then what is made on this machine.
+
+    Parameters
+    ----------
+    entries
+        Names of the catalog entries.
 
     Returns
     -------
@@ -195,8 +201,7 @@ def available() -> dict[str, dict[str, str]]:
     """
     found = {f"{products.name_of(unit)} · {cube['cube']}": cube for unit, cube in products.cubes().items()}
     opened = {cube["cube"] for cube in found.values()}
-    known = set(catalog.entries()["entry"])
-    return found | {name: {"cube": name} for name in _OFFLINE if name in known and name not in opened}
+    return found | {name: {"cube": name} for name in _OFFLINE if name in entries and name not in opened}
 
 
 class _Chooser:
@@ -204,9 +209,10 @@ class _Chooser:
 
     def __init__(self, show: Callable[[dict[str, str]], None]) -> None:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "size": "small"}
-        self._show, self._cubes = show, available()
+        entries = catalog.entries()["entry"].tolist()
+        self._show, self._cubes = show, available(entries)
         self.select = theme.choice("Cube", options=list(self._cubes))
-        names = [name for name in catalog.entries()["entry"] if not name.startswith("products.")]
+        names = [name for name in entries if not name.startswith("products.")]
         self.entry = pmui.AutocompleteInput(
             label="Catalog entry, file, folder", options=names, restrict=False, min_characters=0, **wide
         )

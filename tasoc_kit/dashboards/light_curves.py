@@ -17,7 +17,7 @@ import xarray as xr
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import products, theme, visitor
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import NoiseFigure, SeriesFigure, StampFigure
 from tasoc_kit.dashboards.star_list import (

@@ -16,7 +16,7 @@ import panel_material_ui as pmui
 import xarray as xr
 
 from tasoc_kit.dashboards import theme
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.exports.movie import write_movie
 

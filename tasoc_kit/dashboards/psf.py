@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import holoviews as hv
@@ -13,6 +14,7 @@ import xarray as xr
 
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
+from tasoc_kit.dashboards.later import later
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_walk import star_walk
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
@@ -45,7 +47,7 @@ class PsfView(pn.viewable.Viewer):
             )
         self.product, self.reference = product.load(), reference
         self.tmag, self.tic = apertures["tmag"].values.astype(float), apertures["tic"].values
-        self.shape, self._stamps = psf_shape(self.product), psf_stamps(self.product)
+        self._stamps = psf_stamps(self.product)
         nodes = [product[name].values for name in ("node_row", "node_column")]
         middle = [float(labels.mean()) for labels in nodes]
         self._middle = psf_profile(self.product, *middle)
@@ -56,6 +58,11 @@ class PsfView(pn.viewable.Viewer):
         self._stamp: tuple[int, xr.Dataset] | None = None
         self._make_controls()
         self.star = self._first(tic)
+
+    @cached_property
+    def shape(self) -> xr.Dataset:
+        """Width and elongation of the PSF over the CCD."""
+        return psf_shape(self.product)
 
     # The star
 
@@ -183,35 +190,36 @@ class PsfView(pn.viewable.Viewer):
         """Return the figures."""
         keys = {"ArrowRight": lambda: self.step(1), "ArrowLeft": lambda: self.step(-1)}
         size = {"width": 350, "height": 350}
-        longest = float(self.shape["elongation"].max())
-        over = [
-            theme.panel_card(
-                theme.caption("PSF of each region, 11 × 11 pixels"),
-                theme.markup("<p class='soft'>Share of a star's light in a pixel, logarithmic.</p>"),
-                theme.figure(self.mosaic(**size)),
-            ),
-            theme.panel_card(
-                theme.caption("Width at half maximum (pix)"),
-                theme.markup(
-                    f"<p class='soft'>Lines: its longer axis, elongated by {longest:.1%} at most.</p>"
-                ),
-                theme.figure(self.map(**size)),
-            ),
-        ]
-        place = pn.bind(
-            lambda at: f"<h2>Profile at row {at[0]:.0f}, column {at[1]:.0f}</h2>", self.param.place
+        mosaic = theme.panel_card(
+            theme.caption("PSF of each region, 11 × 11 pixels"),
+            theme.markup("<p class='soft'>Share of a star's light in a pixel, logarithmic.</p>"),
+            theme.figure(self.mosaic(**size)),
         )
-        profiles = [theme.figure(figure, wide=True) for figure in self._profiles()]
         return [
             Shortcuts(keys),
             theme.panel_card(self.heading, self.links.pane),
-            theme.beside(*over, each=380),
-            theme.panel_card(theme.markup(place), theme.beside(*profiles)),
-            theme.panel_card(*self._stamp_figures()),
+            theme.beside(mosaic, later(lambda: self._map_card(**size)), each=380),
+            later(self._profile_card),
+            later(lambda: theme.panel_card(*self._stamp_figures())),
             theme.panel_card(
                 theme.caption("Where these numbers come from"), theme.readout(products.describe(self.product))
             ),
         ]
+
+    def _map_card(self, **size: int) -> pmui.Paper:
+        longest = float(self.shape["elongation"].max())
+        return theme.panel_card(
+            theme.caption("Width at half maximum (pix)"),
+            theme.markup(f"<p class='soft'>Lines: its longer axis, elongated by {longest:.1%} at most.</p>"),
+            theme.figure(self.map(**size)),
+        )
+
+    def _profile_card(self) -> pmui.Paper:
+        place = pn.bind(
+            lambda at: f"<h2>Profile at row {at[0]:.0f}, column {at[1]:.0f}</h2>", self.param.place
+        )
+        profiles = [theme.figure(figure, wide=True) for figure in self._profiles()]
+        return theme.panel_card(theme.markup(place), theme.beside(*profiles))
 
     def _stamp_figures(self) -> list[Any]:
         if self.star < 0:

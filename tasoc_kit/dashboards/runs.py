@@ -16,8 +16,8 @@ import param
 from tasoc_kit import database
 from tasoc_kit.dashboards import page_list, products, theme, visitor
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
-from tasoc_kit.dashboards.failed import on_page
 from tasoc_kit.dashboards.holdings import as_bytes
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.dashboards.lineage_graph import graph_markup, read_graph
 from tasoc_kit.dashboards.open_jobs import OpenJobs
 from tasoc_kit.dashboards.run_form import RunForm

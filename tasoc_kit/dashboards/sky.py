@@ -14,6 +14,7 @@ import xarray as xr
 from tasoc_kit import chunks
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Shortcuts
+from tasoc_kit.dashboards.later import later
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.unit_page import unit_page
 from tasoc_kit.errors import StoreError
@@ -179,23 +180,6 @@ class SkyView(pn.viewable.Viewer):
             "PageDown": lambda: self._move(10),
             "PageUp": lambda: self._move(-10),
         }
-        titles = (
-            "Sky of the frame (e⁻/s)",
-            "What the model leaves (σ of a cell)",
-            "Share of the pixels used",
-        )
-        tiles = [
-            theme.panel_card(theme.caption(title), theme.figure(figure))
-            for title, figure in zip(titles, self._tile_figures(), strict=True)
-        ]
-        glow = hv.DynamicMap(pn.bind(lambda frame: figures.glow(self.tiles(frame)), self.param.frame))
-        grid = hv.DynamicMap(
-            pn.bind(
-                lambda frame: figures.coefficient_grid(self.coefficients(frame), width=280),
-                self.param.frame,
-            )
-        )
-        columns = pn.Column(pn.bind(self._columns_pane, self.param.frame), sizing_mode="stretch_width")
         return [
             Shortcuts(keys),
             theme.panel_card(
@@ -206,20 +190,47 @@ class SkyView(pn.viewable.Viewer):
                 SameCcd("sky", self.sky).pane,
                 theme.figure(self.timeline(), wide=True),
             ),
-            theme.beside(*tiles, each=240),
-            theme.beside(
-                theme.panel_card(theme.caption("Corner glow"), theme.figure(glow, wide=True)),
-                theme.panel_card(
-                    theme.caption("Coefficients of the surface (e⁻/s)"),
-                    theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
-                    theme.figure(grid),
-                ),
-            ),
-            theme.panel_card(theme.caption("Columns: their offset in this frame, and the straps"), columns),
+            later(self._tiles),
+            later(self._surface),
+            later(self._columns_card),
             theme.panel_card(
                 theme.caption("Where these numbers come from"), theme.readout(products.describe(self.sky))
             ),
         ]
+
+    def _tiles(self) -> pn.Row:
+        titles = (
+            "Sky of the frame (e⁻/s)",
+            "What the model leaves (σ of a cell)",
+            "Share of the pixels used",
+        )
+        tiles = [
+            theme.panel_card(theme.caption(title), theme.figure(figure))
+            for title, figure in zip(titles, self._tile_figures(), strict=True)
+        ]
+        return theme.beside(*tiles, each=240)
+
+    def _surface(self) -> pn.Row:
+        glow = hv.DynamicMap(pn.bind(lambda frame: figures.glow(self.tiles(frame)), self.param.frame))
+        grid = hv.DynamicMap(
+            pn.bind(
+                lambda frame: figures.coefficient_grid(self.coefficients(frame), width=280),
+                self.param.frame,
+            )
+        )
+        return theme.beside(
+            theme.panel_card(theme.caption("Corner glow"), theme.figure(glow, wide=True)),
+            theme.panel_card(
+                theme.caption("Coefficients of the surface (e⁻/s)"),
+                theme.markup(f"<p class='soft'>Levels: {_LEVELS}.</p>"),
+                theme.figure(grid),
+            ),
+        )
+
+    def _columns_card(self) -> pmui.Paper:
+        title = theme.caption("Columns: their offset in this frame, and the straps")
+        columns = pn.Column(pn.bind(self._columns_pane, self.param.frame), sizing_mode="stretch_width")
+        return theme.panel_card(title, columns)
 
     def _columns_pane(self, frame: int) -> pn.pane.HoloViews:
         return theme.figure(self._columns(frame), wide=True)

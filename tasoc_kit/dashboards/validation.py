@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
 
 from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.failed import on_page
+from tasoc_kit.dashboards.later import later
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import SeriesFigure
 from tasoc_kit.dashboards.unit_page import asked_tic, unit_page
@@ -73,27 +72,24 @@ class ValidationView(pn.viewable.Viewer):
         light_curves = open_ancestor(self.product, "light_curves")
         self.series = None if light_curves is None else SeriesFigure(light_curves)
         self.curve = pn.Column(sizing_mode="stretch_width", margin=0)
-        self.below = pn.Column(sizing_mode="stretch_width", margin=0)
         self._rings = ColumnDataSource({name: [] for name in ("tmag", *_DRAWN_BY.values())})
         named = self.stars.index[self.stars["tic"] == tic] if tic else []
         if len(named):
             self.star = int(named[0])
 
-    async def draw(self) -> None:
-        """Show the figures, a row after another, so that the page answers between."""
-        document = pn.state.curdoc
-        drawn = await asyncio.to_thread(validation_figures, self.product, self.stars, self.source)
-        for names in (("hour", "cadence"), ("flux", "change"), ("pixels", "contamination"), ("bits",)):
-            on_page(document, partial(self._show, names, drawn))
+    @cached_property
+    def _drawn(self) -> dict[str, Any]:
+        return validation_figures(self.product, self.stars, self.source)
 
-    def _show(self, names: tuple[str, ...], drawn: dict[str, Any]) -> None:
+    def _row(self, *names: str) -> pn.Row:
+        """Return figures side by side."""
         cards = []
         for name in names:
-            figure = drawn[name]
+            figure = self._drawn[name]
             if name in _DRAWN_BY:
                 figure = figure.opts(hooks=[self._listener(name)])
             cards.append(theme.panel_card(theme.caption(FIGURES[name]), theme.figure(figure, wide=True)))
-        self.below.append(theme.beside(*cards, each=380))
+        return theme.beside(*cards, each=380)
 
     # A star
 
@@ -175,7 +171,10 @@ class ValidationView(pn.viewable.Viewer):
             theme.panel_card(head, verdict, self.links.pane),
             theme.panel_card(*checks),
             self.curve,
-            self.below,
+            self._row("hour", "cadence"),
+            later(partial(self._row, "flux", "change")),
+            later(partial(self._row, "pixels", "contamination")),
+            later(partial(self._row, "bits")),
             theme.panel_card(
                 theme.caption("Where these numbers come from"), theme.readout(products.describe(self.product))
             ),
@@ -196,7 +195,6 @@ def page() -> pmui.Page:
             "This page says whether the light curves of a CCD are as they should be: a verdict, the checks "
             "behind it, and all stars against the limits."
         ),
-        after=ValidationView.draw,
     )
 
 

@@ -118,7 +118,7 @@ def against_magnitude(
         looks["yticks"] = ticks
     hook = draw_stars(
         source, "tmag", name, shown=shown, tooltips=((title, f"@{name}{{0,0.[000]}}"),),
-        color="colour", size=4, alpha=0.7,
+        fill_color="colour", line_color=None, size=5, alpha=0.7,
     )  # fmt: skip
     return hv.Scatter([], kdims=["tmag"], vdims=[name]).opts(
         xlabel="TESS magnitude", ylabel=title, hooks=[hook], **looks,

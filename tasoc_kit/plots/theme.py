@@ -34,6 +34,9 @@ MODEL = {"total": "#d1495b", "star": "#2a9d8f", "zodiacal light": "#e9a23b", "re
 FLAG_COLOURS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#d55e00", "#8c7ae6", "#b8a200", "#0072b2")
 COLOUR_MAPS = ("magma", "viridis", "cividis", "gray", "gray_r")
 
+# A browser without a graphics card, as on a Hub's desktop, copies each WebGL figure for half a second.
+hv.renderer("bokeh").webgl = False
+
 _SHARED: dict[str, Any] = {
     "backend_opts": {"toolbar.logo": None, "toolbar.autohide": True},
     "fontsize": {"title": "11pt", "labels": "10pt", "ticks": "9pt", "legend": "9pt"},

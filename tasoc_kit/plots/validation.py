@@ -117,7 +117,7 @@ def _stars(
                 look.update(x="tmag", y=y)
 
     return hv.Scatter([(np.nan, np.nan)], kdims=["tmag"], vdims=[y], label=label).opts(
-        color=colour or GOOD, size=4, alpha=0.55, hooks=[from_table], tools=[hover]
+        fill_color=colour or GOOD, line_color=None, size=5, alpha=0.55, hooks=[from_table], tools=[hover]
     )
 
 
