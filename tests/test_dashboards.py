@@ -8,11 +8,13 @@ import sys
 import dashboard_data as data
 import numpy as np
 import pandas as pd
+import panel as pn
 import pytest
 import xarray as xr
+from panel.util import edit_readonly
 
 from tasoc_kit import database, store
-from tasoc_kit.dashboards import holdings, overview, products
+from tasoc_kit.dashboards import holdings, overview, products, theme
 from tasoc_kit.dashboards.app import make_server, pages
 from tasoc_kit.dashboards.failed import or_failed
 from tasoc_kit.dashboards.frame_viewer import FrameViewer
@@ -134,6 +136,22 @@ def test_a_frame_is_read_once_and_no_other_is(sector):
     assert pixels[30, 21] == pytest.approx(7130.321, abs=1e-3)
 
 
+@pytest.mark.parametrize("step", [1, -1, 10, -10])
+def test_who_goes_step_by_step_finds_the_next_frame_read(sector, step):
+    viewer = FrameViewer(sector["cube"])
+    first = 1 if step > 0 else 22
+    viewer.pixels(first)
+    viewer.pixels(first + step)
+    following = first + 2 * step
+    assert viewer._ahead[0] == following
+    assert viewer._ahead[1].result()[30, 21] == pytest.approx(1000 * following + 130.321, abs=1e-3)
+    read = viewer.reader.count
+    assert viewer.pixels(following) is viewer.pixels(following)
+    if viewer._ahead is not None:
+        viewer._ahead[1].result()
+    assert viewer.reader.count == read + (0 <= following + step < 24)
+
+
 def test_a_new_stretch_reads_nothing(sector):
     viewer = FrameViewer(sector["cube"])
     figure = viewer.image()
@@ -250,13 +268,23 @@ def test_what_was_run_can_be_opened_again_the_newest_first_and_then_what_is_made
         database.start_run(
             "photometry", "10_quality", f"s0001-1-{2 + number}", parameters=place | {"cube": cube}
         )
-    found = available()
+    found = available(["simulation.demo", "simulation.tiny"])
     names = [f"Sector 1 · camera 1 · CCD {text}" for text in ("3 · frames/", "2 · old/")]
     assert list(found) == [*names, "simulation.tiny", "simulation.demo"]
     assert found[names[1]] == {"cube": "old/", "sector": "1", "camera": "1", "ccd": "2"}
 
 
 # Pages and server
+
+
+def test_a_page_is_not_told_that_another_works():
+    page = theme.make_page("overview", main=[])
+    with edit_readonly(pn.state):
+        pn.state.busy = True
+    told = page.busy
+    with edit_readonly(pn.state):
+        pn.state.busy = False
+    assert not told
 
 
 def test_the_frames_page_opens_on_something_even_where_nothing_was_run(monkeypatch):

@@ -334,7 +334,6 @@ def test_the_frame_reader_reads_what_the_cube_holds(folder):
     reader = open_frames(cube)
     out = np.empty(reader.shape, np.float32)
     for i in range(len(reader)):
-        reader.prefetch(i)
         reader.read(i, out)
         np.testing.assert_array_equal(out, cube["flux"][i].values)
         reader.read_err(i, out)

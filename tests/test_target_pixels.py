@@ -170,7 +170,6 @@ def test_the_frame_reader_reads_cutouts_too(shared_data):
     out = np.empty(reader.shape, np.float32)
     reader.read(1000, out)
     np.testing.assert_array_equal(out, cube["flux"][1000].values)
-    reader.prefetch(3)
     reader.read_err(1000, out)
     np.testing.assert_array_equal(out, cube["flux_err"][1000].values)
 

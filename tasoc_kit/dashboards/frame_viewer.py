@@ -1,11 +1,12 @@
 """A live view of one cube: the frame, its stars and apertures, the series of the pixel that is tapped.
 
-A frame is read when it is shown, and no other; it is rasterised for the part of it in view.
+A frame is read when it is shown, or when the next step would show it; it is rasterised for the part in view.
 """
 
 from __future__ import annotations
 
 import html
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -30,6 +31,9 @@ __all__ = ["FrameViewer"]
 STARS_IN_VIEW = 800
 APERTURES_IN_VIEW = 500
 _TAP_RADIUS = 1.5
+_STEPS = (1, 10)
+"""Frames that a key goes on by."""
+_READERS = ThreadPoolExecutor(1, "frame-ahead")
 
 
 class FrameViewer(pn.viewable.Viewer):
@@ -65,6 +69,7 @@ class FrameViewer(pn.viewable.Viewer):
         self.reader = open_frames(cube)
         self.rows, self.columns = cube["row"].values, cube["column"].values
         self._held: tuple[int, np.ndarray] | None = None
+        self._ahead: tuple[int, Future[np.ndarray]] | None = None
         self._scale: tuple[tuple[str, int], Stretch] | None = None
         self.param.frame.bounds = (0, max(0, len(self.reader) - 1))
         self.choose()
@@ -85,13 +90,20 @@ class FrameViewer(pn.viewable.Viewer):
     # Pixels
 
     def pixels(self, frame: int) -> np.ndarray:
-        """Return a frame; the one in view is kept, and the next is asked of the disk."""
+        """Return a frame; it is kept, and after a step the one that another step leads to is read beside."""
         if self._held is None or self._held[0] != frame:
-            out = np.empty(self.reader.shape, dtype=np.float32)
-            self.reader.read(frame, out)
-            self.reader.prefetch(frame + 1)
-            self._held = (frame, out)
+            step = 0 if self._held is None else frame - self._held[0]
+            known = self._ahead is not None and self._ahead[0] == frame
+            self._held = (frame, self._ahead[1].result() if known else self._read(frame))
+            following = frame + step
+            walks = abs(step) in _STEPS and 0 <= following < len(self.reader)
+            self._ahead = (following, _READERS.submit(self._read, following)) if walks else None
         return self._held[1]
+
+    def _read(self, frame: int) -> np.ndarray:
+        out = np.empty(self.reader.shape, dtype=np.float32)
+        self.reader.read(frame, out)
+        return out
 
     def _raw(self, frame: int) -> hv.Image:
         return pixel_image(self.pixels(frame), self.rows, self.columns)

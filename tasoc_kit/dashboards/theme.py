@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import panel as pn
 import panel_material_ui as pmui
 import param
+from panel.util import edit_readonly
 
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.dashboards.controls import PageFrame
@@ -324,11 +325,14 @@ def make_page(
         sidebar_open=not _is_phone(),
         sidebar_width=width,
         sidebar_resizable=False,
-        busy_indicator="linear",
+        busy_indicator=None,
         main=[pn.Column(alert, *main, frame, sizing_mode="stretch_width", margin=(8, 10))],
         theme_config=THEME,
         meta_title=f"{title} · tasoc_kit",
         meta_name=f"{title} · tasoc_kit",
     )
+    # Else every page that anybody has open is walked through, twice, whenever one of them does anything.
+    with edit_readonly(page):
+        page.busy = False
     frame.jslink(page, dark="dark_theme", sidebar="sidebar_open", bidirectional=True)
     return page

@@ -132,21 +132,6 @@ class FrameFiles:
         finally:
             os.close(handle)
 
-    def prefetch(self, i: int) -> None:
-        """Ask the kernel to read a local frame ahead."""
-        url = str(self.urls[i])
-        offset, rows, columns = self.place(i)
-        if offset < 0 or not _is_plain(url):
-            return
-        try:
-            handle = os.open(local_path(url), os.O_RDONLY)
-        except OSError:
-            return
-        try:
-            os.posix_fadvise(handle, offset, rows * columns * _ITEM, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(handle)
-
 
 def unread(url: str) -> SourceError:
     """Return the error for a file that was open and yet did not give its bytes."""

@@ -122,12 +122,6 @@ class FrameReader:
                 self._held[name] = np.asarray(self.cube[name].values, dtype=np.float32)
         return self._held[name]
 
-    def prefetch(self, i: int) -> None:
-        """Ask the disk for frame ``i`` ahead of its reading; does nothing for other sources."""
-        files = self._files["flux"]
-        if files is not None and 0 <= i < len(self):
-            files.prefetch(i)
-
 
 def open_frames(cube: xr.Dataset) -> FrameReader:
     """Return the quick reader of a cube's frames."""
