@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import dashboard_data as data
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from nbformat import v4
 
 from tasoc_kit import database, store
 from tasoc_kit.dashboards import holdings, overview, visitor
-from tasoc_kit.dashboards.lineage_graph import graph_markup, read_graph
+from tasoc_kit.dashboards.lineage_graph import Node, graph_markup, read_graph
 from tasoc_kit.dashboards.open_jobs import OpenJobs, progress_words
 from tasoc_kit.dashboards.run_form import RunForm
 from tasoc_kit.dashboards.run_list import list_all, newest, read_log
@@ -133,16 +135,50 @@ def test_a_log_is_a_page_without_an_origin_that_may_ask_nothing_of_the_network(t
         log_markup(b"{")
 
 
-def test_the_lineage_is_drawn_from_left_to_right_and_cycles_are_no_end(made):
+def test_the_lineage_leads_from_product_to_product(made):
     ids = [product.attrs["provenance_id"] for product in made]
     nodes = read_graph(ids[1])
     assert nodes.keys() >= set(ids)
     assert nodes[ids[2]].parents == (ids[1],)
     drawn = graph_markup(nodes, ids[1])
-    assert drawn.count("<path") == sum(one in nodes for node in nodes.values() for one in node.parents)
     assert f"id={ids[0]}" in drawn
     assert f"id={ids[1]}" not in drawn
     assert read_graph("0" * 12) == {}
+
+
+PARENTS = {
+    "raw": "", "quality": "raw", "pointing": "quality", "reference": "raw quality pointing",
+    "stars": "reference", "apertures": "reference stars", "psf": "reference apertures",
+    "stream": "raw apertures psf quality",
+    "sky": "stream reference quality", "curves": "stream sky apertures quality", "noise": "curves apertures",
+    "filtered": "curves", "vectors": "curves noise", "cbv": "vectors curves", "halo": "stream sky",
+    "ensemble": "curves noise", "chosen": "cbv filtered ensemble curves noise", "validation": "chosen halo",
+}  # fmt: skip
+
+
+def test_no_line_of_the_lineage_runs_through_a_box():
+    nodes = {name: Node(name, name, tuple(parents.split())) for name, parents in PARENTS.items()}
+    drawn = graph_markup(nodes, "validation")
+    found = re.findall(r"<rect x='([\d.]+)' y='([\d.]+)' width='(\d+)' height='(\d+)'.*?>(\w+)</text>", drawn)
+    boxes = {name: [float(number) for number in numbers] for *numbers, name in found}
+    assert boxes.keys() == nodes.keys()
+    share = np.linspace(0, 1, 41)
+    weights = [(1 - share) ** 3, 3 * share * (1 - share) ** 2, 3 * share**2 * (1 - share), share**3]
+    begins, ends = set(), set()
+    for path in re.findall(r"<path d='([^']+)'", drawn):
+        numbers = [float(number) for number in re.findall(r"[\d.]+", path)]
+        if "H" in path:
+            x, y = np.linspace(numbers[0], numbers[2], 41), np.full(41, numbers[1])
+        else:
+            x, y = (sum(w * at for w, at in zip(weights, numbers[k::2], strict=True)) for k in (0, 1))
+        begins.add((x[0], y[0]))
+        ends.add((x[-1], y[-1]))
+        for left, top, wide, high in boxes.values():
+            inside = (x > left + 1) & (x < left + wide - 1) & (y > top + 1) & (y < top + high - 1)
+            assert not inside.any(), path
+    for name, (left, top, wide, high) in boxes.items():
+        assert ((left, top + high / 2) in ends) == (name != "raw")
+        assert ((left + wide, top + high / 2) in begins) == (name != "validation")
 
 
 @pytest.mark.parametrize("wanted", [{"run": "999"}, {"id": "' OR 1=1 --"}, {"job": "9" * 30}, {"unit": "☃"}])
