@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -105,7 +104,7 @@ class Pool:
 def submit_all(scratch: Path, place: Path) -> None:
     """Write the notebooks and the frames, and submit the jobs, pipelines among the others."""
     notebooks = scratch / "notebooks"
-    shutil.copytree(settings().notebooks, notebooks)
+    notebooks.mkdir()
     write_notebook(
         notebooks / f"{NAME}.ipynb", "n: int = 0  # number", CELL.format(place=str(place)), DECLARE
     )
