@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import warnings
+from typing import Any
 
+import dashboard_data as data
 import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pytest
+import requests
 from astropy.io import fits
 from astropy.io.votable import parse as parse_votable
 from astropy.wcs import WCS
@@ -26,6 +30,7 @@ from tasoc_kit.exports.corrected import open_corrected
 from tasoc_kit.exports.family import family_of
 from tasoc_kit.numerics.geometry import pixel_to_sky
 from tasoc_kit.photometry.skies.sky_images import sky_image
+from tasoc_kit.records.tokens import make_token
 from tasoc_kit.vocabulary import VARIABLES
 
 
@@ -395,3 +400,50 @@ def test_opened_products_are_kept_and_few(served):
     served.get(f"/curated/light_curves/{tic}")
     assert open_curves(store.product_unit(curves), curves.attrs["provenance_id"]) is one
     assert one.rows(curves) is one.rows(curves)
+
+
+# The examples of the documentation
+
+
+def in_this_store(text: str, served) -> str:
+    """Return an example with the names of what this store has in place of those it was written with."""
+    text = text.replace("http://127.0.0.1:8000", served.url).replace("261136679", str(data.FIRST_TIC + 1))
+    sky, curves = (one.attrs["provenance_id"] for one in (served.made.sky, served.other))
+    cadence = int(served.made.sky["cadenceno"][3])
+    for old, new in {
+        "staging/0123456789ab": f"staging/{sky}",
+        "0123456789ab-17": f"{curves}-7",
+        "0123456789ab": curves,
+        "cadenceno=4800": f"cadenceno={cadence}",
+        "camera=4&ccd=2": "camera=1&ccd=2",
+        "s0001-4-2": "s0001-1-2",
+    }.items():
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize("page", ["api", "api_data"])
+def test_every_address_of_the_documentation_is_answered(served, repository, page):
+    text = in_this_store((repository / "docs" / f"{page}.md").read_text(), served)
+    # A job that runs here is the business of the tests of jobs.
+    addresses = [url for url in re.findall(rf"({served.url}/[^\s'\"]+)", text) if "/jobs" not in url]
+    assert len(addresses) > 4
+    for address in addresses:
+        told = requests.get(address, timeout=60)
+        assert told.status_code == 200, (address, told.text[:300])
+
+
+@pytest.mark.parametrize("page", ["api", "api_data"])
+def test_the_python_of_the_documentation_runs(served, repository, page, monkeypatch):
+    monkeypatch.setenv("TASOC_TOKEN", make_token("script", "write"))
+    text = in_this_store((repository / "docs" / f"{page}.md").read_text(), served)
+    examples = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if served.url in code]
+    names: dict[str, Any] = {}
+    for code in examples:
+        if "/jobs" not in code:
+            exec(compile(code, page, "exec"), names)
+    if page == "api":
+        assert names["api"].get(f"{served.url}/products", timeout=60).json()["products"]
+    else:
+        assert len(names["curve"]) == served.other.sizes["time"]
+        assert len(names["found"].to_table()) == 0

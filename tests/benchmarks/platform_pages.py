@@ -1,4 +1,4 @@
-"""The pages in headless Chromium, on a CCD of full size: how soon they stand, and what is wrong with them.
+"""Pages and notebooks in headless Chromium: how soon pages of a full CCD stand, and what is wrong with them.
 
 Two CCDs of 2078 × 2136 pixels with 20,000 stars: one that the pipeline made from 16 simulated frames, for
 the pages of pixels, and one of drawn numbers with the 1,300 cadences of a sector, for the pages of stars; the
@@ -10,12 +10,12 @@ As of the other rows of the platform, the browser runs on the same two cores as 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -23,6 +23,8 @@ from urllib.parse import urlparse
 import numpy as np
 import xarray as xr
 from claims import Claim, Row, print_rows, scratch_folder
+from loopback import served_by
+from platform_notebooks import ALLOWED, execute_all, lab
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -171,25 +173,10 @@ def run_pipeline(folder: Path) -> None:
 @contextmanager
 def served(place: Path) -> Iterator[str]:
     """Serve the pages as ``tasoc dashboard`` does; give their address when all is imported."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tasoc_kit.cli", "dashboard", "--port", str(port)]
-    with (place / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=place)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and server.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.2)
-        else:
-            raise RuntimeError((place / "server.log").read_text()[-2000:])
+    words = [sys.executable, "-m", "tasoc_kit.cli", "dashboard", "--port"]
+    with served_by(lambda port: [*words, str(port)], place) as address:
         time.sleep(WARM)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+        yield address
 
 
 class Visits:
@@ -208,10 +195,7 @@ class Visits:
         page = context.new_page()
         page.route("**/*", self._local_only)
         page.on("pageerror", lambda error: self.errors.append(f"{slug}: {error}"))
-        page.on(
-            "console",
-            lambda said: self.errors.append(f"{slug}: {said.text}") if said.type == "error" else None,
-        )
+        page.on("console", partial(self._hear, slug))
         begun = time.monotonic()
         page.goto(f"{self.address}/{slug}", wait_until="commit")
         if picture:
@@ -222,6 +206,10 @@ class Visits:
         page.wait_for_timeout(SETTLE)
         yield page, took
         context.close()
+
+    def _hear(self, slug: str, said: Any) -> None:
+        if said.type == "error" and not any(words in said.text for words in ALLOWED):
+            self.errors.append(f"{slug}: {said.text}")
 
     def _local_only(self, route: Any) -> None:
         if urlparse(route.request.url).hostname in ("127.0.0.1", None):
@@ -255,11 +243,17 @@ def _asked(slugs: list[str]) -> Iterator[str]:
             yield slug
 
 
-def measure(address: str, browser: Any) -> dict[str, float]:
+def open_notebooks(visits: Visits, names: list[str]) -> None:
+    """Open each executed notebook in JupyterLab and see that its headings are there."""
+    for name in names:
+        with visits.open(f"lab/tree/{name}?reset", False) as (_page, took):
+            print(f"  {name:<40} open in {took:5.2f} s", flush=True)
+
+
+def measure(visits: Visits) -> dict[str, float]:
     """Open every page once, and change the star and the frame where there is one."""
     from tasoc_kit.dashboards.page_list import pages
 
-    visits = Visits(browser, address)
     first, change, frame = {}, {}, {}
     for asked in _asked(list(pages())):
         slug = asked.split("?")[0]
@@ -275,15 +269,10 @@ def measure(address: str, browser: Any) -> dict[str, float]:
         told = f", another star {change[asked]:.2f} s" if asked in change else ""
         told += f", another frame {frame[asked]:.2f} s" if asked in frame else ""
         print(f"  {asked:<32} first {took:5.2f} s{told}", flush=True)
-    for line in [*visits.errors, *visits.outside, *visits.faults]:
-        print(f"  {line}", flush=True)
     return {
         "page_first_s": max(first.values()),
         "page_change_s": max(change.values()),
         "frame_change_s": max(frame.values()),
-        "page_errors": len(visits.errors),
-        "page_external_requests": len(visits.outside),
-        "axe_serious": len(visits.faults),
     }
 
 
@@ -303,14 +292,26 @@ def rows(scratch: Path) -> list[Row]:
         if not (place / "store").exists():
             make_store()
             run_pipeline(place / "frames")
-        with served(place) as address, sync_playwright() as playwright:
+        names = execute_all(place / "notebooks")
+        with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
-            values = measure(address, browser)
+            with served(place) as address:
+                visits = Visits(browser, address)
+                values = measure(visits)
+            with lab(place / "notebooks", names) as visits.address:
+                open_notebooks(visits, names)
             browser.close()
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         settings.cache_clear()
+    for line in [*visits.errors, *visits.outside, *visits.faults]:
+        print(f"  {line}", flush=True)
+    values |= {
+        "page_errors": len(visits.errors),
+        "page_external_requests": len(visits.outside),
+        "axe_serious": len(visits.faults),
+    }
     return [Row(name, values[name], claim) for name, claim in CLAIMS.items()]
 
 
