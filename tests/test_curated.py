@@ -408,11 +408,13 @@ def test_opened_products_are_kept_and_few(served):
 def in_this_store(text: str, served) -> str:
     """Return an example with the names of what this store has in place of those it was written with."""
     text = text.replace("http://127.0.0.1:8000", served.url).replace("261136679", str(data.FIRST_TIC + 1))
-    sky, curves = (one.attrs["provenance_id"] for one in (served.made.sky, served.other))
-    cadence = int(served.made.sky["cadenceno"][3])
+    made, other = served.made, served.other
+    sky, stars, curves = (one.attrs["provenance_id"] for one in (made.sky, made.light_curves, other))
+    lit = int(np.flatnonzero(made.light_curves["row_size"].values)[0])
+    cadence = int(made.sky["cadenceno"][3])
     for old, new in {
         "staging/0123456789ab": f"staging/{sky}",
-        "0123456789ab-17": f"{curves}-7",
+        "0123456789ab-17": f"{stars}-{lit}",
         "0123456789ab": curves,
         "cadenceno=4800": f"cadenceno={cadence}",
         "camera=4&ccd=2": "camera=1&ccd=2",
