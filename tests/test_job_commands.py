@@ -100,6 +100,7 @@ def test_a_schedule_is_added_listed_and_removed(run: Tasoc) -> None:
         (("job", "submit", "10_doubled", "--set", "a.b=1"), "expected parameter=value"),
         (("job", "submit", "tiny", "--memory", "much"), "--memory 'much': expected a size"),
         (("job", "submit", "tiny", "--queue", "a b"), "queue 'a b' is not usable"),
+        (("run", "tiny", "--queue", "q", "--workers", "2", "--wait"), "--workers, --wait with --queue"),
         (("job", "show", "7"), "job 7: there is none of this number"),
         (("job", "cancel", "7"), "job 7: there is none of this number"),
         (("job", "list", "--state", "redy"), "did you mean 'ready'"),

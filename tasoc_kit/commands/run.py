@@ -142,6 +142,19 @@ def run_pipeline(options: Options) -> int:
 
 def _submit(options: Options, chosen: dict[str, dict[str, object]]) -> int:
     """Put a job for every unit into a queue and show their numbers."""
+    given = {
+        "--executor": options.executor != Options.executor,
+        "--scheduler": options.scheduler is not None,
+        "--workers": options.workers is not None,
+        "--wait": options.wait,
+        "--timeout": options.timeout != Options.timeout,
+    }
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise TasocKitError(
+            f"tasoc run: {', '.join(idle)} with --queue, which runs nothing here; expected --queue without. "
+            "Tell those who run the jobs: tasoc worker --help."
+        )
     rows = []
     for place in find_units(options.source, options.sectors, options.cameras, options.ccds):
         arguments = place | {
