@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -68,14 +66,6 @@ def test_elsewhere_the_envelope_goes_and_the_white_noise_stays(giants):
     share = [float(one["part_height"][0, ENVELOPE] / one["part_height"][0, 0]) for one in (right, wrong)]
     assert share[1] < 0.2 * share[0]
     assert float(wrong["white_noise"][0]) == pytest.approx(float(right["white_noise"][0]), rel=0.2)
-
-
-def test_a_line_that_is_dragged_is_answered_within_a_tenth_of_a_second(giants):
-    spectra, measured, _made = giants
-    trials, started = chosen_trials(spectra), time.perf_counter()
-    for at in np.linspace(30, 200, 5):
-        oscillations_at(spectra, 0, at, trials)
-    assert (time.perf_counter() - started) / 5 < 0.1
 
 
 def test_a_numax_outside_of_the_spectrum_or_a_star_without_one_is_refused(giants):

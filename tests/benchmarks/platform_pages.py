@@ -23,8 +23,8 @@ from urllib.parse import urlparse
 import numpy as np
 import xarray as xr
 from claims import Claim, Row, print_rows, scratch_folder
+from lab_notebooks import ALLOWED, execute_all, lab
 from loopback import served_by
-from platform_notebooks import ALLOWED, execute_all, lab
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
