@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 
 import pytest
@@ -62,7 +63,8 @@ def test_a_tar_unpacked_in_another_store_is_the_product(products, made, tmp_path
     other = tmp_path / "other"
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
         assert tar.getnames()[-1] == f"{KEY}/complete.json"
-        tar.extractall(other, filter="data")
+    other.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(other)], input=answer.content, check=True)
     copied = {path.relative_to(other): path.read_bytes() for path in other.rglob("*") if path.is_file()}
     kept = {p.relative_to(made): p.read_bytes() for p in (made / "stream").rglob("*") if p.is_file()}
     assert copied == kept
