@@ -58,7 +58,8 @@ def test_what_is_read_is_asked_for_once(bucket, caplog):
     caplog.set_level("INFO", logger="werkzeug")
     caplog.clear()
     open_product("stream", sector=1)["flux"].compute()
-    asked = [record.getMessage().split('"')[1].split()[:2] for record in caplog.records]
+    answered = [record.getMessage() for record in caplog.records if record.name == "werkzeug"]
+    asked = [said.split('"')[1].split()[:2] for said in answered]
     data = Counter((method, path) for method, path in asked if "/data.zarr/" in path)
     assert {method for method, _ in data} == {"GET"}
     assert {number for (_, path), number in data.items() if "/c/" in path} == {1}
