@@ -13,7 +13,6 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict
 
 from tasoc_kit.api import formats
 from tasoc_kit.api.access import Reads
@@ -23,7 +22,7 @@ from tasoc_kit.api.formats import Format, Table
 from tasoc_kit.api.opened import open_curves
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.queries import Camera, Ccd, Id, Sector, Tag, Tic, Unit, Which, parameters_of, read_query
+from tasoc_kit.api.queries import Tic, Which, parameters_of, read_query
 from tasoc_kit.records import objects
 from tasoc_kit.records.engine import is_near
 from tasoc_kit.records.objects import Found, Wanted, find_objects
@@ -46,10 +45,8 @@ Star = Annotated[
 ]
 
 
-class _Objects(BaseModel):
-    """What objects are asked for; whatever else stands in the address is refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class _Objects(Which):
+    """What objects are asked for."""
 
     tic: Tic = None
     object: Annotated[str | None, Query(max_length=24, description="Name, as 0123456789ab-17.")] = None
@@ -58,17 +55,10 @@ class _Objects(BaseModel):
     radius: Annotated[float | None, Query(ge=0, le=180, description="Degrees.")] = None
     tmag_min: Annotated[float | None, Query(ge=-50, le=50)] = None
     tmag_max: Annotated[float | None, Query(ge=-50, le=50)] = None
-    sector: Sector = None
-    camera: Camera = None
-    ccd: Ccd = None
-    unit: Unit = None
-    tag: Tag = None
-    id: Id = None
     random: Annotated[int | None, Query(ge=1, le=100, description="So many by chance.")] = None
     stream: Annotated[bool, Query(description="All in one answer: ndjson, csv, parquet, votable.")] = False
     limit: Limit = 50
     cursor: Cursor = None
-    format: Format | None = None
 
     def wanted(self) -> Wanted:
         """Return them as the index takes them."""
