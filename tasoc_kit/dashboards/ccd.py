@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ import param
 import xarray as xr
 
 from tasoc_kit.dashboards import products, theme
-from tasoc_kit.dashboards.later import on_page
+from tasoc_kit.dashboards.later import later, on_page
 from tasoc_kit.dashboards.links import SameCcd
 from tasoc_kit.dashboards.star_figures import SeriesFigure
 from tasoc_kit.dashboards.star_groups import (
@@ -90,25 +89,19 @@ class CcdView(pn.viewable.Viewer):
         self._taps: list[hv.streams.SingleTap] = []
         wait = theme.markup("<p class='soft'>Measuring the noise of every star …</p>")
         self.noise = pn.Column(theme.panel_card(wait), sizing_mode="stretch_width", margin=0)
-        self.below = pn.Column(sizing_mode="stretch_width", margin=0)
         named = self.stars.index[self.stars["tic"] == tic] if tic else []
         lit = self.stars[self.stars["pixels"] > 0]
         brightest = lit["tmag"].idxmin() if len(lit) else -1
         self.star = int(named[0] if len(named) else brightest)
 
     async def measure(self) -> None:
-        """
-        Measure the noise of every star beside the server, unless diagnostics know it, and show it.
-
-        All else that is looked at second follows, one figure after another, so that the page answers between.
-        """
+        """Measure the noise of every star beside the server, unless diagnostics know it, and show it."""
         document = pn.state.curdoc
         noise = self.stars["noise"].to_numpy()
         if np.isnan(noise).all():
             measured = await asyncio.to_thread(products.measured_noise, self.light_curves)
             noise = measured["ptp"].values
-        for show in (partial(self.show_noise, noise), *self._later()):
-            on_page(document, show)
+        on_page(document, partial(self.show_noise, noise))
 
     def show_noise(self, noise: np.ndarray) -> None:
         """Show the noise of every star, in ppm."""
@@ -120,21 +113,19 @@ class CcdView(pn.viewable.Viewer):
     def _pane(self, name: str, **options: Any) -> pn.pane.HoloViews:
         return theme.figure(self.against(name, **options), wide=True)
 
-    def _later(self) -> list[Callable[[], None]]:
-        """Return what shows the figures below, a row each."""
+    def _below(self) -> list[pn.Column]:
+        """Return the figures below, a row each."""
         names = [name for name in _CAPTIONS if name in self.stars]
         pairs = [names[first : first + 2] for first in range(0, len(names), 2)]
+        return [*(later(partial(self._row, *pair)) for pair in pairs), later(self._flags)]
 
-        def show(pair: list[str]) -> None:
-            cards = [theme.panel_card(theme.caption(_CAPTIONS[name]), self._pane(name)) for name in pair]
-            self.below.append(theme.beside(*cards, each=380))
+    def _row(self, *names: str) -> pn.Row:
+        cards = [theme.panel_card(theme.caption(_CAPTIONS[name]), self._pane(name)) for name in names]
+        return theme.beside(*cards, each=380)
 
-        def show_flags() -> None:
-            drawn = flags(self.light_curves).opts(title="")
-            pane = theme.figure(drawn, wide=True)
-            self.below.append(theme.panel_card(theme.caption("Flagged cadences"), pane))
-
-        return [*(partial(show, pair) for pair in pairs), show_flags]
+    def _flags(self) -> pmui.Paper:
+        drawn = theme.figure(flags(self.light_curves).opts(title=""), wide=True)
+        return theme.panel_card(theme.caption("Flagged cadences"), drawn)
 
     @param.depends("by", watch=True)
     def _group_changed(self) -> None:
@@ -254,7 +245,7 @@ class CcdView(pn.viewable.Viewer):
         return [
             theme.panel_card(head, self.links.pane),
             theme.beside(left, right, first=560),
-            self.below,
+            *self._below(),
             theme.panel_card(
                 theme.caption("Where these numbers come from"),
                 theme.readout(products.describe(self.light_curves)),
