@@ -11,6 +11,7 @@ import pandas as pd
 import panel as pn
 import pytest
 import xarray as xr
+from ffi_files import write_ffi
 from panel.util import edit_readonly
 
 from tasoc_kit import database, store
@@ -34,13 +35,14 @@ from tasoc_kit.dashboards.star_list import (
 )
 from tasoc_kit.dashboards.star_methods import StarMethods
 from tasoc_kit.dashboards.verdicts import WHOLE_CCD
-from tasoc_kit.errors import StepInputError, TasocKitError
+from tasoc_kit.errors import SourceError, StepInputError, TasocKitError
 from tasoc_kit.exports.family import family_of
 from tasoc_kit.plots import measure_noise
 from tasoc_kit.plots.light_curve import one_star, pixel_series
 from tasoc_kit.plots.theme import STAR
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import Record, lineage, stamp
+from tasoc_kit.sources.ffi import open_ffi
 from tasoc_kit.vocabulary import ApertureFlag, Method
 
 
@@ -140,6 +142,18 @@ def test_who_goes_step_by_step_finds_the_next_frame_read(sector, step):
     if viewer._ahead is not None:
         viewer._ahead[1].result()
     assert viewer.reader.count == read + (0 <= following + step < 24)
+
+
+def test_a_frame_that_could_not_be_read_ahead_is_read_once_it_is_there(tmp_path):
+    paths = [write_ffi(tmp_path, number) for number in range(3)]
+    viewer = FrameViewer(open_ffi(tmp_path))
+    viewer.pixels(0)
+    gone = paths[2].rename(tmp_path / "gone")
+    viewer.pixels(1)
+    with pytest.raises(SourceError):
+        viewer.pixels(2)
+    gone.rename(paths[2])
+    np.testing.assert_array_equal(viewer.pixels(2), viewer.cube["flux"][2].values)
 
 
 def test_a_new_stretch_reads_nothing(sector):

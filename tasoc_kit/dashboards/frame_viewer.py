@@ -93,11 +93,14 @@ class FrameViewer(pn.viewable.Viewer):
         """Return a frame; it is kept, and after a step the one that another step leads to is read beside."""
         if self._held is None or self._held[0] != frame:
             step = 0 if self._held is None else frame - self._held[0]
-            known = self._ahead is not None and self._ahead[0] == frame
-            self._held = (frame, self._ahead[1].result() if known else self._read(frame))
+            # Taken before it is asked: what could not be read ahead is read again when it is wanted again.
+            ahead, self._ahead = self._ahead, None
+            known = ahead is not None and ahead[0] == frame
+            self._held = (frame, ahead[1].result() if known else self._read(frame))
             following = frame + step
             walks = abs(step) in _STEPS and 0 <= following < len(self.reader)
-            self._ahead = (following, _READERS.submit(self._read, following)) if walks else None
+            if walks:
+                self._ahead = (following, _READERS.submit(self._read, following))
         return self._held[1]
 
     def _read(self, frame: int) -> np.ndarray:
