@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -287,6 +288,31 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
     ) as caught:
         set_tag("current", "sky", UNIT, ID, url=address)
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/tasoc?connect_timeout=2"
+        with pytest.raises(DatabaseError, match="timeout expired; expected .*Correct TASOC_DATABASE"):
+            set_tag("current", "sky", UNIT, ID, url=address)
+
+
+@pytest.mark.parametrize(("words", "seconds"), [("", "10"), ("?connect_timeout=3", "3")])
+def test_a_server_has_ten_seconds_to_answer_unless_the_address_says_more(postgres_url, words, seconds):
+    with connect(postgres_url + words).connect() as connection:
+        given = connection.connection.driver_connection.info.get_parameters()
+    assert (given["connect_timeout"], given["tcp_user_timeout"]) == (seconds, "30000")
+    assert given["keepalives_idle"] == "30"
+
+
+def test_a_row_that_another_connection_holds_is_an_error_and_nothing_is_lost(postgres_url, monkeypatch):
+    set_tag("current", "sky", UNIT, ID, url=postgres_url)
+    monkeypatch.setitem(engine._WRITE_BOUNDS, "lock_timeout", "200ms")
+    with database.writing(postgres_url) as session:
+        session.execute(sa.text("DELETE FROM tags"))
+        with pytest.raises(DatabaseError, match="lock timeout; expected .*End the process that holds it"):
+            set_tag("current", "sky", UNIT, OTHER, url=postgres_url)
+    assert get_tag("current", "sky", UNIT, url=postgres_url) is None
 
 
 def test_a_forked_process_has_connections_of_its_own(url):

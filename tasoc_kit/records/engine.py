@@ -45,8 +45,22 @@ __all__ = [
     "writing",
 ]
 
-BUSY_SECONDS = 10.0
-"""How long a write to SQLite waits for another one, unless the URL has ``?timeout=``."""
+BUSY_SECONDS = 10
+"""How long a write waits for another one; with SQLite unless the URL has ``?timeout=``."""
+
+_LIBPQ = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""How long a server, or a network, may be silent: seconds, and milliseconds of ``tcp_user_timeout``."""
+
+_WRITE_BOUNDS = {"lock_timeout": f"{BUSY_SECONDS}s"} | {
+    f"tcp_{name}": str(value) for name, value in _LIBPQ.items() if name.startswith("keepalives")
+}
+"""What PostgreSQL keeps to in a write: no long wait for a lock, and none held for a machine that is gone."""
 
 _ALL_MIGRATIONS = 0x7A50C
 """Key of the PostgreSQL advisory lock that upgrades take turns by."""
@@ -74,7 +88,7 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         problem = str(error.orig).strip().splitlines()[0]
-        if "locked" in problem:
+        if "locked" in problem or "lock timeout" in problem:
             action = "end the process that holds it, or wait, and run again"
         elif "no such table" in problem or "does not exist" in problem:
             action = "run 'tasoc database upgrade'"
@@ -92,7 +106,8 @@ def _engine(url: str) -> sa.Engine:
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
             # One ping for each use finds out that a server was started anew before a query does.
-            return sa.create_engine(address, pool_pre_ping=len(_pool) > 1, **_pool)
+            patience = _postgres_arguments(address)
+            return sa.create_engine(address, connect_args=patience, pool_pre_ping=len(_pool) > 1, **_pool)
         engine = sa.create_engine(address, connect_args=_sqlite_arguments(address), **_pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
@@ -131,6 +146,13 @@ def _forget_other_files(engine: sa.Engine) -> None:
 
     sa.event.listen(engine, "connect", note)
     sa.event.listen(engine, "checkout", check)
+
+
+def _postgres_arguments(address: sa.URL) -> dict[str, Any]:
+    """Return how long a connection waits, where the URL leaves it open; other drivers have other words."""
+    if not address.get_driver_name().startswith("psycopg"):
+        return {}
+    return {name: value for name, value in _LIBPQ.items() if name not in address.query}
 
 
 def _sqlite_arguments(address: sa.URL) -> dict[str, Any]:
@@ -279,6 +301,9 @@ def writing(url: str | None) -> Iterator[Session]:
     """Open a session whose changes are kept when the body ends, and undone when it fails."""
     engine = connect(url)
     with _named(engine.url), Session(engine.execution_options(writes=True)) as session, session.begin():
+        if engine.dialect.name == "postgresql":
+            bounds = (sa.func.set_config(name, value, True) for name, value in _WRITE_BOUNDS.items())
+            session.execute(sa.select(*bounds))
         yield session
 
 
