@@ -86,7 +86,7 @@ class Bench:
 
     def start(self, pool: str = "a", **options: Any) -> int:
         """Start a worker of a pool, and return its process id."""
-        quick = {"lease_seconds": 4.0, "poll_seconds": 0.1}
+        quick = {"lease_seconds": 10.0, "poll_seconds": 0.1}
         return self.forge.start(self.environment(pool), self.folder / "log", **quick | options)
 
     def run(self, number: int = 1, **options: Any) -> None:
@@ -167,6 +167,31 @@ def test_what_a_killed_worker_had_is_run_again_and_nothing_of_it_lives_on(bench:
     assert bench.done() == [(1, "a")]
     assert database.list_runs().sort_values("run")["status"].tolist() == ["killed", "done"]
     assert jobs.job_events(job)["after"].tolist().count("claimed") == 2
+
+
+def test_a_worker_that_is_stopped_for_longer_than_its_lease_runs_nothing_beside_the_next_one(
+    bench: Bench,
+) -> None:
+    """The first is stopped in the middle of a cell, and goes on after another one has begun anew."""
+    job = bench.submit("56_waits")
+    stopped = bench.start(lease_seconds=2.0)
+    first = bench.begun()
+    os.kill(stopped, signal.SIGSTOP)
+    second = bench.start("b", most_jobs=1)
+    try:
+        wait_until(lambda: len(bench.begun()) == 4, "the notebook begins anew")
+        wait_until(lambda: not any(map(alive, first)), "the end of all processes of the first")
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    (bench.place / "go").touch()
+    assert bench.forge.wait(second) == 0
+    os.kill(stopped, signal.SIGTERM)
+    assert bench.forge.wait(stopped) == 0
+    assert (jobs.get_job(job)["state"], jobs.get_job(job)["tries"]) == ("done", 2)
+    assert bench.done() == [(1, "b")]
+    assert database.list_runs().sort_values("run")["status"].tolist() == ["killed", "done"]
+    assert "its lease was lost" in bench.log()
+    bench.nothing_is_left()
 
 
 def test_a_job_over_its_memory_is_killed_and_says_the_number(bench: Bench) -> None:

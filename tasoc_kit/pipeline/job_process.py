@@ -2,13 +2,15 @@
 
 It is forked from the worker, which has imported what notebooks need. Kernels and whatever they
 start descend from it, and it adopts what they leave, so all of it can be found and killed: when
-the job ends, when it takes too much, and when its worker is gone.
+the job ends, when it takes too much, and when its worker is gone or no longer renews its lease.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import mmap
 import os
 import signal
 import sys
@@ -58,10 +60,15 @@ class JobProcess:
         The row of the job.
     most_bytes
         Resident memory that it may take; 0 for no bound.
+    lease_end
+        Until when the job is this worker's own, by ``time.monotonic``; it is killed after that.
     """
 
-    def __init__(self, job: Mapping[str, Any], most_bytes: int) -> None:
+    def __init__(self, job: Mapping[str, Any], most_bytes: int, lease_end: float) -> None:
         self.job = job
+        # Shared with the process, which sees by it that its worker is stopped, or waits for a database.
+        self._lease = ctypes.c_double.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_double)))
+        self.extend_lease(lease_end)
         self.progress: dict[str, Any] | None = None
         self.ending: Ending | None = None
         self.spent = Spent()
@@ -75,8 +82,12 @@ class JobProcess:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._told)
-            _become_job(parent, job, most_bytes, tell, str(scratch))
+            _become_job(_Watch(parent, job, most_bytes, self._lease, _Teller(tell)), str(scratch))
         os.close(tell)
+
+    def extend_lease(self, lease_end: float) -> None:
+        """Let the process go on until another moment, by ``time.monotonic``."""
+        self._lease.value = lease_end
 
     def fileno(self) -> int:
         """Return what ``select`` may wait for."""
@@ -166,11 +177,9 @@ class _Teller:
                 line = line[os.write(self.descriptor, line) :]
 
 
-def _become_job(
-    parent: int, job: Mapping[str, Any], most_bytes: int, descriptor: int, scratch: str
-) -> NoReturn:
-    """Run a job in this process and never return."""
-    tell = _Teller(descriptor)
+def _become_job(watch: _Watch, scratch: str) -> NoReturn:
+    """Run the job that is watched in this process and never return."""
+    job, tell = watch.job, watch.tell
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -179,7 +188,6 @@ def _become_job(
         os.environ["TMPDIR"] = scratch
         tempfile.tempdir = None
         with start_places(fork=True) as places:
-            watch = _Watch(parent, job, most_bytes, tell)
             watch.start()
             ending = run_job(job, places, tell.advanced)
         watch.end()
@@ -196,10 +204,12 @@ def _become_job(
 
 
 class _Watch:
-    """A thread beside the job: it ends all when the worker is gone, or the job takes too much."""
+    """A thread beside the job: it ends all when worker or lease are gone, or the job takes too much."""
 
-    def __init__(self, parent: int, job: Mapping[str, Any], most_bytes: int, tell: _Teller) -> None:
-        self.parent, self.job, self.most_bytes, self.tell = parent, job, most_bytes, tell
+    def __init__(
+        self, parent: int, job: Mapping[str, Any], most_bytes: int, lease: ctypes.c_double, tell: _Teller
+    ) -> None:
+        self.parent, self.job, self.most_bytes, self.lease, self.tell = parent, job, most_bytes, lease, tell
         self.begun, self.counted = time.monotonic(), -_COUNT_SECONDS
         self.cpu_seconds, self.peak_bytes = 0.0, 0
         self.ended = threading.Event()
@@ -229,11 +239,16 @@ class _Watch:
     def _keep_within_bounds(self) -> None:
         problem = self._problem()
         if problem:
-            self._tell_spent()
-            told = f"job {self.job['job']}: {problem} All its processes were killed."
-            self.tell(ending=asdict(Ending(False, told, again=False)))
-            # The worker, which adopts what this leaves, kills the rest.
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._give_up(problem, again=False)
+        elif time.monotonic() > self.lease.value:
+            lost = "its worker did not renew its lease; expected it in time. Look at worker and database."
+            self._give_up(lost, again=True)
+
+    def _give_up(self, problem: str, *, again: bool) -> None:
+        self._tell_spent()
+        told = f"job {self.job['job']}: {problem} All its processes were killed."
+        self.tell(ending=asdict(Ending(False, told, again=again)))
+        _vanish()
 
     def _problem(self) -> str:
         """Return what bound was passed, with the number; empty where none was."""

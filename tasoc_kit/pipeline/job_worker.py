@@ -180,24 +180,24 @@ class JobWorker:
 
     def _claim(self, slot: _Slot) -> bool:
         """Claim a job for a slot and start it; False where there is none."""
-        options = self.options
+        options, asked = self.options, time.monotonic()
         job = leases.claim_job(
             slot.worker, options.queues, options.lease_seconds, most_bytes=options.most_bytes
         )
         if job is None:
             return False
-        claimed = time.monotonic()
         self.taken += 1
         if not leases.start_job(job["job"], slot.worker):
             return True
         self.say(f"job {job['job']}: {job['name']} {job['unit'] or 'of no unit'} starts, try {job['tries']}")
         try:
-            process = JobProcess(job, job["most_bytes"] or options.most_bytes)
+            most_bytes = job["most_bytes"] or options.most_bytes
+            process = JobProcess(job, most_bytes, asked + options.lease_seconds)
         except (NotebookError, OSError) as error:
             leases.fail_job(job["job"], slot.worker, f"job {job['job']}: no process for it: {error}")
             return True
         slot.job, slot.process, slot.last = job["job"], process, None
-        slot.renewed = slot.asked = claimed
+        slot.renewed = slot.asked = asked
         return True
 
     def _tend(self, slot: _Slot, process: JobProcess) -> None:
@@ -214,16 +214,17 @@ class JobWorker:
 
     def _renew(self, slot: _Slot, process: JobProcess) -> None:
         """Renew a lease, and end the job where it is cancelled or no longer this worker's."""
-        now = slot.asked = time.monotonic()
+        now, seconds = time.monotonic(), self.options.lease_seconds
+        slot.asked = now
         try:
-            word = leases.renew_lease(
-                slot.job, slot.worker, self.options.lease_seconds, progress=process.progress
-            )
-            slot.renewed = now
+            word = leases.renew_lease(slot.job, slot.worker, seconds, progress=process.progress)
         except DatabaseError as error:
-            word = "go on" if now - slot.renewed < self.options.lease_seconds else "lost"
+            # The process ends itself when the lease does.
             _log.warning("job %d: its lease is not renewed: %s", slot.job, error)
+            return
         if word == "go on":
+            slot.renewed = now
+            process.extend_lease(now + seconds)
             return
         process.kill(self._others(slot))
         if word == "cancelled":
@@ -241,7 +242,7 @@ class JobWorker:
             slot.last = last
             if time.monotonic() - slot.renewed < self.options.lease_seconds:
                 return
-            told = "ended, which the database never heard; it will be run again"
+            told = "ended, but its lease was lost before the database heard of it; it will be run again"
         self.say(f"job {slot.job}: {told}")
         slot.job, slot.process, slot.last = 0, None, None
         self.looked = -math.inf
