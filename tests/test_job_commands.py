@@ -108,6 +108,7 @@ def test_a_schedule_is_added_listed_and_removed(run: Tasoc) -> None:
         (("job", "schedule", "remove", "7"), "schedule 7: there is none of this number"),
         (("worker", "--memory", "-1"), "--memory '-1': expected a size"),
         (("worker", "--queue", "a b"), "queue 'a b' is not usable"),
+        (("worker", "--queue", " , "), "worker: no queue; expected one at least"),
     ],
 )
 def test_a_mistake_is_one_line_and_the_next_step(run: Tasoc, words: tuple[str, ...], message: str) -> None:

@@ -344,6 +344,51 @@ def test_a_worker_cut_off_for_longer_than_its_lease_ends_its_job(
     assert jobs.get_job(job)["state"] == "running", "any worker that looks releases it"
 
 
+def test_a_database_file_that_vanishes_is_said_once_and_no_other_is_made(
+    bench: Bench, tmp_path: Path
+) -> None:
+    job = bench.submit("56_waits")
+    worker = bench.start(slots=2, lease_seconds=60.0)
+    bench.begun()
+    store_folder, aside = Path(settings().store), tmp_path / "aside"
+    aside.mkdir()
+    found = list(store_folder.glob("tasoc.sqlite*"))
+    for path in found:
+        path.rename(aside / path.name)
+    wait_until(lambda: "no job can be claimed" in bench.log(), "a failed claim")
+    (bench.place / "go").touch()
+    wait_until(lambda: "its end is not noted yet" in bench.log(), "a failed note")
+    assert list(store_folder.glob("tasoc.sqlite*")) == []
+    for path in found:
+        (aside / path.name).rename(path)
+    os.kill(worker, signal.SIGTERM)
+    assert bench.forge.wait(worker) == 0
+    assert jobs.get_job(job)["state"] == "done"
+    assert bench.log().count("no job can be claimed") == 1
+    bench.nothing_is_left()
+
+
+def test_a_worker_without_room_for_a_job_gives_it_back_and_ends(bench: Bench) -> None:
+    """Else it would fail every job of the queue in a moment, also beside workers that have room."""
+    waiting = bench.submit("56_waits")
+    others = [bench.submit("50_short", n) for n in range(3)]
+    worker = bench.forge.tasoc(bench.environment("a"), bench.folder / "log", "worker", "--slots", "2")
+    for job in others:
+        wait_until(lambda job=job: jobs.get_job(job)["state"] == "done", "the others")
+    (bench.folder / "scratch-a").rename(bench.folder / "away")
+    late = bench.submit("50_short", 9)
+    wait_until(lambda: "has no room for another job" in bench.log(), "that the worker sees it")
+    (bench.folder / "away").rename(bench.folder / "scratch-a")
+    (bench.place / "go").touch()
+    assert bench.forge.wait(worker) == 2
+    found = jobs.get_job(late)
+    assert (found["state"], found["tries"]) == ("ready", 0)
+    assert "no process for it: temporary files" in found["message"]
+    assert jobs.get_job(waiting)["state"] == "done"
+    assert "no process for a job (temporary files" in bench.log()
+    bench.nothing_is_left()
+
+
 def test_the_command_runs_two_jobs_at_once_drains_and_ends_well(bench: Bench) -> None:
     wanted = [bench.submit("54_two", n, queue="night") for n in range(2)]
     other = bench.submit("50_short", queue="day")

@@ -42,7 +42,9 @@ def worker(
     ] = None,
     lease: Annotated[
         float,
-        typer.Option(min=1, help="Seconds after which another worker takes over from one that is dead."),
+        typer.Option(
+            min=1, max=86_400, help="Seconds after which another worker takes over from one that is dead."
+        ),
     ] = 60.0,
 ) -> None:
     """

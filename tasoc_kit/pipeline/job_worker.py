@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from tasoc_kit import database
-from tasoc_kit.errors import DatabaseError, NotebookError
+from tasoc_kit.errors import DatabaseError, JobError, NotebookError
 from tasoc_kit.pipeline.bound import adopt_orphans, keep_few_arenas
 from tasoc_kit.pipeline.job_process import JobProcess
 from tasoc_kit.pipeline.plan import load_pipelines
 from tasoc_kit.pipeline.preload import preload
+from tasoc_kit.pipeline.scratch import scratch_folder
 from tasoc_kit.records import leases
+from tasoc_kit.records.engine import expect
 from tasoc_kit.records.jobs import check_queue
 from tasoc_kit.records.schedules import submit_due
 
@@ -84,12 +87,16 @@ class JobWorker:
     """
 
     def __init__(self, options: WorkerOptions, say: Callable[[str], None] = lambda line: None) -> None:
+        if not options.queues:
+            raise JobError("worker: no queue; expected one at least, as urgent,default. Name it.")
         for queue in options.queues:
             check_queue(queue)
         self.options, self.say = options, say
         self.name = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.slots = [_Slot(f"{self.name}/{number}") for number in range(options.slots)]
         self.taken, self.signals = 0, 0
+        self.problem: Exception | None = None
+        self.warned = ""
         self.begun = time.monotonic()
         self.ticked = self.looked = -math.inf
 
@@ -103,6 +110,8 @@ class JobWorker:
         ------
         DatabaseError
             If there is no database to begin with.
+        NotebookError
+            If there is no room for temporary files to begin with, or at some time no process can be started.
         """
         with self._signals():
             self._prepare()
@@ -111,17 +120,25 @@ class JobWorker:
                     self._turn()
             finally:
                 self._give_all_back("its worker ended")
+        if self.problem is not None:
+            raise NotebookError(
+                f"worker {self.name}: no process for a job ({self.problem}); expected room for one. "
+                "Free memory or scratch, and start it again."
+            )
 
     def _prepare(self) -> None:
-        """Import what jobs need once, for all of them."""
-        database.connect()
+        """See that there is what jobs need, and import it once, for all of them."""
+        expect()
+        with scratch_folder():
+            pass
         for pipeline in load_pipelines().values():
             for stage in pipeline.notebooks:
                 stage.load_step()
         preload()
         keep_few_arenas()
         adopt_orphans()
-        self.say(f"worker {self.name} takes jobs of {', '.join(self.options.queues)}")
+        queues = ", ".join(self.options.queues)
+        self.say(f"worker {self.name} takes jobs of {queues}; scratch is {tempfile.gettempdir()}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -141,7 +158,7 @@ class JobWorker:
     def draining(self) -> bool:
         """Whether it takes no more jobs."""
         late = time.monotonic() - self.begun >= self.options.most_seconds
-        return bool(self.signals) or late or self.taken >= self.options.most_jobs
+        return bool(self.signals or self.problem) or late or self.taken >= self.options.most_jobs
 
     def _ended(self) -> bool:
         return self.draining and all(slot.process is None for slot in self.slots)
@@ -174,8 +191,11 @@ class JobWorker:
                 self.ticked = now
             while any(self._claim(slot) for slot in self.slots if slot.process is None and not self.draining):
                 continue
+            self.warned = ""
         except DatabaseError as error:
-            _log.warning("no job can be claimed: %s", error)
+            if str(error) != self.warned:
+                _log.warning("no job can be claimed: %s", error)
+            self.warned = str(error)
         self.looked = now
 
     def _claim(self, slot: _Slot) -> bool:
@@ -194,8 +214,11 @@ class JobWorker:
             most_bytes = job["most_bytes"] or options.most_bytes
             process = JobProcess(job, most_bytes, asked + options.lease_seconds)
         except (NotebookError, OSError) as error:
-            leases.fail_job(job["job"], slot.worker, f"job {job['job']}: no process for it: {error}")
-            return True
+            # It would take, and fail, every job of the queue, also beside workers that have room.
+            self.problem = error
+            self.say(f"worker {self.name} ends after what runs; it has no room for another job")
+            leases.give_back_job(job["job"], slot.worker, f"no process for it: {error}")
+            return False
         slot.job, slot.process, slot.last = job["job"], process, None
         slot.renewed = slot.asked = asked
         return True
