@@ -148,8 +148,9 @@ def test_a_notebook_without_a_record_or_with_another_id_is_no_success(
             "from tasoc_kit.errors import StoreError\nraise StoreError('store: it is full. Free space.')",
             r"^store: it is full. Free space. \(10_a, cell 2; log",
         ),
+        ("raise ValueError('x' * 10**5)", r"cell 2: ValueError: x{2000} … \(100000 characters\); expected"),
     ],
-    ids=["an error", "a dying kernel", "no end", "one of our errors"],
+    ids=["an error", "a dying kernel", "no end", "one of our errors", "a long error"],
 )
 def test_a_failing_cell_is_named_and_its_log_is_kept(
     tmp_path: Path, folder: Folder, worker: Place, cell: str, message: str

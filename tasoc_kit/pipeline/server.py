@@ -28,6 +28,8 @@ __all__ = ["serve"]
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which a process is told how large another one was."""
+_LONGEST = 2000
+"""Characters of what a cell says of its failure; the executed notebook has them all."""
 
 
 def serve(parent: int, requests: IO[str], answers: IO[str]) -> None:
@@ -114,12 +116,16 @@ def _execute(request: Request, manager: type) -> Outcome:
     except papermill.PapermillExecutionError as error:
         if error.ename == "DeadKernelError":
             return Outcome(False, _cell(request.output), "KernelDied")
-        return Outcome(False, _cell(request.output), str(error.ename), str(error.evalue))
+        return Outcome(False, _cell(request.output), str(error.ename), _shortened(str(error.evalue)))
     except DeadKernelError:
         return Outcome(False, _cell(request.output), "KernelDied")
     except CellTimeoutError:
         return Outcome(False, _cell(request.output), "CellTimeout", f"{request.timeout:g} s")
     return Outcome(True)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text)} characters)"
 
 
 def _cell(path: str) -> int:
