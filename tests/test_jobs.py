@@ -412,7 +412,7 @@ def test_jobs_are_listed_newest_first_by_what_they_are_and_page_by_page(url: str
     for strange in ("\0", "'; DROP TABLE jobs; --", "ünïcödé ✨", "%"):
         assert jobs.list_jobs(queue=strange, unit=strange, submitter=strange).empty
     jobs.cancel_job(made[0], "ann")
-    counted = jobs.count_jobs().to_dict("records")
+    counted = jobs.jobs_in_queues().to_dict("records")
     assert counted == [
         {"queue": "default", "state": "cancelled", "jobs": 1},
         {"queue": "default", "state": "ready", "jobs": 5},
@@ -447,7 +447,7 @@ def test_without_a_database_there_is_nothing_and_none_is_made() -> None:
     assert claim() is None
     assert leases.release_stale() == []
     assert schedules.submit_due() == []
-    assert jobs.count_jobs().empty
+    assert jobs.jobs_in_queues().empty
     assert not (Path(settings().store) / "tasoc.sqlite").exists()
 
 

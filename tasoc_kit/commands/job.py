@@ -16,6 +16,7 @@ from tasoc_kit.commands.submitting import (
     Priority,
     Queue,
     Tries,
+    limits,
     read_arguments,
     say,
     who,
@@ -53,7 +54,6 @@ def submit(
     tasoc job submit 17_sky --set sector=1 --set camera=1 --set ccd=2 --memory 4GB
     """
     from tasoc_kit.commands.look import console
-    from tasoc_kit.commands.worker import read_bytes
     from tasoc_kit.pipeline.job import request_job
 
     kind, arguments = read_arguments(name, assign or [])
@@ -65,9 +65,7 @@ def submit(
         priority=priority,
         submitter=who(),
         held=hold,
-        most_tries=tries,
-        most_seconds=hours * 3600,
-        most_bytes=read_bytes("--memory", memory),
+        **limits(tries, hours, memory),
     )
     console.print(f"job {job} is {'held' if hold else 'in the queue ' + queue}. Look: tasoc job show {job}")
 
@@ -106,7 +104,7 @@ def list_jobs(
     ]
     columns = ("job", "queue", "name", "unit", "state", "tries", "submitted (UTC)", "note")
     table("the newest jobs", columns, rows, ("job", "tries"))
-    counts = [f"{r.queue}: {r.jobs} {r.state}" for r in jobs.count_jobs().itertuples()]
+    counts = [f"{r.queue}: {r.jobs} {r.state}" for r in jobs.jobs_in_queues().itertuples()]
     console.print(", ".join(counts))
 
 

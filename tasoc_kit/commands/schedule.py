@@ -15,6 +15,7 @@ from tasoc_kit.commands.submitting import (
     Priority,
     Queue,
     Tries,
+    limits,
     read_arguments,
     say,
     who,
@@ -49,7 +50,6 @@ def add(
     tasoc job schedule add "0 6 * * mon" 27_validation --title weekly --set cube=frames/
     """
     from tasoc_kit.commands.look import console
-    from tasoc_kit.commands.worker import read_bytes
     from tasoc_kit.pipeline.job import check_request
     from tasoc_kit.records.schedules import add_schedule, list_schedules
 
@@ -65,9 +65,7 @@ def add(
         queue=queue,
         priority=priority,
         owner=who(),
-        most_tries=tries,
-        most_seconds=hours * 3600,
-        most_bytes=read_bytes("--memory", memory),
+        **limits(tries, hours, memory),
     )
     table = list_schedules().set_index("schedule")
     console.print(f"schedule {made}: the next job at {table.loc[made, 'next_at']:%Y-%m-%d %H:%M} UTC")

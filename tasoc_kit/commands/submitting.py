@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasoc_kit.errors import JobError, NotebookError
+
 __all__ = [
     "Assign",
     "Hours",
@@ -16,7 +18,9 @@ __all__ = [
     "Priority",
     "Queue",
     "Tries",
+    "limits",
     "read_arguments",
+    "read_bytes",
     "say",
     "who",
     "whole",
@@ -51,6 +55,30 @@ def who() -> str:
         return ""
 
 
+def read_bytes(option: str, text: str | None) -> int:
+    """Read ``4GB`` or ``500 MiB`` as bytes; nothing as 0."""
+    from dask.utils import parse_bytes
+
+    if text is None:
+        return 0
+    try:
+        found = int(parse_bytes(text))
+    except ValueError:
+        found = 0
+    if not 0 < found < 2**62:
+        raise JobError(f"{option} {text!r}: expected a size, as 4GB or 500MB. Correct the option.")
+    return found
+
+
+def limits(tries: int, hours: float, memory: str | None) -> dict[str, Any]:
+    """Return the limits of a job, as ``submit_job`` takes them."""
+    return {
+        "most_tries": tries,
+        "most_seconds": hours * 3600,
+        "most_bytes": read_bytes("--memory", memory),
+    }
+
+
 def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, Any]]:
     """
     Return the kind of what has this name, and its arguments from ``parameter=value``.
@@ -62,7 +90,6 @@ def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, An
     """
     import yaml
 
-    from tasoc_kit.errors import NotebookError
     from tasoc_kit.pipeline.schema import notebook_names
 
     kind = "notebook" if name in notebook_names() else "pipeline"

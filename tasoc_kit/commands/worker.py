@@ -7,24 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tasoc_kit.errors import JobError
+from tasoc_kit.commands.submitting import read_bytes
 
-__all__ = ["read_bytes", "worker"]
-
-
-def read_bytes(option: str, text: str | None) -> int:
-    """Read ``4GB`` or ``500 MiB`` as bytes; nothing as 0."""
-    from dask.utils import parse_bytes
-
-    if text is None:
-        return 0
-    try:
-        found = int(parse_bytes(text))
-    except ValueError:
-        found = 0
-    if found <= 0:
-        raise JobError(f"{option} {text!r}: expected a size, as 4GB or 500MB. Correct the option.")
-    return found
+__all__ = ["worker"]
 
 
 def worker(

@@ -33,7 +33,7 @@ __all__ = [
     "change_state",
     "check_queue",
     "check_request_values",
-    "count_jobs",
+    "jobs_in_queues",
     "database_time",
     "enter_job",
     "get_job",
@@ -282,7 +282,7 @@ def job_events(job: int, *, url: str | None = None) -> pd.DataFrame:
     return frame(JobEvent, statement.where(JobEvent.job == min(max(job, 0), _LARGEST)), url)
 
 
-def count_jobs(*, url: str | None = None) -> pd.DataFrame:
+def jobs_in_queues(*, url: str | None = None) -> pd.DataFrame:
     """Return how many jobs there are of each queue and state: queue, state, jobs."""
     number = sa.func.count().label("jobs")
     statement = sa.select(Job.queue, Job.state, number).group_by(Job.queue, Job.state)

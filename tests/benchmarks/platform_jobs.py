@@ -32,7 +32,7 @@ from worker_forge import alive  # noqa: E402
 from tasoc_kit import database, store  # noqa: E402
 from tasoc_kit.config import settings  # noqa: E402
 from tasoc_kit.pipeline.job import request_job  # noqa: E402
-from tasoc_kit.records.jobs import OPEN, count_jobs, list_jobs  # noqa: E402
+from tasoc_kit.records.jobs import OPEN, jobs_in_queues, list_jobs  # noqa: E402
 
 CLAIMS = {"jobs_lost_or_doubled": Claim("", most=0)}
 JOBS, WORKERS, KILLS = 500, 6, 6
@@ -152,7 +152,7 @@ def rows(scratch: Path) -> list[Row]:
     pool = Pool(place, scratch / "workers.log")
     try:
         while time.monotonic() - begun < LONGEST_SECONDS:
-            jobs = count_jobs()
+            jobs = jobs_in_queues()
             left = int(jobs.loc[jobs["state"].isin(OPEN), "jobs"].sum())
             if left == 0:
                 break

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tasoc_kit.api.access import Reads
-from tasoc_kit.records.jobs import count_jobs
+from tasoc_kit.records.jobs import jobs_in_queues
 from tasoc_kit.records.product_list import count_products
 from tasoc_kit.records.queue_health import queue_health
 
@@ -27,7 +27,7 @@ class _Tables:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         jobs = GaugeMetricFamily("tasoc_jobs", "Jobs by queue and state.", labels=("queue", "state"))
-        for row in count_jobs().itertuples():
+        for row in jobs_in_queues().itertuples():
             jobs.add_metric((row.queue, row.state), row.jobs)
         products = GaugeMetricFamily("tasoc_products", "Products by name.", labels=("product",))
         sizes = GaugeMetricFamily("tasoc_product_bytes", "Bytes of products by name.", labels=("product",))
