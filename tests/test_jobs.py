@@ -7,7 +7,8 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tasoc_kit.config import settings
 from tasoc_kit.errors import JobError
 from tasoc_kit.records import jobs, leases, schedules
 from tasoc_kit.records.engine import writing
+from tasoc_kit.records.queue_health import queue_health
 from tasoc_kit.records.tables import Job, JobEvent, Run, Schedule
 
 UNIT = "s0001-1-2"
@@ -257,22 +259,29 @@ def test_a_lease_that_is_renewed_is_not_stale(url: str) -> None:
     assert state(job) == "claimed"
 
 
+@contextmanager
+def wrong_clock(monkeypatch: pytest.MonkeyPatch, wrong: datetime.timedelta) -> Iterator[None]:
+    """Let the clock of this machine, not that of the database, be early or late."""
+    real = datetime.datetime
+
+    class Skewed(real):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> real:
+            return real.now(tz) + wrong
+
+    with monkeypatch.context() as patch:
+        patch.setattr(datetime, "datetime", Skewed)
+        patch.setattr(time, "time", lambda: real.now().timestamp() + wrong.total_seconds())
+        yield
+
+
 def test_a_worker_whose_clock_is_wrong_agrees_with_the_others(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day early or late: only the clock of the database counts."""
-    real = datetime.datetime
     for number, wrong in enumerate((24 * HOUR, -24 * HOUR)):
         job = submit(number)
-
-        class Skewed(real):
-            @classmethod
-            def now(cls, tz: datetime.tzinfo | None = None, wrong: datetime.timedelta = wrong) -> real:
-                return real.now(tz) + wrong
-
-        with monkeypatch.context() as patch:
-            patch.setattr(datetime, "datetime", Skewed)
-            patch.setattr(time, "time", lambda wrong=wrong: real.now().timestamp() + wrong.total_seconds())
+        with wrong_clock(monkeypatch, wrong):
             assert claim("skewed") == job
             assert leases.release_stale("skewed") == []
         with Session(database.connect()) as session:
@@ -280,6 +289,20 @@ def test_a_worker_whose_clock_is_wrong_agrees_with_the_others(
         assert leases.release_stale("right") == []
         assert jobs.get_job(job)["lease_until"] < left
         assert leases.finish_job(job, "skewed", {})
+
+
+@pytest.mark.parametrize("wrong", [24 * HOUR, -24 * HOUR])
+def test_the_health_of_the_queue_is_told_by_the_clock_of_the_database(
+    url: str, monkeypatch: pytest.MonkeyPatch, wrong: datetime.timedelta
+) -> None:
+    submit(1)
+    claim("busy/1")
+    submit(2)
+    with wrong_clock(monkeypatch, wrong):
+        found = queue_health()
+    assert (found.waiting, found.running, found.workers, found.stale) == (1, 1, 1, 0)
+    assert 0 <= found.oldest_seconds < HOUR.total_seconds()
+    assert not found.abandoned
 
 
 def test_what_waits_is_cancelled_at_once_and_what_runs_by_its_worker(url: str) -> None:

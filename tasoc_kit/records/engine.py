@@ -37,6 +37,7 @@ __all__ = [
     "keep_connections",
     "plain_json",
     "plain_text",
+    "reading",
     "revision",
     "rows",
     "select",
@@ -304,6 +305,14 @@ def writing(url: str | None) -> Iterator[Session]:
         if engine.dialect.name == "postgresql":
             bounds = (sa.func.set_config(name, value, True) for name, value in _WRITE_BOUNDS.items())
             session.execute(sa.select(*bounds))
+        yield session
+
+
+@contextmanager
+def reading(url: str | None) -> Iterator[Session]:
+    """Open a session for several questions; with SQLite they see one state of the database."""
+    engine = connect(url)
+    with _named(engine.url), Session(engine) as session:
         yield session
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasoc_kit.records.engine import exists, rows
-from tasoc_kit.records.jobs import ACTIVE
+from tasoc_kit.records.engine import exists, reading
+from tasoc_kit.records.jobs import ACTIVE, database_time
 from tasoc_kit.records.tables import Job
 
 __all__ = ["QueueHealth", "queue_health"]
@@ -50,21 +50,20 @@ class QueueHealth:
 
 
 def queue_health(*, url: str | None = None) -> QueueHealth:
-    """Return how the queue is, by the clock of this machine."""
+    """Return how the queue is, by the clock of the database, which leases are told by."""
     if not exists(url):
         return QueueHealth(0, 0.0, 0, 0, 0)
-    now = datetime.datetime.now(datetime.UTC)
-    due: sa.Select[Any] = sa.select(
-        sa.func.count().label("waiting"), sa.func.min(Job.not_before).label("oldest")
-    )
-    waiting = rows(due.where(Job.state == "ready", Job.not_before <= now), url)[0]
-    leases: sa.Select[Any] = sa.select(Job.worker, Job.lease_until)
-    held = rows(leases.where(Job.state.in_(ACTIVE)), url)
-    alive = [row["worker"] for row in held if row["lease_until"] and _utc(row["lease_until"]) > now]
-    oldest = (now - _utc(waiting["oldest"])).total_seconds() if waiting["oldest"] else 0.0
+    due: sa.Select[Any] = sa.select(sa.func.count(), sa.func.min(Job.not_before)).where(Job.state == "ready")
+    leases: sa.Select[Any] = sa.select(Job.worker, Job.lease_until).where(Job.state.in_(ACTIVE))
+    with reading(url) as session:
+        now = database_time(session)
+        waiting, first = session.execute(due.where(Job.not_before <= now)).one()
+        held = session.execute(leases).all()
+    alive = [worker for worker, lease_until in held if lease_until and _utc(lease_until) > now]
+    oldest = (now - _utc(first)).total_seconds() if first else 0.0
     # A worker with several places names each: host/process/code/place.
     workers = {name.rsplit("/", 1)[0] for name in alive}
-    return QueueHealth(waiting["waiting"], oldest, len(alive), len(workers), len(held) - len(alive))
+    return QueueHealth(waiting, oldest, len(alive), len(workers), len(held) - len(alive))
 
 
 def _utc(moment: datetime.datetime) -> datetime.datetime:
