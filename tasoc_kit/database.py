@@ -261,12 +261,13 @@ def close_runs(
     job: int,
     message: str,
     *,
+    status: str = "killed",
     cpu_seconds: float | None = None,
     peak_bytes: int | None = None,
     url: str | None = None,
 ) -> None:
-    """Note that the runs of a job which have not ended were ``killed``, and what was seen of their cost."""
-    values = {"status": "killed", "message": plain_text(message), "finished": _now()}
+    """Note of the runs of a job whose end was not noted how they ended, and what was seen of their cost."""
+    values = {"status": status, "message": plain_text(message), "finished": _now()}
     values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
     with writing(url) as session:
         session.execute(sa.update(Run).where(Run.job == job, Run.status == "running").values(values))

@@ -132,7 +132,7 @@ def test_pipelines_and_notebooks_are_run_and_all_is_noted(bench: Bench, tmp_path
     request = {"cube": str(frames), "settings": {"doubled": {"factor": 3.0}}}
     pipeline = jobs.submit_job("pipeline", "tiny", request)
     notebook = bench.submit("50_short")
-    bench.run(2)
+    bench.run(2, lease_seconds=4.0)
     found, other = jobs.get_job(pipeline), jobs.get_job(notebook)
     assert (found["state"], other["state"]) == ("done", "done"), bench.log()
     doubled, summed = found["result"]["products"]
@@ -325,6 +325,7 @@ def test_a_database_that_is_gone_for_a_while_costs_nothing(
     let_in(postgres_url, open_=True)
     assert bench.forge.wait(worker) == 0
     assert (jobs.get_job(job)["state"], jobs.get_job(job)["tries"]) == ("done", 1)
+    assert database.list_runs()["status"].tolist() == ["done"]
     assert bench.done() == [(1, "a")]
     bench.nothing_is_left()
 

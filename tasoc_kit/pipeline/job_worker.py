@@ -282,7 +282,11 @@ class JobWorker:
             state = leases.fail_job(slot.job, slot.worker, ending.message, again=ending.again, result=result)
         if not state:
             return "ended, but its lease was lost: nothing is noted"
-        self._close_runs(slot, process, ending.message)
+        if ending.ok:
+            # Their own process notes that, but for a database that was out of reach just then.
+            self._close_runs(slot, process, "its log was not noted: no database was in reach", status="done")
+        else:
+            self._close_runs(slot, process, ending.message)
         told = f"{state} after {spent.seconds:.1f} s, {spent.peak_bytes / 1e6:.0f} MB"
         return (
             told if ending.ok else f"{'tried again later' if state == 'ready' else state}: {ending.message}"
@@ -294,9 +298,9 @@ class JobWorker:
             self._close_runs(slot, process, message)
         return message
 
-    def _close_runs(self, slot: _Slot, process: JobProcess, message: str) -> None:
-        spent = process.spent
-        database.close_runs(slot.job, message, cpu_seconds=spent.cpu_seconds, peak_bytes=spent.peak_bytes)
+    def _close_runs(self, slot: _Slot, process: JobProcess, message: str, *, status: str = "killed") -> None:
+        cpu, peak = process.spent.cpu_seconds, process.spent.peak_bytes
+        database.close_runs(slot.job, message, status=status, cpu_seconds=cpu, peak_bytes=peak)
 
     def _give_all_back(self, reason: str) -> None:
         """Kill what runs, and let somebody else run it."""
