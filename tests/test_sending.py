@@ -105,7 +105,14 @@ def test_bytes_behind_the_end_are_refused_with_the_size(products, wanted):
     assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{size}")
 
 
-@pytest.mark.parametrize("wanted", ["lines=1-2", "bytes=a-b", "bytes=9-2", "bytes=", "bytes=" + "1-2," * 99])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "lines=1-2", "bytes=a-b", "bytes=9-2", "bytes=", "bytes=-", "bytes=" + "1-2," * 99,
+        # Each pair of digits may end one number or begin the next: 2 to the power of 400 ways to read it.
+        "bytes=1-" + "11-" * 400 + "x",
+    ],
+)  # fmt: skip
 def test_what_is_no_range_is_passed_over(products, wanted):
     answer = requests.get(f"{products}/zarr.json", headers={"Range": wanted})
     assert answer.status_code == 200
@@ -134,6 +141,8 @@ def test_a_head_tells_what_a_get_would(products):
         assert (head.status_code, head.content) == (200, b"")
         for name in ("content-length", "etag", "last-modified", "accept-ranges", "content-type"):
             assert head.headers[name] == whole.headers[name]
+        part = requests.head(address, headers={"Range": "bytes=0-1"})
+        assert (part.status_code, part.headers["content-length"]) == (200, whole.headers["content-length"])
 
 
 def test_a_log_is_sent_as_it_was_executed(products, made, address):

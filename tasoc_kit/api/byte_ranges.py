@@ -15,8 +15,9 @@ __all__ = ["MOST_RANGES", "OutOfRange", "asked_ranges", "is_fulfilled", "is_unch
 MOST_RANGES = 32
 """Who asks for more is sent all."""
 
-_RANGES = re.compile(r"bytes=((?:\s*(?:\d+-\d*|-\d+)\s*,?)+)", re.IGNORECASE)
-_LONGEST_NUMBER = 18
+_UNIT = re.compile(r"bytes=", re.IGNORECASE)
+_RANGE = re.compile(r"(?=-?[0-9])[0-9]{0,30}-[0-9]{0,30}")
+"""One range. A text is split before it is matched: one expression for all could be matched in many ways."""
 
 
 class OutOfRange(ValueError):
@@ -67,11 +68,12 @@ def asked_ranges(headers: Headers, size: int, etag: str, modified: float) -> lis
     OutOfRange
         If all of them begin behind the end.
     """
-    asked = _RANGES.fullmatch(headers.get("range", "").strip())
-    if not asked or not _still(headers.get("if-range"), etag, modified):
+    asked = headers.get("range", "").strip()
+    unit = _UNIT.match(asked)
+    if not unit or not _still(headers.get("if-range"), etag, modified):
         return []
-    texts = [part.strip() for part in asked.group(1).split(",") if part.strip()]
-    if len(texts) > MOST_RANGES or any(len(text) > 2 * _LONGEST_NUMBER for text in texts):
+    texts = [part.strip() for part in asked[unit.end() :].split(",") if part.strip()]
+    if not 0 < len(texts) <= MOST_RANGES or not all(map(_RANGE.fullmatch, texts)):
         return []
     ranges = [_bounds(text, size) for text in texts]
     if None in ranges:

@@ -81,7 +81,7 @@ class Sending(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            status, headers, parts = self._plan(Headers(scope=scope))
+            status, headers, parts = self._plan(Headers(scope=scope), scope["method"])
             changed = {name.lower() for name in headers}
             kept = [(name, value) for name, value in self.raw_headers if name.decode() not in changed]
             told = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -110,7 +110,7 @@ class Sending(Response):
             gone.cancel()
         return True
 
-    def _plan(self, asked: Headers) -> tuple[int, dict[str, str], _Parts]:
+    def _plan(self, asked: Headers, method: str) -> tuple[int, dict[str, str], _Parts]:
         """Return the status, its headers, and what is sent."""
         size, etag = self.content.size, self.headers["etag"]
         if not is_fulfilled(asked, etag):
@@ -118,7 +118,8 @@ class Sending(Response):
         if is_unchanged(asked, etag, self.modified):
             return 304, {}, []
         try:
-            ranges = asked_ranges(asked, size, etag, self.modified)
+            # Ranges are those of a GET alone (section 14.2).
+            ranges = asked_ranges(asked, size, etag, self.modified) if method == "GET" else []
         except OutOfRange:
             return 416, {"content-range": f"bytes */{size}", "content-length": "0"}, []
         if not ranges:
