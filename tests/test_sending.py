@@ -69,6 +69,8 @@ def test_a_tar_unpacked_in_another_store_is_the_product(products, made, tmp_path
     kept = {p.relative_to(made): p.read_bytes() for p in (made / "stream").rglob("*") if p.is_file()}
     assert copied == kept
     assert store.is_complete("stream", UNIT, ID, store=str(other))
+    here, there = (store.list_products(store=str(folder)).iloc[0] for folder in (made, other))
+    assert (there["id"], there["created"]) == (ID, here["created"].floor("s"))
     again = requests.get(f"{products}.tar")
     assert (again.content, again.headers["etag"]) == (answer.content, answer.headers["etag"])
 
@@ -213,7 +215,8 @@ def test_a_store_that_is_gone_is_503_until_it_is_back(products, made):
 
 
 def test_a_shared_store_in_a_bucket_is_read_through(products, made, s3, monkeypatch, tmp_path):
-    expected = {name: requests.get(f"{products}{name}").content for name in (".tar", "/flux/zarr.json")}
+    names = ("/complete.json", "/flux/zarr.json")
+    expected = {name: requests.get(f"{products}{name}").content for name in names}
     store.write_product(small_dataset(), store=f"{s3.url}/store")
     (tmp_path / "own").mkdir()
     monkeypatch.setenv("TASOC_STORE", str(tmp_path / "own"))
@@ -221,8 +224,12 @@ def test_a_shared_store_in_a_bucket_is_read_through(products, made, s3, monkeypa
     settings.cache_clear()
     for name, content in expected.items():
         assert requests.get(f"{products}{name}").content == content
+    whole = requests.get(f"{products}.tar").content
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        assert tar.extractfile(f"{KEY}/complete.json").read() == expected["/complete.json"]
+        assert tar.extractfile(f"{KEY}/data.zarr/flux/zarr.json").read() == expected["/flux/zarr.json"]
     answer = requests.get(f"{products}.tar", headers={"Range": "bytes=600-1400"})
-    assert answer.content == expected[".tar"][600:1401]
+    assert answer.content == whole[600:1401]
 
 
 class Counted(TextContent):

@@ -192,20 +192,22 @@ class Joined:
             self._open = None
 
 
-def tar_of(files: Iterable[tuple[str, int, Callable[[], Content]]]) -> Joined:
+def tar_of(files: Iterable[tuple[str, int, Callable[[], Content]]], modified: int) -> Joined:
     """
-    Return a tar of files, in their order; the same files give the same bytes wherever they lie.
+    Return a tar of files, in their order; the same files and moment give the same bytes wherever they lie.
 
     Parameters
     ----------
     files
         Name, size and how to open each.
+    modified
+        When they were made, in whole seconds since 1970.
     """
     parts: list[tuple[int, Callable[[], Content]]] = []
     gap = b""
     for name, size, opened in files:
         member = tarfile.TarInfo(name)
-        member.size, member.mode = size, 0o644
+        member.size, member.mode, member.mtime = size, 0o644, modified
         head = gap + member.tobuf(tarfile.PAX_FORMAT)
         parts.append((len(head), lambda data=head: TextContent(data)))  # type: ignore[misc]
         parts.append((size, opened))

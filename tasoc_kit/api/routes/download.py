@@ -175,9 +175,11 @@ def product_tar(product: Name, unit: Unit, id: Id, who: Reads) -> Response:
         for name, (size, _) in sorted(found.inventory.items())
     ]
     last = (f"{found.key}/{MARKER}", len(found.marker), partial(TextContent, found.marker))
+    # A store tells by the time of its marker whether a product is there, and which is the newest.
+    completed = int(found.modified)
     return Sending(
-        tar_of([*files, last]),
-        etag=f"tar-{hashlib.sha256(found.marker).hexdigest()}",
+        tar_of([*files, last], completed),
+        etag=f"tar-{hashlib.sha256(found.marker).hexdigest()}-{completed:x}",
         modified=found.modified,
         media_type="application/x-tar",
         filename=f"{product}-{unit}-{id}.tar",
