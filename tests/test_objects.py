@@ -149,6 +149,29 @@ def test_objects_by_chance_come_from_all_products(url):
     assert random_objects(Wanted(sector=3), 5) == []
 
 
+def test_objects_by_chance_are_each_as_likely_though_products_are_in_order_of_brightness(url):
+    columns = sky(400)
+    record(stars=columns | {"tmag": np.sort(columns["tmag"])})
+    faint = [one.star for one in find_objects(Wanted(tmag_min=12.0), limit=1000)[0]]
+    drawn = [one.star for _ in range(60) for one in random_objects(Wanted(tmag_min=12.0), 5)]
+    # 300 draws of 100 to 200 stars: of a fair choice no star comes more than a dozen times.
+    assert set(drawn) <= set(faint)
+    assert max(map(drawn.count, set(drawn))) <= 12
+    assert len(set(drawn)) > 0.6 * len(faint)
+
+
+@pytest.mark.parametrize("few", [Wanted(tmag_min=20.0), Wanted(cone=(50.0, 50.0, 1.0)), Wanted(tic=999)])
+def test_objects_by_chance_are_found_however_few_meet_the_conditions(url, few, monkeypatch):
+    monkeypatch.setattr(objects, "_DRAWN", 50)
+    for number in range(20):
+        record(f"s{2 + number:04d}-1-2", f"{number:012x}", stars=sky(40, seed=2 + number))
+    rare = {"tic": [999, 998], "ra": [50.0, 50.1], "dec": [50.0, 50.1], "tmag": [21.0, 22.0]}
+    record(stars={name: np.array(values) for name, values in rare.items()})
+    expected = {(one.id, one.star) for one in find_objects(few)[0]}
+    assert {(one.id, one.star) for one in random_objects(few, 100)} == expected
+    assert len(random_objects(few, 1)) == 1
+
+
 def test_names_lead_to_objects_and_nothing_else_does():
     assert parse_object(object_name(ID, 17)) == (ID, 17)
     for name in ("", "17", f"{ID}-", f"{ID}-1'; --", f"{ID}--1", f"{ID.upper()}x-1", f"{ID}-١٢"):

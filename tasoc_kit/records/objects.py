@@ -8,12 +8,16 @@ number of rows, so the last one costs what the first one does.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +50,8 @@ COLUMNS = ("tic", "ra", "dec", "tmag", "sector", "camera", "ccd", "unit", "id", 
 """What is told of an object."""
 _AT_ONCE = 32
 """Runs of keys that one query looks into."""
+_DRAWN = 8192
+"""Stars that are drawn at most before all that meet the conditions are read."""
 _SMALL = 2.0
 """Degrees up to which a circle is found in few queries."""
 _NAME = re.compile(r"([0-9a-f]{12})-(\d{1,9})")
@@ -255,6 +261,16 @@ def _of_lists(names: frozenset[str]) -> list[str]:
     return made if {"id", "tag"} & names else [*made, "l.chosen"]
 
 
+def _told(names: frozenset[str]) -> str:
+    """Return the beginning of every query of objects."""
+    chord = _CHORD2 if "chord2" in names else "NULL"
+    # SQLite takes the tables of a cross join in this order: the index that was meant comes first.
+    return (
+        "SELECT o.tic, o.ra, o.dec, o.tmag, l.sector, l.camera, l.ccd, l.unit, l.id, o.star, o.star_list, "
+        f"o.cell, {chord} AS chord2 FROM objects o CROSS JOIN star_lists l WHERE l.star_list = o.star_list"
+    )
+
+
 @lru_cache(maxsize=512)
 def _query(names: frozenset[str], order: tuple[str, ...], runs: int, later: bool) -> sa.TextClause:
     """Return the query of one page in some runs of keys; all that people give is bound, never written."""
@@ -265,19 +281,13 @@ def _query(names: frozenset[str], order: tuple[str, ...], runs: int, later: bool
     if later and order[0] != "star_list":
         binds = ", ".join(f":after{k}" for k in range(len(order)))
         conditions.append(f"({keys}) > ({binds})")
-    chord = _CHORD2 if "chord2" in names else "NULL"
-    # SQLite takes the tables of a cross join in this order: the index that was meant comes first.
-    told = (
-        "SELECT o.tic, o.ra, o.dec, o.tmag, l.sector, l.camera, l.ccd, l.unit, l.id, o.star, o.star_list, "
-        f"o.cell, {chord} AS chord2 FROM objects o CROSS JOIN star_lists l WHERE l.star_list = o.star_list"
-    )
     parts = []
     for k in range(runs):
         first = f"o.{order[0]} BETWEEN :low{k} AND :high{k}"
         if order[0] == "star_list":
             first = f"o.star_list = :low{k} AND o.star > :high{k}"
         inside = [first, *conditions]
-        parts.append(f"{told} AND {' AND '.join(inside)} ORDER BY {keys} LIMIT :number")
+        parts.append(f"{_told(names)} AND {' AND '.join(inside)} ORDER BY {keys} LIMIT :number")
     if runs == 1:
         return sa.text(parts[0])
     joined = " UNION ALL ".join(f"SELECT * FROM ({part}) AS p{k}" for k, part in enumerate(parts))
@@ -380,44 +390,59 @@ def random_objects(wanted: Wanted, number: int, *, url: str | None = None) -> li
     """
     Return some objects by chance, no two the same; fewer where there are not as many.
 
-    Where a star was taken already, or a condition leaves it out, the next one of the product is taken.
+    Each that meets the conditions is as likely as any other. Stars of the products are drawn until enough
+    of them do; where few do, an index leads to all of them.
     """
     lists: list[Any] = []
     while some := _lists(wanted, lists[-1].star_list + 1 if lists else 0, 100_000, url):
         lists += some
-    lists = [one for one in lists if one.stars]
-    if not lists:
-        return []
-    weights = list(np.cumsum([one.stars for one in lists]))
-    found: dict[tuple[str, int], Found] = {}
-    for _ in range(4 * number):
-        (one,) = random.choices(lists, cum_weights=weights)
-        taken = _next(wanted, one.star_list, random.randrange(one.stars), found, url)
-        taken = taken or _next(wanted, one.star_list, 0, found, url)
-        if taken is not None:
-            found[taken.id, taken.star] = taken
-        if len(found) == number:
-            break
-    return list(found.values())
+    ends = list(itertools.accumulate(one.stars for one in lists))
+    stars = ends[-1] if ends else 0
+    found: list[Found] = []
+    if not _leads_there(wanted):
+        drawn = random.sample(range(stars), min(stars, _DRAWN))
+        for start in range(0, len(drawn), _AT_ONCE):
+            places = []
+            for one in drawn[start : start + _AT_ONCE]:
+                at = bisect_right(ends, one)
+                places.append((lists[at].star_list, one - ends[at] + lists[at].stars))
+            found += _at(wanted, places, url)
+            if len(found) >= number:
+                return found[:number]
+        if len(drawn) == stars:
+            return found
+    return _some_of(each_object(wanted, url=url), number)
 
 
-def _next(
-    wanted: Wanted, star_list: int, star: int, taken: Mapping[tuple[str, int], Found], url: str | None
-) -> Found | None:
-    """Return the first object of a product from a star on that is not taken; None where there is none."""
-    while page := _from(wanted, star_list, star, url):
-        if (page[0].id, page[0].star) not in taken:
-            return page[0]
-        star = page[0].star + 1
-    return None
+def _leads_there(wanted: Wanted) -> bool:
+    """Tell whether an index leads to few objects."""
+    small = wanted.cone is not None and wanted.cone[2] <= _SMALL
+    return small or wanted.object is not None or wanted.tic is not None
 
 
-def _from(wanted: Wanted, star_list: int, star: int, url: str | None) -> list[Found]:
-    """Return the first object of a product from a star on that meets the conditions."""
+def _at(wanted: Wanted, places: Sequence[tuple[int, int]], url: str | None) -> list[Found]:
+    """Return those objects that meet the conditions, of some by product and star, in their order."""
     binds = wanted.binds
-    statement = _query(frozenset(binds) & frozenset(_CONDITIONS), ("star_list", "star"), 1, False)
-    values = {**binds, "low0": star_list, "high0": star - 1, "number": 1}
-    return [
-        Found._make(row)
-        for row in select(statement, {name: values[name] for name in statement._bindparams}, url)
-    ]
+    for k, (star_list, star) in enumerate(places):
+        binds |= {f"list{k}": star_list, f"star{k}": star}
+    statement = _query_of_places(frozenset(binds) & frozenset(_CONDITIONS), len(places))
+    found = select(statement, {name: binds[name] for name in statement._bindparams}, url)
+    made = {(one.star_list, one.star): one for one in map(Found._make, found)}
+    return [made[place] for place in places if place in made]
+
+
+@lru_cache(maxsize=512)
+def _query_of_places(names: frozenset[str], places: int) -> sa.TextClause:
+    conditions = "".join(f" AND {text}" for name, text in _CONDITIONS.items() if name in names)
+    parts = (
+        f"{_told(names)} AND o.star_list = :list{k} AND o.star = :star{k}{conditions}" for k in range(places)
+    )
+    return sa.text(" UNION ALL ".join(parts))
+
+
+def _some_of(pages: Iterable[list[Found]], number: int) -> list[Found]:
+    """Return some objects of all, each as likely as any other, and hold no more than these and a page."""
+    kept: list[tuple[float, Found]] = []
+    for page in pages:
+        kept = heapq.nsmallest(number, [*kept, *((random.random(), one) for one in page)], key=itemgetter(0))
+    return [one for _, one in kept]
