@@ -279,6 +279,7 @@ def test_a_frame_without_its_sky_is_served_with_its_plate_solution(served):
     id_ = sky.attrs["provenance_id"]
     rows = all_pages(served, "/staging", limit=5)
     np.testing.assert_array_equal([row["cadenceno"] for row in rows], sky["cadenceno"].values)
+    assert [row["start"] for row in rows] == [row["start"] for row in all_pages(served, "/raw")]
     answer = served.get(f"/staging/{id_}/frame", cadenceno=rows[4]["cadenceno"])
     with fits.open(io.BytesIO(answer.content), checksum=True) as hdus:
         image, header = hdus[0].data, hdus[0].header

@@ -60,10 +60,11 @@ OWN = {
     "camera": ("", "camera"),
     "ccd": ("", "CCD"),
     "name": ("", "file name"),
-    "start": ("", "start of the exposure, UTC"),
-    "end": ("", "end of the exposure, UTC"),
+    "start": ("", "start of the exposure at the spacecraft, UTC"),
+    "end": ("", "end of the exposure at the spacecraft, UTC"),
     "bytes": ("byte", "size of the file"),
     "origin": ("", "where the file is known from: data or inject"),
+    "sha256": ("", "of a file that was brought in: /download/raw/{sha256} sends it"),
     "problem": ("", "why a frame cannot be used; empty where it can"),
     "method": ("", "photometry: aperture, psf or halo"),
 }

@@ -113,7 +113,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     first: dict[str, Any] = dict(error.errors()[0])
     name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     shown = ascii(first.get("input"))[:_SHOWN]
-    return answer(422, f"{ascii(name)[1:-1]}={shown}: {first['msg']}. Correct it; see /docs.")
+    told = str(first["msg"]).removeprefix("Value error, ")
+    return answer(422, f"{ascii(name)[1:-1]}={shown}: {told}. Correct it; see /docs.")
 
 
 def _file(request: Request, error: Exception) -> JSONResponse:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tasoc_kit.api.formats import Format
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.numerics.clock import btjd_from_utc
 from tasoc_kit.storage.units import UNIT_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -28,9 +29,9 @@ __all__ = [
     "Tic",
     "Unit",
     "Which",
-    "btjd_of",
     "parameters_of",
     "read_query",
+    "second_of",
 ]
 
 Tic = Annotated[int | None, Query(ge=1, le=10**12, description="TESS Input Catalog number.")]
@@ -46,7 +47,21 @@ Tag = Annotated[
 ]
 Id = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="The product with this id.")]
 Bits = Annotated[int | None, Query(ge=0, lt=2**31)]
-Moment = Annotated[datetime.datetime | None, Query(description="UTC, as 2018-07-25 or 2018-07-25T19:29:00.")]
+
+
+def _date(value: Any) -> Any:
+    """Refuse what pydantic would take as seconds since 1970, as a Julian date."""
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("expected a date as 2018-07-25 or 2018-07-25T19:29:00, UTC")
+    return value
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Moment = Annotated[
+    datetime.datetime | None,
+    BeforeValidator(_date),
+    Query(description="UTC, as 2018-07-25 or 2018-07-25T19:29:00."),
+]
 
 
 class Which(BaseModel):
@@ -108,9 +123,9 @@ def in_utc(moment: datetime.datetime) -> datetime.datetime:
     return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
-def btjd_of(name: str, moment: datetime.datetime | None) -> float | None:
+def second_of(name: str, moment: datetime.datetime | None) -> int | None:
     """
-    Return a moment as BTJD; None for none.
+    Return the first whole second since 1970 that is not before a moment; None for none.
 
     Raises
     ------
@@ -125,4 +140,4 @@ def btjd_of(name: str, moment: datetime.datetime | None) -> float | None:
         utc = datetime.datetime.max
     if not _FIRST <= utc < _LAST:
         raise Problem(422, f"{name}={moment}: expected a date from 1960 to 2099. Correct it.")
-    return float(btjd_from_utc([utc.isoformat()])[0])
+    return math.ceil(utc.replace(tzinfo=datetime.UTC).timestamp())

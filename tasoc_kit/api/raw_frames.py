@@ -1,12 +1,14 @@
 """Raw frames that are known: those of the kept index of the data folder, and those that were brought in.
 
 No header is read when somebody asks: the index is what the last scan kept (``tasoc catalog index``, or any
-run on the folder).
+run on the folder). Frames are told apart and ordered by the second in which their exposure began at the
+spacecraft, in UTC, as their names have it; what is finer differs between headers of one frame.
 """
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,46 +16,74 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from numpy.typing import ArrayLike
 
 from tasoc_kit.config import settings
-from tasoc_kit.numerics.clock import btjd_from_utc, utc_from_btjd
+from tasoc_kit.numerics.clock import utc_from_btjd
 from tasoc_kit.records.engine import rows
 from tasoc_kit.records.tables import File
 from tasoc_kit.sources.ffi_index import index_made, kept_index
 
-__all__ = ["COLUMNS", "FrameFilter", "find_raw"]
+__all__ = ["COLUMNS", "FrameFilter", "find_raw", "key_of", "utc_seconds", "utc_text"]
 
 COLUMNS = (
     "name", "sector", "camera", "ccd", "cadenceno", "quality", "time_start", "time_stop", "start", "end",
-    "bytes", "origin", "problem",
+    "bytes", "origin", "sha256", "problem",
 )  # fmt: skip
 _INDEXED = [
-    "name", "size", "sector", "camera", "ccd", "time_start", "time_stop", "cadenceno", "quality", "problem",
+    "file", "name", "size", "sector", "camera", "ccd", "time_start", "time_stop", "timecorr", "cadenceno",
+    "quality", "problem",
 ]  # fmt: skip
+_UNKNOWN = -(2**40)
+"""Second of what has no time: before all others."""
+_FIRST, _LAST = -(2**31), 2**33
+"""Seconds between which a moment is looked for: a cursor may hold any."""
+_SLACK = 5
+"""Milliseconds by which headers of one frame differ in its start."""
+_BROUGHT_IN = r"/raw/[0-9a-f]{2}/([0-9a-f]{64})/"
+"""Where a file lies that was brought in, by its SHA-256."""
+
+Key = tuple[int, str, str]
+"""Second of the start, name, and what tells files of one name apart."""
+
+
+def utc_seconds(days: ArrayLike) -> np.ndarray:
+    """Return days at the spacecraft (TJD) as whole seconds since 1970 in UTC."""
+    made = np.full(np.shape(days), _UNKNOWN, np.int64)
+    known = np.isfinite(days)
+    milliseconds = utc_from_btjd(np.asarray(days, float)[known]).astype("datetime64[ms]").astype(np.int64)
+    made[known] = (milliseconds + _SLACK) // 1000
+    return made
+
+
+def utc_text(second: int) -> str | None:
+    """Return a second since 1970 as a date in UTC; None where it is not known."""
+    return None if second == _UNKNOWN else str(np.datetime64(int(second), "s"))
 
 
 @dataclass(frozen=True)
 class FrameFilter:
-    """Which frames are asked for; what is None may be anything. Times are BTJD, of the start."""
+    """Which frames are asked for; what is None may be anything. Times are seconds since 1970 in UTC."""
 
     sector: int | None = None
     camera: int | None = None
     ccd: int | None = None
-    from_time: float | None = None
-    to_time: float | None = None
-    """The first moment that is too late."""
+    begin: int | None = None
+    """The first second in which an exposure may begin."""
+    end: int | None = None
+    """The first second that is too late."""
     with_bits: int | None = None
     """Bits that are all set."""
     without_bits: int | None = None
     """Bits of which none is set."""
 
-    def keep(self, time: np.ndarray, quality: np.ndarray) -> np.ndarray:
-        """Return True for the frames of these starts and bits."""
-        keep = np.ones(time.size, bool)
-        if self.from_time is not None:
-            keep &= time >= self.from_time
-        if self.to_time is not None:
-            keep &= time < self.to_time
+    def keep(self, second: np.ndarray, quality: np.ndarray) -> np.ndarray:
+        """Return True for the frames of these starts and bits; one without a time is in no range of times."""
+        keep = np.ones(second.size, bool)
+        if self.begin is not None:
+            keep &= second >= self.begin
+        if self.end is not None:
+            keep &= (second < self.end) & (second != _UNKNOWN)
         if self.with_bits is not None:
             keep &= (quality & self.with_bits) == self.with_bits
         if self.without_bits is not None:
@@ -68,14 +98,19 @@ class FrameFilter:
 
 @lru_cache(maxsize=2)
 def _index(place: str, made: int) -> pd.DataFrame:
-    """Return the kept index in order of start and name."""
+    """Return the kept index in order of the keys, with ``second``, ``last`` (of the end) and ``mark``."""
     found = kept_index(place, _INDEXED) if made else None
     table = pd.DataFrame(columns=_INDEXED) if found is None else found
-    table["time_start"] = table["time_start"].astype(float)
-    return table.sort_values(["time_start", "name"], na_position="first", ignore_index=True)
+    shift = np.nan_to_num(table["timecorr"].to_numpy(float))
+    table["second"] = utc_seconds(table["time_start"].to_numpy(float) - shift)
+    table["last"] = utc_seconds(table["time_stop"].to_numpy(float) - shift)
+    table["sha256"] = table["file"].astype(str).str.extract(_BROUGHT_IN, expand=False)
+    other = [f"{value:016x}" for value in pd.util.hash_array(table["file"].to_numpy(object))]
+    table["mark"] = table["sha256"].where(table["sha256"].notna(), other)
+    return table.sort_values(["second", "name", "mark"], ignore_index=True)
 
 
-def find_raw(wanted: FrameFilter, after: tuple[float, str] | None, limit: int) -> list[dict[str, Any]]:
+def find_raw(wanted: FrameFilter, after: Key | None, limit: int) -> list[dict[str, Any]]:
     """
     Return frames in the order of their start and name; those without a time come first.
 
@@ -84,73 +119,80 @@ def find_raw(wanted: FrameFilter, after: tuple[float, str] | None, limit: int) -
     wanted
         Which frames.
     after
-        Start (BTJD; −1e9 for none) and name of the last one before.
+        Key of the last one before.
     limit
         Most frames; one more is returned where there are more.
     """
     place = settings().data
-    made = [*_indexed(_index(place, index_made(place)), wanted, after, limit + 1)]
-    made += _brought_in(wanted, after, limit + 1)
-    made.sort(key=key_of)
-    return made[: limit + 1]
+    made = {key_of(row): row for row in _brought_in(wanted, after, limit + 1)}
+    for row in _indexed(_index(place, index_made(place)), wanted, after, limit + 1):
+        # What was brought in and indexed since is one frame; either may know what the other does not.
+        known = {name: value for name, value in row.items() if value is not None}
+        made[key_of(row)] = row | made.get(key_of(row), {}) | known
+    return [made[key] for key in sorted(made)[: limit + 1]]
 
 
-def key_of(row: dict[str, Any]) -> tuple[float, str]:
+def key_of(row: dict[str, Any]) -> Key:
     """Return what a frame is ordered by."""
-    start = row["time_start"]
-    return (-1e9 if start is None else start), row["name"]
+    return row["second"], row["name"], row["mark"]
 
 
 def _indexed(
-    table: pd.DataFrame, wanted: FrameFilter, after: tuple[float, str] | None, limit: int
-) -> list[dict[str, Any]]:
-    start = table["time_start"].to_numpy(float)
-    keep = wanted.keep(start, table["quality"].to_numpy(np.int64))
+    table: pd.DataFrame, wanted: FrameFilter, after: Key | None, limit: int
+) -> Iterator[dict[str, Any]]:
+    second = table["second"].to_numpy(np.int64)
+    keep = wanted.keep(second, table["quality"].to_numpy(np.int64))
     for name in ("sector", "camera", "ccd"):
         value = getattr(wanted, name)
         if value is not None:
             keep &= table[name].to_numpy() == value
     if after is not None:
-        ordered = np.nan_to_num(start, nan=-1e9)
-        later = ordered > after[0]
-        same = np.flatnonzero(ordered == after[0])
-        later[same] = table["name"].iloc[same].to_numpy(str) > after[1]
+        later = second > after[0]
+        same = np.flatnonzero(second == after[0])
+        keys = zip(table["name"].iloc[same], table["mark"].iloc[same], strict=True)
+        later[same] = [key > after[1:] for key in keys]
         keep &= later
-    found = table.iloc[np.flatnonzero(keep)[:limit]]
-    return [_row(row, row["size"], "data", row["problem"]) for row in found.to_dict("records")]
+    for row in table.iloc[np.flatnonzero(keep)[:limit]].to_dict("records"):
+        times = {name: row[name] if np.isfinite(row[name]) else None for name in ("time_start", "time_stop")}
+        known = isinstance(row["sha256"], str)
+        told = {"bytes": int(row["size"]) if row["size"] >= 0 else None, "problem": row["problem"]}
+        told |= {"origin": "inject" if known else "data", "sha256": row["sha256"] if known else None}
+        yield _row(row) | times | told
 
 
-def _row(row: dict[str, Any], size: int, origin: str, problem: str) -> dict[str, Any]:
-    times = {name: row[name] if np.isfinite(row[name]) else None for name in ("time_start", "time_stop")}
-    utc = {
-        name: None if time is None else str(utc_from_btjd([time])[0])[:19]
-        for name, time in zip(("start", "end"), times.values(), strict=True)
-    }
-    same = {name: int(row[name]) for name in ("sector", "camera", "ccd", "cadenceno", "quality")}
-    same["cadenceno"] = same["cadenceno"] if same["cadenceno"] >= 0 else None  # type: ignore[assignment]
-    told = {"name": row["name"], **same, **times, **utc}
-    return told | {"bytes": int(size) if size >= 0 else None, "origin": origin, "problem": problem}
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    same = {name: int(row[name]) for name in ("second", "sector", "camera", "ccd", "quality")}
+    same |= {name: row[name] for name in ("name", "mark")}
+    same["cadenceno"] = int(row["cadenceno"]) if row["cadenceno"] >= 0 else None
+    return same | {"start": utc_text(row["second"]), "end": utc_text(row["last"])}
 
 
-def _brought_in(wanted: FrameFilter, after: tuple[float, str] | None, limit: int) -> list[dict[str, Any]]:
-    """Return frames that were brought in, as the database knows them."""
-    statement = _files(wanted, after)
-    # Seconds are cut off where the database compares, so what lies at an end is compared here.
-    made, asked = [], statement.order_by(File.started, File.name).limit(limit + 8)
-    for found in rows(asked, None):
-        start, stop = (_btjd(found[name]) for name in ("started", "ended"))
-        row = dict(found) | {"time_start": start, "time_stop": stop}
-        for name, unknown in (("cadenceno", -1), ("quality", 0)):
-            row[name] = unknown if row[name] is None else row[name]
-        told = _row(row, found["bytes"], "inject", "")
-        inside = wanted.keep(np.array([start]), np.array([row["quality"]]))[0]
-        if inside and (after is None or key_of(told) > after):
-            made.append(told)
-    return made
+def _brought_in(wanted: FrameFilter, after: Key | None, limit: int) -> list[dict[str, Any]]:
+    """Return frames that were brought in, as the database knows them: without times at the barycentre."""
+    statement, number = _files(wanted, after).order_by(File.started), limit + 64
+    while True:
+        found = [_of_file(row) for row in rows(statement.limit(number), None)]
+        ended = len(found) < number
+        # A database orders texts in its own way: of frames of one second all are taken, or none.
+        whole = found if ended else [row for row in found if row["second"] < found[-1]["second"]]
+        made = sorted((row for row in whole if after is None or key_of(row) > after), key=key_of)
+        if ended or len(made) >= limit:
+            return made[:limit]
+        number *= 4
 
 
-def _files(wanted: FrameFilter, after: tuple[float, str] | None) -> sa.Select[Any]:
-    """Return the query of frames that were brought in; its times are a second wider than asked for."""
+def _of_file(found: Any) -> dict[str, Any]:
+    unknown = {"cadenceno": -1, "quality": 0}
+    row = dict(found) | {name: value for name, value in unknown.items() if found[name] is None}
+    moments = {"second": found["started"], "last": found["ended"]}
+    row |= {name: _UNKNOWN if moment is None else _second(moment) for name, moment in moments.items()}
+    same = {name: row[name] for name in ("bytes", "sha256")}
+    times = {"time_start": None, "time_stop": None}
+    return _row(row | {"mark": row["sha256"]}) | same | times | {"origin": "inject", "problem": ""}
+
+
+def _files(wanted: FrameFilter, after: Key | None) -> sa.Select[Any]:
+    """Return the query of frames that were brought in, from the second of the last one before on."""
     statement = sa.select(*File.__table__.columns).where(File.started.is_not(None), File.kind == "ffi")
     for name in ("sector", "camera", "ccd"):
         value = getattr(wanted, name)
@@ -161,22 +203,20 @@ def _files(wanted: FrameFilter, after: tuple[float, str] | None) -> sa.Select[An
         statement = statement.where(quality.op("&")(wanted.with_bits) == wanted.with_bits)
     if wanted.without_bits is not None:
         statement = statement.where(quality.op("&")(wanted.without_bits) == 0)
-    earliest = [time for time in (wanted.from_time, after[0] if after else None) if time is not None]
-    if earliest and max(earliest) > -1e9:
-        statement = statement.where(File.started >= _utc(max(earliest), -1))
-    if wanted.to_time is not None:
-        statement = statement.where(File.started < _utc(wanted.to_time, 1))
+    earliest = [second for second in (wanted.begin, after[0] if after else None) if second is not None]
+    if earliest and max(earliest) != _UNKNOWN:
+        statement = statement.where(File.started >= _moment(max(earliest)))
+    if wanted.end is not None:
+        statement = statement.where(File.started < _moment(wanted.end))
     return statement
 
 
-def _utc(btjd: float, seconds: float) -> datetime.datetime:
-    """Return a moment a little earlier or later, in UTC."""
-    moment = datetime.datetime.fromisoformat(str(utc_from_btjd([btjd])[0])[:19])
-    return moment.replace(tzinfo=datetime.UTC) + datetime.timedelta(seconds=seconds)
+def _moment(second: int) -> datetime.datetime:
+    """Return the moment from which on a start is told as this second."""
+    start = datetime.datetime.fromtimestamp(min(max(second, _FIRST), _LAST), datetime.UTC)
+    return start - datetime.timedelta(milliseconds=_SLACK)
 
 
-def _btjd(moment: datetime.datetime | None) -> float:
-    if moment is None:
-        return float("nan")
-    plain = moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return float(btjd_from_utc([plain.isoformat()])[0])
+def _second(moment: datetime.datetime) -> int:
+    known = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    return (round(known.timestamp() * 1000) + _SLACK) // 1000

@@ -17,10 +17,10 @@ import xarray as xr
 from tasoc_kit import database
 from tasoc_kit.api.opened import Kept, open_one
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.raw_frames import FrameFilter
+from tasoc_kit.api.raw_frames import FrameFilter, utc_seconds, utc_text
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
-from tasoc_kit.numerics.clock import utc_from_btjd
+from tasoc_kit.numerics.clock import DAY
 from tasoc_kit.photometry.skies.sky_images import sky_image
 from tasoc_kit.products import open_ancestor
 from tasoc_kit.provenance import lineage
@@ -40,6 +40,7 @@ _OPENED = 24
 
 _working = threading.BoundedSemaphore(AT_ONCE)
 _cubes: Kept[xr.Dataset] = Kept(4, 600)
+_seconds: Kept[np.ndarray] = Kept(2 * _OPENED, 3600)
 _references: Kept[xr.Dataset] = Kept(2, 600)
 
 
@@ -79,16 +80,27 @@ def _frames_of(unit: str, id: str, wanted: FrameFilter) -> Iterator[dict[str, An
     time, cadenceno = sky["time"].values, sky["cadenceno"].values
     quality = sky["quality"].values if "quality" in sky.variables else np.zeros(time.size, np.int32)
     ours = sky["frame_quality"].values if "frame_quality" in sky.variables else np.zeros(time.size, np.int32)
-    half = 0.5 * float(sky.attrs.get("exposure", 0.0)) / 86400
+    seconds = _seconds.get((unit, id), lambda: _starts(sky))
     parts = parse_unit(unit)
     place = {name: parts[name] for name in ("sector", "camera", "ccd")}
-    kept = np.flatnonzero(wanted.keep(time - half, quality))
+    kept = np.flatnonzero(wanted.keep(seconds, quality))
     for i in kept[np.argsort(cadenceno[kept], kind="stable")]:
         yield {
             "id": id, "unit": unit, **place, "cadenceno": int(cadenceno[i]), "time": float(time[i]),
-            "start": str(utc_from_btjd([time[i] - half])[0])[:19] if np.isfinite(time[i]) else None,
+            "start": utc_text(seconds[i]),
             "quality": int(quality[i]), "frame_quality": int(ours[i]),
         }  # fmt: skip
+
+
+def _starts(sky: xr.Dataset) -> np.ndarray:
+    """Return the seconds (time) in which exposures began at the spacecraft; a sky has barycentric times."""
+    half = 0.5 * float(sky.attrs.get("cadence", 0.0)) / DAY
+    table = open_ancestor(sky, "quality")
+    shift = np.zeros(sky.sizes["time"])
+    if table is not None and "timecorr" in table.variables:
+        known = dict(zip(table["cadenceno"].values.tolist(), table["timecorr"].values.tolist(), strict=True))
+        shift = np.array([known.get(number, 0.0) for number in sky["cadenceno"].values.tolist()])
+    return utc_seconds(sky["time"].values - np.nan_to_num(shift) - half)
 
 
 class Staged:

@@ -12,7 +12,7 @@ from tasoc_kit.api import formats
 from tasoc_kit.api.access import Reads
 from tasoc_kit.api.formats import Format, Table
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
-from tasoc_kit.api.queries import Bits, Camera, Ccd, Moment, Sector, btjd_of
+from tasoc_kit.api.queries import Bits, Camera, Ccd, Moment, Sector, second_of
 from tasoc_kit.api.raw_frames import COLUMNS, FrameFilter, find_raw, key_of
 
 __all__ = ["Frames", "router"]
@@ -40,8 +40,8 @@ class Frames(BaseModel):
         """Return them as the lists of frames take them."""
         same = ("sector", "camera", "ccd", "with_bits", "without_bits")
         return FrameFilter(
-            from_time=btjd_of("start", self.start),
-            to_time=btjd_of("end", self.end),
+            begin=second_of("start", self.start),
+            end=second_of("end", self.end),
             **{name: getattr(self, name) for name in same},
         )
 
@@ -52,9 +52,10 @@ def list_raw(asked: Annotated[Frames, Query()], request: Request, who: Reads) ->
     List raw frames in the order of their start.
 
     Known are those of the data folder whose headers were read, by a run or by `tasoc catalog index`, and
-    those that came in by /inject. Dates are compared with the start of the exposure.
+    those that came in by /inject, which /download/raw sends by their `sha256`. Dates are compared with the
+    second in which the exposure began at the spacecraft, as it stands in `start` and in the name.
     """
-    after = decode(asked.cursor, float, str)
+    after = decode(asked.cursor, int, str, str)
     kind = formats.chosen_format(request, asked.format)
     rows = find_raw(asked.wanted(), after, asked.limit)  # type: ignore[arg-type]
     following = key_of(rows[asked.limit - 1]) if len(rows) > asked.limit else None
