@@ -160,6 +160,44 @@ def test_the_header_accept_chooses_a_format_and_units_come_with_it(served):
     }  # fmt: skip
 
 
+TYPES = {
+    "parquet": lambda content: parquet.read_schema(io.BytesIO(content)).types,
+    "fits": lambda content: [column.format for column in fits.open(io.BytesIO(content))[1].columns],
+    "votable": lambda content: [
+        field.datatype for field in parse_votable(io.BytesIO(content)).get_first_table().fields
+    ],
+}
+
+
+@pytest.mark.parametrize("form", TYPES)
+@pytest.mark.parametrize(
+    ("path", "nothing"),
+    [("/curated/objects", {"tic": 1}), ("/raw", {"camera": 4}), ("/staging", {"camera": 4})],
+)
+def test_a_page_without_rows_has_the_types_of_all_pages(served, form, path, nothing):
+    full, empty = (TYPES[form](served.get(path, format=form, **asked).content) for asked in ({}, nothing))
+    texts = re.compile(r"\d+A")
+    assert [texts.sub("A", str(kind)) for kind in empty] == [texts.sub("A", str(kind)) for kind in full]
+
+
+def test_times_say_what_they_count_from(served):
+    _, tic = measured(served)
+    path, asked = f"/curated/light_curves/{tic}", {"columns": "time,flux"}
+    told = served.get(path, **asked).json()["columns"]["time"]["meaning"]
+    assert told == "mid-exposure for the place of the star, BTJD = BJD − 2457000, TDB"
+    resource = parse_votable(
+        io.BytesIO(served.get(path, format="votable", **asked).content), verify="exception"
+    ).resources[0]
+    (system,) = resource.time_systems
+    assert (float(system.timeorigin), system.timescale) == (2457000, "TDB")
+    assert resource.tables[0].fields[0].ref == system.ID
+    with fits.open(io.BytesIO(served.get(path, format="fits", **asked).content)) as hdus:
+        header = hdus[1].header
+    assert (header["BJDREFI"], header["BJDREFF"], header["TIMESYS"]) == (2457000, 0, "TDB")
+    assert header["TCOMM1"] == told.replace("−", "-")
+    assert header.comments["TMAG"] == "[mag] TESS magnitude"
+
+
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet", "votable"])
 def test_all_rows_come_in_one_stream(served, form):
     everything = all_pages(served, "/curated/objects")
@@ -330,6 +368,17 @@ def test_oscillators_are_found_by_numax_and_spectra_by_star(served):
     )
     assert found["numax"] == pytest.approx(numax[0], rel=1e-6)
     served.get("/spectra/7", 404)
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "parquet", "fits", "votable"])
+def test_the_spectrum_of_a_star_without_oscillations_is_told_in_every_format(served, form):
+    measured = store.open_product("oscillations", sector=2)
+    star = int(np.flatnonzero(np.isnan(measured["numax"].values))[0])
+    answer = served.get(f"/spectra/{measured['tic'].values[star]}", format=form)
+    if form == "fits":
+        with fits.open(io.BytesIO(answer.content)) as hdus:
+            assert hdus[1].header["NUMAX"] is None
+            assert hdus[1].header["NOISE_LE"] > 0
 
 
 def test_the_product_that_counts_is_the_newest_or_the_current_one(served):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import io
 
 import pytest
 import requests
 from api_server import api_of_a_module, bearer
+from astropy.table import Table
 from ffi_files import frame_pixels, write_ffi, write_sector_of
 
 from tasoc_kit.config import settings
@@ -104,3 +106,16 @@ def test_what_is_no_date_is_not_taken_as_seconds(frames, address, asked):
         answer = requests.get(f"{address}{place}", params={"start": asked})
         assert answer.status_code == 422
         assert f"start='{asked}': expected a date as 2018-07-25" in answer.json()["error"]
+
+
+def test_a_number_that_is_missing_is_masked_in_fits_and_votable(frames, address, tmp_path):
+    (tmp_path / "copy").mkdir()
+    bring_in(address, write_ffi(tmp_path / "copy", 5))
+    expected = [row["cadenceno"] for row in frames()]
+    assert None in expected
+    assert any(expected)
+    for form, read in (("fits", {"format": "fits", "hdu": 1}), ("votable", {"format": "votable"})):
+        content = requests.get(f"{address}/raw", params={"format": form}).content
+        found = Table.read(io.BytesIO(content), **read)["cadenceno"]
+        assert found.dtype.kind == "i"
+        assert found.tolist() == expected

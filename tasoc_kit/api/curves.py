@@ -19,6 +19,7 @@ SERIES = ("flux", "flux_err", "background", "centroid_row", "centroid_column", "
 PER_CADENCE = ("cadenceno", "quality", "frame_quality")
 CORRECTED = ("flux_corr", "flux_corr_err")
 COLUMNS = ("time", *PER_CADENCE, *SERIES, *CORRECTED)
+_TIME = "mid-exposure for the place of the star, BTJD = BJD − 2457000, TDB"
 METHODS = (BEST, *(method.name.lower() for method in Method if method))
 
 
@@ -83,7 +84,8 @@ def light_curve(
             made[name] = values
     if kind and "pixel_quality" in made:
         made["pixel_quality"] = made["pixel_quality"] | _bits(opened, star, kind, correction)
-    return Table(made, _facts(opened, star, used, kind))
+    meanings = {"time": _TIME} if opened.family.spacecraft is not None else {}
+    return Table(made, _facts(opened, star, used, kind), meanings)
 
 
 def _facts(opened: Opened, star: int, used: Method, kind: Correction) -> dict[str, Any]:

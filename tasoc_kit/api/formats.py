@@ -7,11 +7,12 @@ JSON and parquet, nothing in CSV, NaN in FITS and VOTable.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -21,10 +22,13 @@ from fastapi.responses import Response, StreamingResponse
 from pyarrow import csv, parquet
 
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.api.votable import votable_head, votable_rows, votable_tail
+from tasoc_kit.api.votable import UCDS, Head, votable_head, votable_rows, votable_tail
 from tasoc_kit.vocabulary import VARIABLES
 
-__all__ = ["MEDIA", "Format", "Table", "answer", "chosen_format", "described", "stream"]
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+__all__ = ["MEDIA", "Format", "Table", "answer", "chosen_format", "head_of", "stream"]
 
 
 class Format(StrEnum):
@@ -46,29 +50,39 @@ MEDIA = {
     Format.FITS: "application/fits",
     Format.VOTABLE: "application/x-votable+xml",
 }
+BTJD = {"time", "time_start", "time_stop"}
+"""Columns that count days of the BTJD scale."""
+_BTJD_CARDS = (
+    ("TIMEREF", "SOLARSYSTEM", "barycentric correction applied to times"),
+    ("TIMESYS", "TDB", "time system is Barycentric Dynamical Time (TDB)"),
+    ("BJDREFI", 2457000, "integer part of BTJD reference date"),
+    ("BJDREFF", 0.0, "fraction of the day in BTJD reference date"),
+    ("TIMEUNIT", "d", "time unit of times"),
+)
+_FITS_FORMS = {"f8": "D", "f4": "E", "i8": "K", "i4": "J", "i2": "I", "u1": "B", "b1": "L"}
 STREAMED = (Format.NDJSON, Format.CSV, Format.PARQUET, Format.VOTABLE)
 """What can be written without knowing how many rows there will be."""
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 
 OWN = {
-    "object": ("", "name of a star of one product: its id and the index of the star"),
-    "distance": ("deg", "angle from the middle of the circle"),
-    "unit": ("", "sector, camera, CCD, and field of a cutout"),
-    "id": ("", "id of the product"),
-    "star": ("", "index of the star in the product"),
-    "sector": ("", "sector"),
-    "camera": ("", "camera"),
-    "ccd": ("", "CCD"),
-    "name": ("", "file name"),
-    "start": ("", "start of the exposure at the spacecraft, UTC"),
-    "end": ("", "end of the exposure at the spacecraft, UTC"),
-    "bytes": ("byte", "size of the file"),
-    "origin": ("", "where the file is known from: data or inject"),
-    "sha256": ("", "of a file that was brought in: /download/raw/{sha256} sends it"),
-    "problem": ("", "why a frame cannot be used; empty where it can"),
-    "method": ("", "photometry: aperture, psf or halo"),
+    "object": ("ascii", "", "name of a star of one product: its id and the index of the star"),
+    "distance": ("f8", "deg", "angle from the middle of the circle"),
+    "unit": ("ascii", "", "sector, camera, CCD, and field of a cutout"),
+    "id": ("ascii", "", "id of the product"),
+    "star": ("i8", "", "index of the star in the product"),
+    "sector": ("i8", "", "sector"),
+    "camera": ("i8", "", "camera"),
+    "ccd": ("i8", "", "CCD"),
+    "name": ("text", "", "file name"),
+    "start": ("ascii", "", "start of the exposure at the spacecraft, UTC"),
+    "end": ("ascii", "", "end of the exposure at the spacecraft, UTC"),
+    "bytes": ("i8", "byte", "size of the file"),
+    "origin": ("ascii", "", "where the file is known from: data or inject"),
+    "sha256": ("ascii", "", "of a file that was brought in: /download/raw/{sha256} sends it"),
+    "problem": ("text", "", "why a frame cannot be used; empty where it can"),
+    "method": ("ascii", "", "photometry: aperture, psf or halo"),
 }
-"""Unit and meaning of columns that no product has."""
+"""Type in a list, unit and meaning of columns that no product has."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +93,55 @@ class Table:
     """Lists or arrays by name."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What columns mean where they are not what the vocabulary says."""
+
     @property
     def rows(self) -> int:
         """How many."""
         return len(next(iter(self.columns.values()), ()))
 
+    @property
+    def heads(self) -> list[Head]:
+        """What each column is."""
+        made = [head_of(name, values) for name, values in self.columns.items()]
+        return [head._replace(meaning=self.meanings.get(head.name, head.meaning)) for head in made]
+
 
 def described(name: str) -> tuple[str, str]:
     """Return unit and meaning of a column."""
     if name in OWN:
-        return OWN[name]
+        return OWN[name][1:]
     known = VARIABLES.get(name)
     return (known.unit, known.meaning) if known else ("", "")
 
 
+def head_of(name: str, values: Any) -> Head:
+    """Return what a column is; that of a list is told by its name, so it is the same in every page."""
+    return Head(name, _kind(name, values), *described(name))
+
+
+def _kind(name: str, values: Any) -> str:
+    """Return the type of a column: ``i8`` as NumPy names it, ``ascii`` or ``text``."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values.dtype.str[1:]
+    if name in OWN:
+        return OWN[name][0]
+    if name in VARIABLES:
+        return {"i": "i8", "u": "i8", "f": "f8", "b": "b1"}.get(VARIABLES[name].dtype[0], "text")
+    known = [value for value in values if value is not None]
+    if not known or not all(isinstance(value, int | float) for value in known):
+        return "text"
+    return "i8" if all(isinstance(value, int) for value in known) else "f8"
+
+
 @lru_cache(maxsize=256)
-def _heads(names: tuple[str, ...]) -> orjson.Fragment:
+def _told(names: tuple[str, ...], meanings: tuple[tuple[str, str], ...]) -> orjson.Fragment:
     """Return units and meanings of columns, as JSON."""
     told = {name: dict(zip(("unit", "meaning"), described(name), strict=True)) for name in names}
+    for name, meaning in meanings:
+        if name in told:
+            told[name]["meaning"] = meaning
     return orjson.Fragment(orjson.dumps(told))
 
 
@@ -159,8 +204,8 @@ def stream(tables: Iterator[Table], kind: Format, name: str) -> StreamingRespons
 
 
 def _json(table: Table, by_column: bool, more: Mapping[str, Any]) -> bytes:
-    names = tuple(table.columns)
-    content: dict[str, Any] = {"columns": _heads(names), **table.facts}
+    told = _told(tuple(table.columns), tuple(table.meanings.items()))
+    content: dict[str, Any] = {"columns": told, **table.facts}
     if by_column:
         content["data"] = dict(table.columns)
     else:
@@ -188,24 +233,26 @@ def _lines(tables: Iterable[Table]) -> Iterator[bytes]:
 
 def _arrow(table: Table, schema: pa.Schema | None = None) -> pa.Table:
     """Return an Arrow table, null where a number is missing, with units and meanings of its fields."""
-    arrays = [pa.array(values, from_pandas=True) for values in table.columns.values()]
+    heads = table.heads
+    kinds = [_arrow_type(head.kind) for head in heads]
+    arrays = [
+        pa.array(values, None if isinstance(values, np.ndarray) else kind, from_pandas=True)
+        for values, kind in zip(table.columns.values(), kinds, strict=True)
+    ]
     if schema is None:
-        fields = []
-        for name, array in zip(table.columns, arrays, strict=True):
-            kind = _usual_type(name) if pa.types.is_null(array.type) else array.type
-            unit, meaning = described(name)
-            fields.append(pa.field(name, kind, metadata={"unit": unit, "description": meaning}))
-        units = {name: described(name)[0] for name in table.columns}
+        fields = [
+            pa.field(head.name, array.type, metadata={"unit": head.unit, "description": head.meaning})
+            for head, array in zip(heads, arrays, strict=True)
+        ]
+        units = {head.name: head.unit for head in heads}
         facts = {name: str(value) for name, value in table.facts.items() if value is not None}
         schema = pa.schema(fields, metadata={"units": orjson.dumps(units).decode(), **facts})
     columns = [array.cast(one.type) for array, one in zip(arrays, schema, strict=True)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _usual_type(name: str) -> pa.DataType:
-    """Return the type of a column of which no value is known."""
-    known = VARIABLES.get(name)
-    return pa.string() if known is None or known.dtype == "str" else pa.from_numpy_dtype(known.dtype)
+def _arrow_type(kind: str) -> pa.DataType:
+    return pa.string() if kind in ("ascii", "text") else pa.from_numpy_dtype(np.dtype(kind))
 
 
 class _Taken(io.RawIOBase):
@@ -269,8 +316,7 @@ def _votable(tables: Iterable[Table]) -> Iterator[bytes]:
     first = True
     for table in tables:
         if first:
-            heads = [(name, *described(name)) for name in table.columns]
-            yield votable_head(heads, list(table.columns.values()), table.facts)
+            yield votable_head(table.heads, table.facts)
         first = False
         yield votable_rows(list(table.columns.values()))
     yield votable_tail()
@@ -281,34 +327,52 @@ def _fits(tables: Iterable[Table]) -> Iterator[bytes]:
     from astropy.io import fits
 
     (table,) = tables
-    columns = []
-    for name, values in table.columns.items():
-        array = _fits_array(values)
-        form = {"f8": "D", "f4": "E", "i8": "K", "i4": "J", "i2": "I", "u1": "B", "b1": "L"}.get(
-            array.dtype.str[1:], f"{array.dtype.itemsize or 1}A" if array.dtype.kind == "S" else "J"
-        )
-        columns.append(fits.Column(name, form, unit=_fits_unit(described(name)[0]), array=array))
+    columns = [_fits_column(head, table.columns[head.name]) for head in table.heads]
     hdu = fits.BinTableHDU.from_columns(columns, name="TABLE")
-    for number, name in enumerate(table.columns, start=1):
-        hdu.header.comments[f"TTYPE{number}"] = described(name)[1].encode("ascii", "replace").decode()[:47]
+    for number, head in enumerate(table.heads, start=1):
+        # The standard has no place for meanings; TOPCAT reads them here, and Astropy keeps them.
+        hdu.header[f"TCOMM{number}"] = _ascii(head.meaning)
+        if head.name in UCDS:
+            hdu.header[f"TUCD{number}"] = UCDS[head.name]
+    if BTJD & set(table.columns):
+        hdu.header.update({name: (value, told) for name, value, told in _BTJD_CARDS})
     for name, value in table.facts.items():
-        keyword = name[:8].upper().replace(".", "_")
-        hdu.header[keyword] = value if isinstance(value, int | float | bool) else str(value)[:68]
+        hdu.header[name[:8].upper().replace(".", "_")] = _fits_fact(name, value)
     sink = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(sink, checksum=True)
     yield sink.getvalue()
 
 
-def _fits_array(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    if not isinstance(values, np.ndarray):
-        known = [value for value in values if value is not None]
-        if all(isinstance(value, int | float) for value in known) and known:
-            kind = np.int64 if all(isinstance(value, int) for value in values) else np.float64
-            return np.array([np.nan if value is None else value for value in values], kind)
-        values = np.array([str(value or "") for value in values], object)
-    if values.dtype == object or values.dtype.kind == "U":
-        return np.array([str(value).encode("ascii", "replace") for value in values], "S")
-    return values.astype(np.int32) if values.dtype == np.int8 else values
+def _ascii(text: str) -> str:
+    return text.replace("−", "-").replace("²", "2").replace("µ", "u").encode("ascii", "replace").decode()
+
+
+def _fits_fact(name: str, value: Any) -> Any:
+    """Return the value of a card and what it means; a header has no NaN."""
+    if not isinstance(value, int | float):
+        return str(value)[:68]
+    unit, meaning = described(name)
+    told = _ascii(f"[{unit}] {meaning}" if unit else meaning)[:45]
+    return (None if math.isnan(value) or math.isinf(value) else value), told
+
+
+def _fits_column(head: Head, values: Any) -> fits.Column:
+    from astropy.io import fits
+
+    unit, missing = _fits_unit(head.unit), None
+    if head.kind in ("ascii", "text"):
+        array = np.array([_ascii("" if value is None else str(value)) for value in values], "S")
+        return fits.Column(head.name, f"{array.dtype.itemsize or 1}A", unit=unit, array=array)
+    if isinstance(values, np.ndarray):
+        array = values.astype(np.int32) if values.dtype == np.int8 else values
+    elif head.kind == "i8" and None in values:
+        missing = np.iinfo(np.int64).min
+        array = np.array([missing if value is None else value for value in values], np.int64)
+    else:
+        array = np.array([np.nan if value is None else value for value in values], head.kind)
+    return fits.Column(
+        head.name, _FITS_FORMS.get(array.dtype.str[1:], "J"), unit=unit, null=missing, array=array
+    )
 
 
 @lru_cache(maxsize=256)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-__all__ = ["votable_error", "votable_head", "votable_rows", "votable_tail"]
+__all__ = ["UCDS", "Head", "votable_error", "votable_head", "votable_rows", "votable_tail"]
 
 _BEGIN = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
     '<RESOURCE type="results">\n'
 )
-_UCD = {
+UCDS = {
     "ra": "pos.eq.ra;meta.main",
     "dec": "pos.eq.dec;meta.main",
     "tmag": "phot.mag",
@@ -28,40 +28,59 @@ _UCD = {
     "object": "meta.id;meta.main",
     "distance": "pos.angDistance",
     "time": "time.epoch",
+    "time_start": "time.start",
+    "time_stop": "time.end",
+    "start": "time.start",
+    "end": "time.end",
     "flux": "phot.flux;em.opt",
+    "flux_err": "stat.error;phot.flux;em.opt",
+    "quality": "meta.code.qual",
 }
-_FLOATS = ("ra", "dec", "tmag", "distance")
-"""Columns that are numbers even where none is known."""
+"""What columns are, by name (Unified Content Descriptors)."""
 _TYPES = {
-    "f8": "double",
-    "f4": "float",
-    "i8": "long",
-    "i4": "int",
-    "i2": "short",
-    "i1": "short",
-    "u1": "short",
+    "f8": 'datatype="double"',
+    "f4": 'datatype="float"',
+    "i8": 'datatype="long"',
+    "i4": 'datatype="int"',
+    "i2": 'datatype="short"',
+    "i1": 'datatype="short"',
+    "u1": 'datatype="short"',
+    "b1": 'datatype="boolean"',
+    "ascii": 'datatype="char" arraysize="*"',
 }
+_TEXT = 'datatype="unicodeChar" arraysize="*"'
+_SYSTEMS = {
+    "icrs": ('<COOSYS ID="icrs" system="ICRS"/>\n', ("ra", "dec")),
+    "btjd": (
+        '<TIMESYS ID="btjd" timeorigin="2457000.0" timescale="TDB" refposition="BARYCENTER"/>\n',
+        ("time", "time_start", "time_stop"),
+    ),
+}
+"""What places and times count from, and the columns that do."""
 
 
-def votable_head(
-    heads: Sequence[tuple[str, str, str]],
-    columns: Sequence[Any],
-    facts: Mapping[str, Any],
-    ucds: Mapping[str, str] = _UCD,
-) -> bytes:
+class Head(NamedTuple):
+    """What a column is."""
+
+    name: str
+    kind: str
+    """Type as NumPy names it, as ``f8``; ``ascii`` or ``text``."""
+    unit: str
+    meaning: str
+
+
+def votable_head(heads: Sequence[Head], facts: Mapping[str, Any], ucds: Mapping[str, str] = UCDS) -> bytes:
     """
     Return all that stands before the rows.
 
     Parameters
     ----------
     heads
-        Name, unit and meaning of each column.
-    columns
-        The first values of each, which tell its type.
+        What the columns are.
     facts
         What is told of the whole table.
     ucds
-        What the columns are, by name (Unified Content Descriptors).
+        Unified Content Descriptors by name.
     """
     lines = [_BEGIN, '<INFO name="QUERY_STATUS" value="OK"/>\n']
     lines += [
@@ -69,19 +88,22 @@ def votable_head(
         for name, value in facts.items()
         if value is not None
     ]
+    names = {head.name for head in heads}
+    lines += [text for text, placed in _SYSTEMS.values() if names & set(placed)]
     lines.append("<TABLE>\n")
-    for (name, unit, meaning), values in zip(heads, columns, strict=True):
-        kind = _type(values, name)
-        size = ' arraysize="*"' if kind in ("char", "unicodeChar") else ""
-        ucd = f" ucd={_attribute(ucds[name])}" if name in ucds else ""
-        measured = f" unit={_attribute(_vo_unit(unit))}" if unit else ""
-        lines.append(
-            f"<FIELD ID={_attribute(name)} name={_attribute(name)} datatype={_attribute(kind)}{size}"
-            f"{ucd}{measured}>"
-            f"<DESCRIPTION>{escape(meaning)}</DESCRIPTION></FIELD>\n"
-        )
+    lines += [_field(head, ucds) for head in heads]
     lines.append("<DATA><TABLEDATA>\n")
     return "".join(lines).encode()
+
+
+def _field(head: Head, ucds: Mapping[str, str]) -> str:
+    told = {"ID": head.name, "name": head.name, "ucd": ucds.get(head.name), "unit": _vo_unit(head.unit)}
+    told["ref"] = next((id for id, (_, placed) in _SYSTEMS.items() if head.name in placed), None)
+    attributes = " ".join(f"{name}={_attribute(value)}" for name, value in told.items() if value)
+    return (
+        f"<FIELD {attributes} {_TYPES.get(head.kind, _TEXT)}>"
+        f"<DESCRIPTION>{escape(head.meaning)}</DESCRIPTION></FIELD>\n"
+    )
 
 
 def votable_rows(columns: Sequence[Any]) -> bytes:
@@ -107,17 +129,6 @@ def _attribute(value: Any) -> str:
     return quoteattr("".join(c for c in str(value) if c.isprintable() or c == " "))
 
 
-def _type(values: Any, name: str) -> str:
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
-        return _TYPES.get(values.dtype.str[1:], "double")
-    known = next((value for value in values if value is not None), None)
-    if isinstance(known, int):
-        return "long"
-    if isinstance(known, float) or (known is None and name in _FLOATS):
-        return "double"
-    return "unicodeChar"
-
-
 def _cells(values: Any) -> list[str]:
     """Return the text of each value; nothing where one is missing."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
@@ -137,7 +148,7 @@ def _vo_unit(unit: str) -> str:
     from astropy import units
 
     try:
-        return str(units.Unit(unit).to_string("vounit"))
+        return str(units.Unit(unit).to_string("vounit")) if unit else ""
     except ValueError:
         # VOUnit has no logarithms of units, as log g has one; the text is what people write.
         return unit

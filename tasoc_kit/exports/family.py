@@ -72,13 +72,18 @@ class Family:
 
     def times(self, stars: np.ndarray) -> np.ndarray:
         """Return barycentric mid-times (star, time); the CCD centre's where the spacecraft is not known."""
-        place = {name: self.light_curves[name].values[stars] for name in ("ra", "dec")}
-        for table in (self.light_curves, self.parents.get("quality")):
-            if table is not None and {*SPACECRAFT, "timecorr"} <= set(table.variables):
-                return np.asarray(star_time(table, **place).values)
-        return np.broadcast_to(
-            self.light_curves["time"].values, (stars.size, self.light_curves.sizes["time"])
-        )
+        table, curves = self.spacecraft, self.light_curves
+        if table is None:
+            return np.broadcast_to(curves["time"].values, (stars.size, curves.sizes["time"]))
+        place = {name: curves[name].values[stars] for name in ("ra", "dec")}
+        return np.asarray(star_time(table, **place).values)
+
+    @property
+    def spacecraft(self) -> xr.Dataset | None:
+        """The product that tells where the spacecraft was; None where none does."""
+        wanted = {*SPACECRAFT, "timecorr"}
+        tables = (self.light_curves, self.parents.get("quality"))
+        return next((t for t in tables if t is not None and wanted <= set(t.variables)), None)
 
     @property
     def stars(self) -> int:

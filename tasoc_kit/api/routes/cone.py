@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from tasoc_kit.api.access import Reads
-from tasoc_kit.api.formats import described
+from tasoc_kit.api.formats import head_of
 from tasoc_kit.api.routes.curated import answered
 from tasoc_kit.api.votable import votable_error, votable_head, votable_rows, votable_tail
 from tasoc_kit.errors import DatabaseError
@@ -92,11 +92,7 @@ def _number(given: dict[str, str], name: str, low: float, high: float, usual: st
 
 @lru_cache(maxsize=4)
 def _head(names: tuple[str, ...]) -> bytes:
-    heads = [(name, *described(name)) for name in names]
-    like = {"object": "", "unit": "", "id": ""}
-    whole = {"tic", "sector", "camera", "ccd", "star"}
-    first = [[like.get(name, 0 if name in whole else 0.0)] for name in names]
-    return votable_head(heads, first, {}, _UCD)
+    return votable_head([head_of(name, ()) for name in names], {}, _UCD)
 
 
 def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
