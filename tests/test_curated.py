@@ -324,6 +324,11 @@ def test_a_frame_without_its_sky_is_served_with_its_plate_solution(served):
         expected = cube["flux"][4].values - sky_image(sky, served.made.reference, 4)
         np.testing.assert_allclose(image, expected, rtol=1e-6, atol=1e-3)
         assert header["CADENCE"] == rows[4]["cadenceno"]
+        raw = fits.getheader(served.made.folder / all_pages(served, "/raw")[4]["name"], 1)
+        for name in ("SECTOR", "CAMERA", "CCD", "TSTART", "TSTOP", "TIMESYS", "BJDREFI"):
+            assert header[name] == raw.get(name, header[name]), name
+        assert (header["DATE-OBS"][:19], header["DATE-END"][:19]) == (rows[4]["start"], rows[5]["start"])
+        assert header["BTJD"] == pytest.approx((header["TSTART"] + header["TSTOP"]) / 2, abs=1e-9)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ra, dec = WCS(header).all_pix2world(10, 20, 0)

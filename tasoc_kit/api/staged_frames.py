@@ -113,8 +113,13 @@ class Staged:
         """Row and column of its first pixel, counted from 0 on the full frame."""
         self.attrs = sky.attrs
         self.cadenceno, self.time = int(sky["cadenceno"][frame]), float(sky["time"][frame])
-        at = np.flatnonzero(cube["cadenceno"].values == self.cadenceno)
-        self.wcs = str(cube["wcs"].values[at[0]]) if "wcs" in cube.variables else ""
+        at = int(np.flatnonzero(cube["cadenceno"].values == self.cadenceno)[0])
+        self.wcs = str(cube["wcs"].values[at]) if "wcs" in cube.variables else ""
+        self.span = tuple(float(cube[name].values[at]) for name in ("time_start", "time_stop"))
+        """Start and end of the exposure, BTJD."""
+        self.timecorr = float(cube["timecorr"].values[at])
+        """Barycentric correction, days."""
+        self.quality = int(cube["quality"].values[at])
 
 
 def open_staged(id: str, cadenceno: int) -> Staged:
