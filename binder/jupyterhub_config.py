@@ -39,6 +39,13 @@ def absolute(place: str) -> str:
     return place if "://" in place else str(Path(place).absolute())
 
 
+def may_write(place: str) -> bool:
+    """Tell whether a store can be written; one that is not there yet would be made."""
+    folder = Path(place).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return "://" in place or os.access(there, os.W_OK | os.X_OK)
+
+
 c = get_config()  # noqa: F821
 
 HERE.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,6 +120,19 @@ c.Spawner.environment = shared | {
 c.Spawner.pre_spawn_hook = bring_notebooks
 
 # What all share: one dashboard and one API on the store of the group. Both ask the Hub who comes.
+if may_write(here.store):
+    group = {
+        "TASOC_STORE": absolute(here.store),
+        "TASOC_CACHE": absolute(str(here.cache)),
+        "TASOC_DATABASE": here.database,
+        "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
+    }
+else:  # they read it as the users do, and keep tokens, jobs and reviews beside it
+    group = {
+        "TASOC_STORE": str(HERE / "group" / "store"),
+        "TASOC_CACHE": str(HERE / "group" / "cache"),
+        "TASOC_DATABASE": os.environ.get("TASOC_DATABASE", ""),
+    }
 COMMANDS = {
     "dashboard": ["--prefix", "/services/dashboard/", "--origin", URL.netloc],
     "api": [],
@@ -122,13 +142,7 @@ c.JupyterHub.services = [
         "name": name,
         "url": f"http://127.0.0.1:{PORT + 3 + place}",
         "command": [PYTHON, "-m", "tasoc_kit.cli", name, "--port", str(PORT + 3 + place), *words],
-        "environment": shared
-        | {
-            "TASOC_STORE": absolute(here.store),
-            "TASOC_CACHE": absolute(str(here.cache)),
-            "TASOC_DATABASE": here.database,
-            "TASOC_SHARED_STORES": ",".join(map(absolute, here.shared_stores)),
-        },
+        "environment": shared | group,
         "oauth_no_confirm": True,
     }
     for place, (name, words) in enumerate(COMMANDS.items())

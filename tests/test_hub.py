@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+import tomllib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -300,6 +301,32 @@ def test_what_all_share_are_services_that_ask_the_hub_who_comes(monkeypatch, tmp
     assert words[words.index("--origin") + 1] == "127.0.0.1:9100"
     command = typer.main.get_command(app).commands["dashboard"]
     command.make_context("tasoc", words[words.index("dashboard") + 1 :])
+
+
+def test_what_the_page_installs_is_all_that_the_services_and_every_notebook_need():
+    root = CONFIG.parents[1]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (ours,) = [word for word in extras["hub"] if word.startswith("tasoc-kit[")]
+    given = set(ours.removeprefix("tasoc-kit[").removesuffix("]").split(","))
+    (binder,) = re.findall(r"\.\[(.+)\]", (root / "binder" / "postBuild").read_text())
+    assert {"api"} | set(binder.split(",")) == given
+    assert "'.[hub]'" in (root / "docs" / "hub.md").read_text()
+
+
+def test_services_on_a_store_that_may_not_be_written_keep_what_they_write_beside_it(monkeypatch, tmp_path):
+    shared = tmp_path / "group"
+    shared.mkdir()
+    places = {"TASOC_STORE": str(shared / "store"), "TASOC_CACHE": str(shared / "cache")}
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != shared)
+    given = load(monkeypatch, tmp_path, TASOC_HUB_PASSWORD=PASSWORD, **places)
+    for service in given.JupyterHub.services:
+        found = service["environment"]
+        assert found["TASOC_STORE"] == str(tmp_path / "hub" / "group" / "store")
+        assert found["TASOC_SHARED_STORES"] == given.Spawner.environment["TASOC_SHARED_STORES"]
+        assert found["TASOC_SHARED_STORES"] == places["TASOC_STORE"]
+        assert found["TASOC_CACHE"] == str(tmp_path / "hub" / "group" / "cache")
+        assert found["TASOC_SHARED_CACHES"] == places["TASOC_CACHE"]
+        assert found["TASOC_DATABASE"] == ""
 
 
 def test_each_user_writes_to_a_store_of_their_own_and_reads_the_shared_one(hub, ada):
