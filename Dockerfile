@@ -1,6 +1,8 @@
 # One image for the API, the dashboard and the workers; compose.yaml says how they stand together.
 
 FROM python:3.12-slim AS build
+# Where files may not be written, as in compose.yaml, Python would compile them anew at every start.
+ENV UV_COMPILE_BYTECODE=1
 RUN pip install --no-cache-dir uv && uv venv /opt/tasoc
 WORKDIR /source
 COPY pyproject.toml requirements.lock ./

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import s3fs
@@ -21,6 +22,8 @@ import sqlalchemy
 import typer
 import yaml
 from conftest import free_port
+
+from tasoc_kit.doctor import find_postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -89,6 +92,21 @@ def test_the_image_installs_what_the_lock_says_and_runs_as_nobody_in_particular(
     assert int(dict(last_stage)["USER"]) > 0
     assert "/health" in dict(last_stage)["HEALTHCHECK"]
     assert not re.search(r"(?i)password|secret|token|api_key", (ROOT / "Dockerfile").read_text())
+
+
+def test_what_may_not_be_written_when_it_runs_is_compiled_when_it_is_built():
+    assert all(service["read_only"] for service in OURS.values())
+    said = dockerfile()
+    first_install = next(place for place, (_, words) in enumerate(said) if "uv pip install" in words)
+    assert ("ENV", "UV_COMPILE_BYTECODE=1") in said[:first_install]
+
+
+def test_the_database_is_asked_by_its_port_as_its_socket_answers_too_early(postgres_server, tmp_path):
+    program, *words = SERVICES["database"]["healthcheck"]["test"][1:]
+    no_socket = {"PGHOST": str(tmp_path), "PGPORT": str(urlsplit(postgres_server).port)}
+    asked = [str(find_postgres() / program), *words]
+    assert run(asked, no_socket).returncode == 0
+    assert run(asked, no_socket | {"PGPORT": str(free_port())}).returncode != 0
 
 
 def test_no_service_holds_a_secret_and_all_that_is_published_is_on_loopback():
