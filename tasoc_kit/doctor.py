@@ -30,8 +30,17 @@ DISK_NEEDED = 1.0
 
 EXTRAS = {
     "s3": "s3:// stores and the public TESS bucket",
+    "api": "tasoc api, tasoc inject",
     "cluster": "runs on a Dask cluster (--executor dask)",
+    "lab": "the pages and Dask in JupyterLab",
+    "hub": "a JupyterHub for a group",
+    "targets": "the TIC or Gaia DR3 of a CCD",
+    "seismology": "fast spectra",
+    "movie": "tasoc export movie",
+    "hdf5": "TASOC's own co-trending vectors",
+    "spice": "orbits in SPICE kernels",
     "postgres": "a PostgreSQL database (TASOC_DATABASE=postgresql://…)",
+    "docs": "make docs",
     "test": "make test, make lint, make types",
     "oracle": "to_lightkurve(), comparison with peers",
 }
@@ -178,6 +187,12 @@ def _remote_store(url: str) -> str:
     return ""
 
 
+def _proxy() -> Finding:
+    path = shutil.which("configurable-http-proxy")
+    action = "npm install -g configurable-http-proxy"
+    return _finding("hub's proxy", path is not None, _program_version(path), "a JupyterHub", action)
+
+
 def _store() -> Finding:
     url = settings().store
     problem = _remote_store(url) if "://" in url else _local_store(Path(url))
@@ -245,7 +260,7 @@ def _looks() -> Iterator[Callable[[], Finding]]:
     yield lambda: _packages("")
     for extra in EXTRAS:
         yield lambda extra=extra: _packages(extra)
-    yield from (_chromium, _postgres, _store, _database, _catalogs, _threads, _memory, _disk)
+    yield from (_chromium, _postgres, _proxy, _store, _database, _catalogs, _threads, _memory, _disk)
 
 
 def examine() -> list[Finding]:

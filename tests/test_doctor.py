@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def test_everything_required_is_found_where_the_tests_run(found):
 def test_what_is_present_needs_no_line_and_what_is_missing_has_one(found):
     for finding in found(PATH="/nonexistent").values():
         assert bool(finding.install) is not finding.present, finding
+
+
+def test_every_extra_is_looked_for(found, repository):
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    looked_for = {name.removeprefix("extra ") for name in found() if name.startswith("extra ")}
+    assert looked_for == set(extras)
 
 
 def test_looking_leaves_nothing_behind(found, tmp_path):
