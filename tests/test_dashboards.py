@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import dashboard_data as data
 import numpy as np
@@ -289,6 +291,15 @@ def test_a_page_is_not_told_that_another_works():
     with edit_readonly(pn.state):
         pn.state.busy = False
     assert not told
+
+
+def test_a_file_is_saved_without_a_warning_of_the_library():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = theme.download("CSV", lambda: io.BytesIO(b"1"), "one.csv")
+        given = theme.download("mp4", io.BytesIO(b"1"), "one.mp4")
+    assert made.variant == given.variant == "outlined"
+    assert (made.callback().read(), given.file.read()) == (b"1", b"1")
 
 
 def test_the_frames_page_opens_on_something_even_where_nothing_was_run(monkeypatch):

@@ -345,14 +345,12 @@ class ApertureEditor(pn.viewable.Viewer):
             button = pmui.Button(label=title, variant="outlined", size="small", color="default")
             button.on_click(partial(lambda how, _event: self.change(how), how))
             buttons.append(button)
-        download = pmui.FileDownload(
-            callback=self._curve_file,
-            filename=pn.bind(
+        download = theme.download(
+            "Light curve and pixels, CSV",
+            self._curve_file,
+            pn.bind(
                 lambda star: f"tic{int(self.apertures['tic'][star])}-{self.unit}-drawn.csv", self.param.star
             ),
-            label="Light curve and pixels, CSV",
-            variant="outlined",
-            size="small",
         )
         left = theme.panel_card(
             self.heading,

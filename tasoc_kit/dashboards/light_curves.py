@@ -322,7 +322,7 @@ class LightCurves(pn.viewable.Viewer):
         changes = {"star": self.param.star, "method": self.param.method, "quantity": self.param.quantity}
         return pn.Row(
             *(
-                _download(title, partial(self._file, kind), pn.bind(partial(name, kind=kind), **changes))
+                theme.download(title, partial(self._file, kind), pn.bind(partial(name, kind=kind), **changes))
                 for kind, title in (("csv", "CSV"), ("parquet", "Parquet"))
             )
         )
@@ -349,7 +349,7 @@ class LightCurves(pn.viewable.Viewer):
         return button
 
     def _ccd_card(self) -> pmui.Paper:
-        reviews = _download(
+        reviews = theme.download(
             "All reviews, CSV", self._reviews_file, f"reviews-{self.unit}-{self.identity}.csv"
         )
         title = f"The CCD as a whole: {products.name_of(self.unit)}"
@@ -404,12 +404,6 @@ class LightCurves(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Row(pn.Column(*self.sidebar(), width=360), pn.Column(*self.main()))
-
-
-def _download(title: str, callback: Any, filename: Any) -> pmui.FileDownload:
-    return pmui.FileDownload(
-        callback=callback, filename=filename, label=title, variant="outlined", size="small"
-    )
 
 
 def _no_stamp() -> pmui.Paper:

@@ -111,10 +111,7 @@ class MovieMaker(pn.viewable.Viewer):
         video = pn.pane.Video(
             film, loop=True, autoplay=True, muted=True, sizing_mode="scale_width", max_width=520
         )
-        save = pmui.FileDownload(
-            io.BytesIO(film), filename=f"{self._name}.mp4", label=f"{len(film) / 1e6:.1f} MB, mp4",
-            variant="outlined", size="small",
-        )  # fmt: skip
+        save = theme.download(f"{len(film) / 1e6:.1f} MB, mp4", io.BytesIO(film), f"{self._name}.mp4")
         return [video, save]
 
     def card(self, **options: Any) -> pmui.Paper:

@@ -75,11 +75,8 @@ class StarPage(pn.viewable.Viewer):
             theme.beside(theme.caption("Light curve"), flux, alone),
             pn.pane.HoloViews(figure, sizing_mode="stretch_width", min_height=HEIGHT),
             theme.markup("<p class='soft'>Good cadences only. Tap a sector in the legend to hide it.</p>"),
-            pmui.FileDownload(
-                callback=self._csv, filename=f"{self.star.name.replace(' ', '').lower()}.csv", label="CSV",
-                variant="outlined", size="small",
-            ),
-        )  # fmt: skip
+            theme.download("CSV", self._csv, f"{self.star.name.replace(' ', '').lower()}.csv"),
+        )
 
     def _csv(self) -> io.BytesIO:
         assert self.star is not None

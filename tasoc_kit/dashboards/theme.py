@@ -26,6 +26,7 @@ __all__ = [
     "button_link",
     "caption",
     "choice",
+    "download",
     "empty",
     "facts_markup",
     "figure",
@@ -211,6 +212,14 @@ def choice(label: str, of: param.Parameter | None = None, **options: Any) -> pn.
     if of is None:
         return pn.widgets.Select(label=label, **(looks | options))
     return pn.widgets.Select.from_param(of, label=label, description=None, **(looks | options))
+
+
+def download(label: str, content: Any, filename: Any) -> pmui.FileDownload:
+    """Return a button that saves a file: ``content`` is what is in it, or makes that when it is asked for."""
+    given = {"callback": content} if callable(content) else {"file": content}
+    button = pmui.FileDownload(label=label, filename=filename, size="small", **given)
+    button.variant = "outlined"  # its constructor takes that for two names of one thing, and warns
+    return button
 
 
 def empty(title: str, text: str, commands: Sequence[str] = ()) -> pn.Column:
