@@ -13,7 +13,9 @@ import pandas as pd
 import panel as pn
 import pytest
 import xarray as xr
+from bokeh.document import Document
 from ffi_files import write_ffi
+from panel.io.state import set_curdoc
 from panel.util import edit_readonly
 
 from tasoc_kit import database, store
@@ -291,6 +293,13 @@ def test_a_page_is_not_told_that_another_works():
     with edit_readonly(pn.state):
         pn.state.busy = False
     assert not told
+
+
+def test_an_address_keeps_ids_that_look_like_numbers_and_loses_what_is_not_shown():
+    with set_curdoc(Document()):
+        pn.state.location.search = "?id=0070e2345678&unit=s0001-1-2&run=4"
+        theme.in_address(tic=12, run=None)
+        assert pn.state.location.search == "?id=0070e2345678&unit=s0001-1-2&tic=12"
 
 
 def test_a_file_is_saved_without_a_warning_of_the_library():

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from weakref import WeakKeyDictionary
 
 import panel as pn
@@ -155,10 +154,16 @@ def link(page: str, **query: Any) -> str:
 
 
 def in_address(**query: Any) -> None:
-    """Say in the address what the page shows, so that it can be opened again and sent to others."""
-    if pn.state.location is None:
+    """Say in the address what the page shows, so that it can be opened again; None takes a name out of it."""
+    location = pn.state.location
+    if location is None:
         return
-    change = partial(pn.state.location.update_query, **query)
+
+    def change() -> None:
+        # update_query of the library makes a number of an id like 007e12345678: inf
+        said = dict(parse_qsl(location.search.removeprefix("?"))) | query
+        location.search = "?" + urlencode({name: value for name, value in said.items() if value is not None})
+
     # a page that is not yet loaded would put the address it was asked for in its place
     change() if pn.state.loaded else pn.state.onload(change)
 
