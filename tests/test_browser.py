@@ -215,6 +215,12 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
     complete(visit, f"{dashboard[0]}/{address}", canvases)
 
 
+def test_a_page_of_pixels_is_drawn_without_a_warning(visit, dashboard):
+    visit.go(f"{dashboard[0]}/frames", "canvas")
+    log = Path(dashboard[1]).with_name("server.log").read_text()
+    assert "WARNING:bokeh.core.validation" not in log
+
+
 @pytest.mark.parametrize(
     ("slug", "asked", "said"),
     [
@@ -246,6 +252,18 @@ def test_what_an_address_asks_for_and_the_store_has_not_is_said(dashboard, slug,
         told = html.unescape(beside.submit(pull).result())
     assert html.unescape(said) in told
     assert "This page failed" not in told
+
+
+@pytest.mark.parametrize("asked", ["tic=²", f"id={'9' * 5000}"])
+def test_an_address_that_cannot_be_read_is_answered_in_words(dashboard, asked):
+    answer = requests.get(f"{dashboard[0]}/light_curves?{asked}", timeout=PATIENCE / 1000)
+    assert (answer.status_code, "this address cannot be read" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(("address", "title"), [("", "Overview"), ("psf", "PSF"), ("ccd?tic=12", "CCD")])
+def test_every_page_has_a_title_of_its_own(dashboard, address, title):
+    answer = requests.get(f"{dashboard[0]}/{address}", timeout=PATIENCE / 1000)
+    assert f"<title>{title} · tasoc_kit</title>" in answer.content.decode()
 
 
 def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):

@@ -71,6 +71,19 @@ def _rehearse() -> None:
         theme.make_page("overview", main=[theme.figure(image(larger, title=""))]).server_doc(document)
 
 
+def _applications() -> dict[str, Any]:
+    """Return the pages as the server takes them, each with its title, where the address can be read."""
+    from panel.io.application import build_applications
+
+    from tasoc_kit.dashboards.failed import Readable
+
+    titles = {slug: f"{page.title} · tasoc_kit" for slug, page in page_list.pages().items()}
+    applications = build_applications(pages(), title={"/": titles["overview"]} | titles)
+    for application in applications.values():
+        application.add(Readable())
+    return dict(applications)
+
+
 def make_server(
     address: str = "127.0.0.1",
     port: int = 5006,
@@ -101,23 +114,25 @@ def make_server(
     # Scripts and styles come from this server; Panel reads these when it is imported.
     os.environ.setdefault("BOKEH_RESOURCES", "server")
     import panel as pn
+    from bokeh.core.validation import silence
+    from bokeh.core.validation.warnings import FIXED_SIZING_MODE
 
     from tasoc_kit.dashboards.failed import tell
     from tasoc_kit.dashboards.visitor import handlers, open_to
 
     open_to(address, socket)
     pn.extension(exception_handler=tell)
+    silence(FIXED_SIZING_MODE)  # it asks for a width where figures of pixels have the width of their frame
     near = [] if socket else [f"{host}:{port}" for host in {address, "localhost"}]
     place = {"unix_socket": socket} if socket else {"port": port, "address": address}
     try:
         return pn.io.server.get_server(
-            pages(),
+            _applications(),
             **place,
             prefix=prefix,
             websocket_origin=near + list(origins),
             show=False,
             start=False,
-            title="tasoc_kit",
             verbose=False,
             extra_patterns=handlers(),
         )

@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import panel as pn
+from bokeh.application.handlers.handler import Handler
+from panel.util import parse_query
+from tornado.web import HTTPError
 
 from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.errors import PluginError, TasocKitError
 
-__all__ = ["or_failed", "tell"]
+__all__ = ["Readable", "or_failed", "tell"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,22 @@ def or_failed(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
             return theme.make_page(slug, main=[theme.heading(page_list.pages()[slug].title), _words(error)])
 
     return make
+
+
+class Readable(Handler):
+    """Answers with a status of 400 what the library cannot read in an address, as ``?tic=²``."""
+
+    def modify_document(self, doc: Any) -> None:
+        """Leave the page to those who make it."""
+
+    def process_request(self, request: Any) -> dict[str, Any]:
+        """Look at the address before a session begins; nothing is added to that."""
+        try:
+            parse_query(f"?{request.query}")
+        except ValueError:
+            why = "a number in this address cannot be read: leave out what stands behind the question mark"
+            raise HTTPError(400, reason=why) from None
+        return {}
 
 
 def tell(error: BaseException) -> None:
