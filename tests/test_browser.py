@@ -280,6 +280,9 @@ def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):
     page.get_by_role("region", name="Jobs").get_by_text("ready").wait_for(timeout=PATIENCE)
     (job,) = list_jobs(url=url).itertuples()
     assert (job.name, job.arguments["frames"], job.submitter) == ("12_reference", 32, "ann")
+    page.get_by_role("link", name=f"job {job.job}").wait_for(timeout=PATIENCE)
+    assert page.get_by_label("frames", exact=True).input_value() == "32"
+    assert parse_qs(urlparse(page.url).query) == {"run": ["1"]}
     assert visit.errors == []
 
 

@@ -185,7 +185,7 @@ def test_no_line_of_the_lineage_runs_through_a_box():
 def test_what_is_asked_for_and_not_there_is_said(made, wanted):
     run(made[0].attrs["provenance_id"])
     shown = RunsPage(wanted)
-    assert shown.row == -1
+    assert (shown.row, shown.below.visible) == (-1, False)
     assert "There is no run" in shown.heading.object or "No " in shown.heading.object
 
 
@@ -216,6 +216,23 @@ def test_a_run_is_started_again_with_a_changed_parameter(made):
     shown = RunsPage({"job": str(job)})
     assert f"<b>{job}</b>" in shown.jobs.pane.object
     assert "No notebook of this job" in shown.heading.object
+
+
+@pytest.mark.usefixtures("writer")
+def test_what_is_written_in_a_form_stays_when_jobs_begin_and_end_elsewhere(made):
+    number = run(made[0].attrs["provenance_id"])
+    shown = RunsPage({"run": str(number)})
+    form = shown.again.objects[0]
+    form.fields["frames"].value = "32"
+    form.submit()
+    run("f" * 12, "failed", message="no frame")
+    shown.jobs.poll()
+    assert shown.all["run"].tolist() == [number + 1, number]
+    assert shown.again.objects[0] is form
+    assert "job 1" in shown.told.object
+    shown.step(-1)
+    assert shown.again.objects[0] is not form
+    assert shown.told.object == ""
 
 
 def test_a_form_has_a_field_of_its_kind_for_every_parameter_of_every_notebook():

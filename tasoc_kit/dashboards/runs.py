@@ -73,6 +73,14 @@ class RunsPage(pn.viewable.Viewer):
         self.count, self.heading, self.facts, self.log = (theme.markup("") for _ in range(4))
         self.lineage, self.told = theme.markup(""), theme.markup("")
         self.again = pn.Column(sizing_mode="stretch_width", margin=0)
+        self.below = pn.Column(
+            theme.panel_card(theme.caption("What it was made from, and what was made of it"), self.lineage),
+            theme.panel_card(theme.caption("The executed notebook"), self.log),
+            theme.panel_card(theme.caption("Run again with changed parameters"), self.again),
+            sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+        self._form_of: tuple[Any, ...] | None = None
+        self._log_of: tuple[Any, ...] | None = None
         self.jobs = OpenJobs(self.reload, as_number(self._wanted.get("job", "")) or 0)
         for widget in (self.state, self.pipeline, self.unit):
             widget.param.watch(lambda _event: self.list_runs(), "value")
@@ -173,8 +181,14 @@ class RunsPage(pn.viewable.Viewer):
         self.facts.object = _facts(run)
         graph = read_graph(run["id"])
         self.lineage.object = graph_markup(graph, run["id"]) if graph else "<p>No record of its product.</p>"
-        self._show_form(run)
-        self._show_log(run["log"])
+        # what is written into a form stays there when a job begins or ends elsewhere
+        if (form_of := (run["run"], run["id"])) != self._form_of:
+            self._form_of = form_of
+            self._show_form(run)
+        if (log_of := (run["run"], run["log"], run["status"])) != self._log_of:
+            self._log_of = log_of
+            self._show_log(run["log"])
+        self.below.visible = True
         if run["run"]:
             theme.in_address(run=int(run["run"]), id=None)
         else:
@@ -191,8 +205,7 @@ class RunsPage(pn.viewable.Viewer):
             words = "No run is like this; choose others on the side."
         self.heading.object = theme.heading_markup("Runs", words)
         self.facts.object = "<pre><code>tasoc status</code></pre>"
-        self.log.object = self.lineage.object = ""
-        self.again.objects = []
+        self.below.visible = False
 
     def _show_form(self, run: dict[str, Any]) -> None:
         self.told.object = ""
@@ -249,9 +262,7 @@ class RunsPage(pn.viewable.Viewer):
             Shortcuts({key: partial(self.step, way) for key, way in ways.items()}),
             theme.panel_card(self.heading, self.facts),
             self.jobs,
-            theme.panel_card(theme.caption("What it was made from, and what was made of it"), self.lineage),
-            theme.panel_card(theme.caption("The executed notebook"), self.log),
-            theme.panel_card(theme.caption("Run again with changed parameters"), self.again),
+            self.below,
         ]
 
     def __panel__(self) -> pn.viewable.Viewable:
