@@ -218,7 +218,7 @@ def test_a_page_is_complete_accessible_and_asks_nothing_outside(visit, dashboard
 def test_a_page_of_pixels_is_drawn_without_a_warning(visit, dashboard):
     visit.go(f"{dashboard[0]}/frames", "canvas")
     log = Path(dashboard[1]).with_name("server.log").read_text()
-    assert "WARNING:bokeh.core.validation" not in log
+    assert "W-1005" not in log
 
 
 @pytest.mark.parametrize(
@@ -264,6 +264,16 @@ def test_an_address_that_cannot_be_read_is_answered_in_words(dashboard, asked):
 def test_every_page_has_a_title_of_its_own(dashboard, address, title):
     answer = requests.get(f"{dashboard[0]}/{address}", timeout=PATIENCE / 1000)
     assert f"<title>{title} · tasoc_kit</title>" in answer.content.decode()
+
+
+def test_a_page_says_when_its_server_is_gone(visit, tmp_path):
+    with served(tmp_path, TASOC_STORE=str(tmp_path / "store")) as address:
+        visit.go(f"{address}/overview", "h1")
+        visit.page.wait_for_function("window.Bokeh?.documents[0]?.is_idle", timeout=PATIENCE)
+        said = visit.page.get_by_role("alert").get_by_text("The server cannot be reached")
+        assert said.count() == 0
+    said.wait_for(timeout=PATIENCE)
+    assert visit.page.get_by_role("button", name="Load the page again").is_visible()
 
 
 def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):

@@ -1,6 +1,8 @@
-// What the browser does for every page: light or dark, figures that fit, an address that Back leaves.
+// What the browser does for every page: light or dark, figures that fit, an address that Back leaves, and a
+// word when the server is gone.
 
 const LEGEND_GAP = 8
+const LOST_AFTER = 1000 // milliseconds: who leaves a page loses its server, too
 const NARROW = "(max-width: 599.95px)" // there a sidebar covers the page
 
 // Light or dark: as chosen last, which a cookie remembers, else as the reader's system is set.
@@ -88,6 +90,34 @@ const fitFigures = () => {
   return { observer, follow }
 }
 
+// A page whose server is gone looks as before, and nothing that is done on it is kept.
+const tellLoss = (place) => {
+  const said = document.createElement("div")
+  said.setAttribute("role", "alert")
+  said.style.cssText = `position: fixed; z-index: 3000; left: 50%; bottom: 24px; transform: translateX(-50%);
+    width: max-content; max-width: 86vw; padding: 12px 16px; border-radius: 10px; background: #8c1d18;
+    color: #fff; font: 0.95rem Roboto, sans-serif; box-shadow: 0 6px 20px rgba(0, 0, 0, 0.4);`
+  const again = document.createElement("button")
+  again.textContent = "Load the page again"
+  again.style.cssText = `margin-left: 12px; padding: 5px 12px; font: inherit; color: inherit; cursor: pointer;
+    background: none; border: 1px solid currentColor; border-radius: 6px;`
+  again.addEventListener("click", () => window.location.reload())
+  let waiting = 0
+  const show = () => {
+    said.replaceChildren("The server cannot be reached: what is done here is not kept.", again)
+    place.replaceChildren(said)
+    place.hidden = false
+  }
+  const hide = () => {
+    clearTimeout(waiting)
+    place.hidden = true
+  }
+  for (const open of window.Bokeh.documents) {
+    open.on_event("connection_lost", () => { waiting = setTimeout(show, LOST_AFTER) })
+    open.on_event("client_reconnected", hide)
+  }
+}
+
 export function render({ model }) {
   const place = document.createElement("span")
   place.hidden = true
@@ -103,6 +133,7 @@ export function render({ model }) {
     // new figures make the page longer
     observer.observe(above(place.getRootNode().host))
     follow()
+    tellLoss(place)
   })
   return place
 }
