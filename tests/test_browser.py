@@ -656,6 +656,30 @@ def tic_of(url: str) -> str:
     return parse_qs(urlparse(url).query)["tic"][0]
 
 
+TICKS = """() => {
+  const views = (view) => [view, ...(view.children_views?.() ?? []).flatMap(views)]
+  const roots = window.Bokeh.documents.flatMap((open) => open.roots())
+  const all = roots.flatMap((root) => views(window.Bokeh.index.get(root)))
+  return all.filter((view) => view.model.below && view.frame).flatMap((view) => view.model.below
+    .filter((axis) => axis.ticker.desired_num_ticks !== undefined)
+    .map((axis) => {
+      const at = views(view).find((one) => one.model === axis).tick_coords.major[0]
+      const x = [...view.frame.x_scale.v_compute(at)]
+      return Math.min(...x.slice(1).map((right, i) => right - x[i]))
+    }))
+}"""
+"""The least distance of two numbers along each figure, in screen pixels."""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_numbers_along_a_figure_do_not_run_into_each_other(visit, measured, width):
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.go(f"{measured}/psf", "h1")
+    visit.page.wait_for_function(
+        f"() => {{ const t = ({TICKS})(); return t.length >= 6 && Math.min(...t) > 30 }}", timeout=PATIENCE
+    )
+
+
 def test_another_frame_of_the_sky_comes_up_by_key(visit, measured):
     complete(visit, f"{measured}/sky", 7)
     visit.page.get_by_text("1 of 48").wait_for(timeout=PATIENCE)

@@ -2,6 +2,7 @@
 // word when the server is gone.
 
 const LEGEND_GAP = 8
+const TICK_ROOM = 50 // screen pixels that a number along a figure takes, with a gap
 const LOST_AFTER = 1000 // milliseconds: who leaves a page loses its server, too
 const NARROW = "(max-width: 599.95px)" // there a sidebar covers the page
 
@@ -50,6 +51,17 @@ const fitLegends = (view) => {
   }
 }
 
+// Numbers along a figure do not run into each other.
+const fitTicks = (view, made) => {
+  for (const { ticker } of view.model.below) {
+    if (ticker?.desired_num_ticks === undefined) continue
+    if (!made.has(ticker)) made.set(ticker, ticker.desired_num_ticks)
+    const room = Math.floor(view.model.inner_width / TICK_ROOM)
+    const ticks = Math.max(2, Math.min(made.get(ticker), room))
+    ticker.setv({ desired_num_ticks: ticks }, { sync: false })
+  }
+}
+
 // An image of pixels keeps its shape and is as large as it was made, or as there is room for.
 const fitFigures = () => {
   const made = new WeakMap()
@@ -65,6 +77,7 @@ const fitFigures = () => {
     if (place) observer.observe(place)
     if (!(model.inner_width > 0)) return
     fitLegends(view)
+    fitTicks(view, made)
     if (model.frame_width === null) return
     if (made.get(model)?.shown !== model.frame_width) {
       if (!made.has(model)) model.properties.frame_width.change.connect(soon)
