@@ -77,7 +77,7 @@ _TEXT = """
 :host { font-family: Roboto, sans-serif; color: var(--mui-palette-text-primary, inherit); }
 h1 { font-size: 1.35rem; font-weight: 600; margin: 0; letter-spacing: -0.01em; }
 h2 { font-size: 0.95rem; font-weight: 600; margin: 0; }
-p { margin: 0.35rem 0; line-height: 1.5; }
+p { margin: 0.35rem 0; line-height: 1.5; font-size: 0.92rem; }
 code { font-family: "Roboto Mono", "DejaVu Sans Mono", monospace; font-size: 0.86em;
   background: rgba(127, 140, 155, 0.16); padding: 0.12em 0.4em; border-radius: 4px; }
 pre { background: rgba(127, 140, 155, 0.14); padding: 0.7rem 0.9rem; border-radius: 6px; margin: 0.5rem 0;
@@ -110,6 +110,7 @@ a.button { display: inline-block; text-decoration: none; font-size: 0.85rem; fon
   color: var(--mui-palette-primary-main, inherit); }
 a.button:hover { background: rgba(127, 140, 155, 0.14); }
 a:focus-visible, summary:focus-visible { outline: 2px solid #2f7fb8; outline-offset: 2px; }
+nav.pages a:focus-visible, nav.pages summary:focus-visible { outline-color: #fff; }
 .keys { font-size: 0.8rem; opacity: 0.78; } @media (hover: none) { .keys { display: none; } }
 kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 4px; padding: 0 0.35em; }
 .cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }

@@ -94,11 +94,13 @@ class VariabilityView(pn.viewable.Viewer):
         folded = [drawn.opts(title="") for drawn in plots.class_examples(one, flux)]
         self.by_class.objects = [theme.figure(drawn, wide=True) for drawn in folded]
         if self.rotation is not None:
+            repeated = [drawn.opts(title="") for drawn in plots.repetition(self.rotation, star, flux)]
             self.by_time.objects = [
-                *(theme.figure(drawn, wide=True) for drawn in plots.repetition(self.rotation, star, flux)),
+                *(theme.figure(drawn, wide=True) for drawn in repeated),
                 theme.markup(
-                    "<p class='soft'>Above: how much the light curve is like itself after a time. Below: "
-                    "folded with the period of rotation, or against time where none is stated.</p>"
+                    "<p class='soft'>Above: how much the light curve is like itself after a time; solid the "
+                    "period of that, dashed the one of the spectrum. Below: folded with the period of "
+                    "rotation, or against time where none is stated.</p>"
                 ),
             ]
         tic = int(self.chooser.stars.at[star, "tic"])
