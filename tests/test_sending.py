@@ -110,9 +110,10 @@ def test_bytes_behind_the_end_are_refused_with_the_size(products, wanted):
 @pytest.mark.parametrize(
     "wanted",
     [
-        "lines=1-2", "bytes=a-b", "bytes=9-2", "bytes=", "bytes=-", "bytes=" + "1-2," * 99,
-        # Each pair of digits may end one number or begin the next: 2 to the power of 400 ways to read it.
-        "bytes=1-" + "11-" * 400 + "x",
+        "lines=1-2", "bytes=a-b", "bytes=9-2", "bytes=", "bytes=,", "bytes=-", "bytes=1-2 3-4",
+        "bytes=" + "1-2," * 99,
+        # Each pair of digits may end one number or begin the next: 2 to the power of 1000 ways to read it.
+        "bytes=1-" + "11-" * 1000 + "x",
     ],
 )  # fmt: skip
 def test_what_is_no_range_is_passed_over(products, wanted):
