@@ -117,7 +117,13 @@ def test_a_matrix_of_pc_and_cdelt_is_understood():
 
 @pytest.mark.parametrize(
     ("changes", "usable"),
-    [({}, True), ({"CD1_1": 0.0, "CD1_2": 0.0}, False), ({"A_2_0": 0.3, "B_0_2": -0.4}, False)],
+    [
+        ({}, True),
+        ({"CD1_1": 0.0, "CD1_2": 0.0}, False),
+        ({"A_2_0": 0.3, "B_0_2": -0.4}, False),
+        ({"A_ORDER": 100_000}, False),
+        ({"A_ORDER": -1, "B_ORDER": -1}, False),
+    ],
 )
 def test_a_solution_is_usable_if_it_maps_to_the_sky_and_back(changes, usable):
     assert usable_solution(header_text(CARDS, **changes), 2078, 2136) is usable

@@ -132,6 +132,8 @@ def spoilt(ffi: bytes) -> dict[str, tuple[str, bytes, int, str]]:
         "wrong sum in gzip": (NAME + ".gz", bytes(wrong_sum), 422, "damaged gzip"),
         "a bomb": (NAME + ".gz", gzip.compress(ffi[:2880] + bytes(20_000_000)), 422, "unpacks to more"),
         "gzip of text": (NAME + ".gz", gzip.compress(b"hello" * 999), 422, "no FITS header"),
+        "many axes": (NAME, ffi.replace(b"NAXIS   =                    2", b"NAXIS   =           1000000000"),
+                      422, "out of bounds"),
         "huge axes": (NAME, ffi.replace(b"NAXIS1  =                   60", b"NAXIS1  =            999999999"),
                       422, "truncated"),
         "name of another CCD": (NAME.replace("-1-2-", "-1-3-"), ffi, 422, "its headers say {'ccd': 2}"),
@@ -160,6 +162,22 @@ def test_files_of_other_missions_and_tables_of_others_are_refused(send, shared_d
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "t.fits")
     answer = send((tmp_path / "t.fits").read_bytes(), "t.fits")
     assert (answer.status_code, "has no TIME, FLUX" in answer.json()["error"]) == (422, True)
+    assert data_files() == []
+
+
+@pytest.mark.parametrize(
+    ("card", "value"),
+    [
+        ("TFIELDS", "1000000000"), ("TFORM5", "''"), ("TFORM1", "'999999999E'"), ("TDIM5", "''"),
+        ("TTYPE1", "'" + "x" * 66 + "'"), ("CAMERA", "(1,2)"), ("CCD", "'abc'"), ("NAXIS", "2.5"),
+    ],
+)  # fmt: skip
+def test_a_header_that_makes_no_sense_is_refused(send, shared_data, card, value):
+    data = shared_data(CUTOUT).read_bytes()
+    start = data.index(f"{card:8}= ".encode(), data.index(b"XTENSION"))
+    spoilt = data[:start] + f"{card:8}= {value:>20}".ljust(80).encode() + data[start + 80 :]
+    answer = send(spoilt, "cutout.fits")
+    assert answer.status_code == 422, answer.text
     assert data_files() == []
 
 

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 __all__ = ["Solution", "move_epoch", "pixel_to_sky", "read_solution", "sky_to_pixel", "usable_solution"]
 
 _CARDS = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
+_HIGHEST_ORDER = 9
 _NEWTON_STEPS = 12
 _ROUND_TRIP = 1e-3
 
@@ -84,7 +85,10 @@ def read_solution(text: str) -> Solution:
     matrix = _matrix(cards)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-16:
         raise ValueError(f"plate solution: the matrix {matrix.tolist()} cannot be inverted")
-    order = int(max(cards.get("A_ORDER", 0), cards.get("B_ORDER", 0)))
+    stated = max(cards.get("A_ORDER", 0), cards.get("B_ORDER", 0))
+    if not 0 <= stated <= _HIGHEST_ORDER:
+        raise ValueError(f"plate solution: SIP of the order {stated}; expected 0 to {_HIGHEST_ORDER}")
+    order = int(stated)
     sip = np.zeros((2, order + 1, order + 1))
     for axis, letter in enumerate("AB"):
         for p in range(order + 1):

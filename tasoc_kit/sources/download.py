@@ -81,14 +81,16 @@ def fits_problem(path: str | os.PathLike[str]) -> str:
     """Return what is wrong with a FITS file by its own checksums; empty where nothing is, or it has none."""
     from astropy.io import fits
 
+    from tasoc_kit.sources.fits_errors import UNREADABLE
+
     try:
-        with fits.open(path, memmap=False) as units:
+        with fits.open(path, memmap=True) as units:
             for number, unit in enumerate(units):
                 if unit.verify_datasum() == 0:
                     return f"HDU {number} does not have its DATASUM"
                 if unit.verify_checksum() == 0:
                     return f"HDU {number} does not have its CHECKSUM"
-    except (OSError, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         return f"no FITS file ({error})"
     return ""
 

@@ -156,7 +156,7 @@ def header_row(url: str, name: str | None = None) -> dict[str, Any]:
     row.update(_facts_of_name(row["name"]))
     try:
         _read_facts(open_bytes(url), row)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         row["problem"] = str(error)
     except SourceError as error:
         row["problem"] = str(error).removeprefix(f"{url}: ")

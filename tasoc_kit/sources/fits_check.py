@@ -31,6 +31,8 @@ _KNOWN_STARTS = (
 )
 _CHUNK = 2**20
 _MOST_UNITS = 64
+_MOST_NUMBERED = 999
+"""Axes, and columns of a table, that the standard allows."""
 
 
 def kind_of_bytes(start: bytes) -> str:
@@ -115,11 +117,14 @@ def check_units(path: Path) -> None:
 
 def _data_bytes(header: Cards) -> int:
     """Return the bytes of the data of an HDU (FITS standard 4.0, section 4.4.1.1)."""
-    axes = [int(header[f"NAXIS{k + 1}"]) for k in range(int(header["NAXIS"]))]
+    numbers = {"NAXIS": int(header["NAXIS"]), "TFIELDS": int(header.get("TFIELDS", 0))}
+    if not all(0 <= number <= _MOST_NUMBERED for number in numbers.values()):
+        raise ValueError(f"{numbers} are out of bounds")
+    axes = [int(header[f"NAXIS{k + 1}"]) for k in range(numbers["NAXIS"])]
     if not axes:
         return 0
     groups, parameters = int(header.get("GCOUNT", 1)), int(header.get("PCOUNT", 0))
     length = abs(int(header["BITPIX"])) // 8 * groups * (parameters + prod(axes))
-    if length < 0 or len(axes) > 999:
+    if length < 0:
         raise ValueError(f"its axes are {axes[:4]}")
     return length

@@ -78,12 +78,12 @@ def _has_table(path: Path) -> bool:
     try:
         _, start = read_cards(source, 0)
         header, _ = read_cards(source, start)
+        return bool(header.get("XTENSION") == "BINTABLE")
     except ValueError as error:
         raise SourceError(
             f"no image and no table ({error}); expected an FFI, a TESScut cube or a target pixel file. "
             "Check what it is."
         ) from None
-    return bool(header.get("XTENSION") == "BINTABLE")
 
 
 def _ffi(path: Path, name: str) -> RawFacts:

@@ -21,7 +21,6 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
 from tasoc_kit import vocabulary
 from tasoc_kit.errors import SourceError
@@ -30,6 +29,7 @@ from tasoc_kit.numerics.time_stamps import StampShift, stamp_shift
 from tasoc_kit.provenance import raw_id, raw_record
 from tasoc_kit.sources.byte_source import file_name, is_local, list_files, local_path, read_all
 from tasoc_kit.sources.cards import Cards
+from tasoc_kit.sources.fits_errors import UNREADABLE
 from tasoc_kit.vocabulary import KitQuality
 
 __all__ = ["open_target_pixels", "open_target_pixels_by_sector", "sector_of_name"]
@@ -105,24 +105,26 @@ def _open_cube(path: str, member: str | None) -> xr.Dataset:
         raise SourceError.for_file(shown, "there is no such file", "Check the path.") from None
     except zipfile.BadZipFile as error:
         raise SourceError.for_file(shown, f"a damaged archive ({error})", "Fetch it again.") from None
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise _refusal(shown, error) from None
     with hdus, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="File may have been truncated")
-        _check_table(hdus, shown)
-        return _cube(_Table(name, size, hdus))
+        try:
+            _check_table(hdus, shown)
+            return _cube(_Table(name, size, hdus))
+        except UNREADABLE as error:
+            raise _refusal(shown, error) from None
 
 
 def _check_table(hdus: fits.HDUList, shown: str) -> None:
-    try:
-        if len(hdus) < 2 or not isinstance(hdus[1], fits.BinTableHDU):
-            raise _refusal(shown, "its first extension is no table")
-        missing = [column for column in _NEEDED if column not in hdus[1].columns.names]
-        if missing:
-            raise _refusal(shown, f"its table has no {', '.join(missing)}")
-        np.isfinite(hdus[1].data["TIME"]).any()
-    except (OSError, ValueError, TypeError, VerifyError) as error:
-        raise _refusal(shown, error) from None
+    if len(hdus) < 2 or not isinstance(hdus[1], fits.BinTableHDU):
+        raise _refusal(shown, "its first extension is no table")
+    missing = [column for column in _NEEDED if column not in hdus[1].columns.names]
+    if missing:
+        raise _refusal(shown, f"its table has no {', '.join(missing)}")
+    np.isfinite(hdus[1].data["TIME"]).any()
+    if hdus[1].data["FLUX"].ndim != 3:
+        raise _refusal(shown, f"its FLUX has the shape {hdus[1].data['FLUX'].shape}")
 
 
 def _origin(table: _Table) -> tuple[int, int]:
