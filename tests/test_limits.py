@@ -116,6 +116,31 @@ def test_too_many_at_once_are_told_to_come_back():
     assert asyncio.run(both()) == [503, 200, 200]
 
 
+def test_one_address_leaves_places_to_others():
+    async def statuses() -> list[int]:
+        going, told = asyncio.Event(), []
+
+        async def waits(given: Any, receive: Any, send: Any) -> None:
+            await going.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def send(message: Any) -> None:
+            if "status" in message:
+                told.append(message["status"])
+
+        limited = Limited(waits, Limits(at_once=8), Rates(0, 0))
+        clients = [("10.0.0.1", 5)] * 10 + [("10.0.0.2", 5)] * 2
+        running = [
+            asyncio.create_task(limited(scope(client=client), lambda: None, send)) for client in clients
+        ]
+        await asyncio.sleep(0.05)
+        going.set()
+        await asyncio.gather(*running)
+        return told
+
+    assert asyncio.run(statuses()) == [503] * 4 + [200] * 8
+
+
 def test_limits_are_set_by_name():
     assert Limits.read(["rate=5", "at_once=7"]) == Limits(rate=5.0, at_once=7)
     for wrong in ("rates=5", "rate", "rate=x", "rate=-1", "rate=inf", "rate=nan", "at_once=inf"):

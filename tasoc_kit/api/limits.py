@@ -31,7 +31,7 @@ class Limits:
     burst: float = 400.0
     """Requests of one of them that may come at once."""
     at_once: int = 200
-    """Requests that are answered at the same time."""
+    """Requests that are answered at the same time; three quarters of them may be of one address."""
     header_bytes: int = 32_768
     """Bytes of the address and the headers of a request."""
     header_count: int = 100
@@ -43,11 +43,11 @@ class Limits:
     body_pause: float = 20.0
     """Seconds that a body may take beside what it needs at ``body_rate``."""
     body_rate: float = 10_000.0
-    """Bytes per second at which a body must come at least."""
+    """Bytes per second at which a body must come, and an answer be taken, at least."""
     handler_seconds: float = 60.0
     """Time from the end of the body to the beginning of the answer."""
     read_seconds: float = 60.0
-    """Time in which whoever asked must take the next part of the answer."""
+    """Seconds in which the next part of an answer must be taken, beside what it needs at ``body_rate``."""
     keep_seconds: float = 15.0
     """Time that a connection without a request stays open."""
 
@@ -93,7 +93,7 @@ class Limited:
 
     def __init__(self, app: ASGIApp, limits: Limits, rates: Rates) -> None:
         self._app, self._limits, self._rates = app, limits, rates
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse before anything is done."""
@@ -105,6 +105,14 @@ class Limited:
             await refused(scope, receive, send)
             return
         await _Exchange(self._app, self._limits, receive, send, self._running).run(scope)
+
+    def _are_full(self, address: str) -> bool:
+        """Tell whether all places are taken, or by one address all that it may have."""
+        most = self._limits.at_once
+        share = -(-3 * most // 4)
+        return len(self._running) >= most or (
+            len(self._running) >= share and list(self._running.values()).count(address) >= share
+        )
 
     def _refused(self, scope: Scope) -> ASGIApp | None:
         limits, headers = self._limits, scope["headers"]
@@ -121,7 +129,7 @@ class Limited:
             )
         if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
             return answer(422, "the address holds a zero byte; expected text. Correct it.")
-        address = (scope.get("client") or ("",))[0]
+        address = _address(scope)
         wait = self._rates.take(f"address {address}")
         if wait:
             return answer(
@@ -130,20 +138,29 @@ class Limited:
                 f"Come back in {wait:g} s.",
                 {"Retry-After": str(math.ceil(wait))},
             )
-        if len(self._running) >= limits.at_once:
+        if self._are_full(address):
             return answer(
                 503,
-                f"{limits.at_once} requests are being answered; expected fewer. Come back in a moment.",
+                f"{len(self._running)} requests are being answered; expected fewer. Come back in a moment.",
                 {"Retry-After": "1"},
             )
         return None
+
+
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
 
 
 class _Exchange:
     """One request and its answer, each part of which has its time."""
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, receive: Receive, send: Send, running: set[asyncio.Task[None]]
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        receive: Receive,
+        send: Send,
+        running: dict[asyncio.Task[None], str],
     ) -> None:
         self._app, self._limits, self._receive, self._send = app, limits, receive, send
         self._running = running
@@ -153,8 +170,8 @@ class _Exchange:
 
     async def run(self, scope: Scope) -> None:
         task = asyncio.ensure_future(self._app(scope, self._received, self._sent))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = _address(scope)
+        task.add_done_callback(self._running.pop)
         started = asyncio.ensure_future(self._started.wait())
         try:
             await self._wait(task, started)
@@ -209,9 +226,4 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self._started.set()
-        try:
-            async with asyncio.timeout(self._limits.read_seconds):
-                await self._send(message)
-        except TimeoutError:
-            # Nobody takes it: what is sent now never arrives, and uvicorn closes the connection.
-            raise ConnectionAbortedError("whoever asked takes nothing of the answer") from None
+        await self._send(message)

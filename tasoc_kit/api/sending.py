@@ -20,8 +20,6 @@ __all__ = ["Sending"]
 
 _CHUNK = 2**20
 """Bytes that are read and sent at a time: as fast as one call of the kernel for all, at little memory."""
-_STALLED_SECONDS = 60.0
-"""Whoever takes nothing for so long is let go."""
 
 _Parts = list[bytes | tuple[int, int]]
 """Bytes as they are, and the first byte and the byte behind the last one of ranges of a content."""
@@ -97,14 +95,13 @@ class Sending(Response):
         try:
             async with aclosing(self._pieces(parts)) as pieces:
                 async for piece in pieces:
-                    async with asyncio.timeout(_STALLED_SECONDS):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
                     # Whoever takes it as fast as it is read would keep all others waiting.
                     await asyncio.sleep(0)
                     if gone.done():
                         return False
         except (OSError, StoreError) as error:
-            _log.warning("an answer was broken off: %s", str(error) or "nobody took it")
+            _log.warning("an answer was broken off: %s", error)
             return False
         finally:
             gone.cancel()

@@ -140,8 +140,6 @@ def _config(app: Any, place: Place, limits: Limits, **options: Any) -> uvicorn.C
         forwarded_allow_ips=proxy or None,
         timeout_keep_alive=int(limits.keep_seconds),
         timeout_graceful_shutdown=_SECONDS_TO_END,
-        # Connections that say nothing take a place, too; they go after ``header_seconds``.
-        limit_concurrency=4 * limits.at_once,
         **options,
     )
 
