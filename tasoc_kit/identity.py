@@ -19,7 +19,8 @@ from functools import lru_cache
 from typing import Any
 
 from tasoc_kit import hub_users
-from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, get_token
+from tasoc_kit.errors import TasocKitError
+from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, token_of_hash
 
 __all__ = [
     "COOKIE",
@@ -31,10 +32,12 @@ __all__ = [
     "SESSION_SECONDS",
     "Identity",
     "begin_at_hub",
+    "by_https",
     "by_token",
     "end_at_hub",
     "new_session",
     "of_cookie",
+    "session_key",
     "sign",
     "start_token",
     "verified",
@@ -49,6 +52,7 @@ LOGIN_COOKIE = "tasoc-state"
 """Cookie of a browser that is at the Hub to sign in; give it ``HttpOnly`` and ``SameSite=Lax``."""
 
 LOGIN_SECONDS = 600
+_SHORTEST_KEY = 32
 _LONGEST = 8192
 """Characters of a cookie or a token that are looked at."""
 
@@ -75,10 +79,22 @@ READER = Identity("", "read", "nobody")
 
 
 @lru_cache(maxsize=1)
-def _key() -> bytes:
-    """Return what signs cookies: that of ``TASOC_SESSION_KEY`` where processes share it, else our own."""
+def session_key() -> bytes:
+    """
+    Return what signs cookies: that of ``TASOC_SESSION_KEY`` where processes share it, else our own.
+
+    Raises
+    ------
+    TasocKitError
+        If the one that is given is too short.
+    """
     given = os.environ.get("TASOC_SESSION_KEY", "")
-    return hashlib.sha256(given.encode()).digest() if len(given) >= 32 else secrets.token_bytes(32)
+    if 0 < len(given) < _SHORTEST_KEY:
+        raise TasocKitError(
+            f"TASOC_SESSION_KEY has {len(given)} characters; expected {_SHORTEST_KEY} at least. "
+            "Take those of 'openssl rand -hex 32', or leave it out."
+        )
+    return hashlib.sha256(given.encode()).digest() if given else secrets.token_bytes(32)
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +134,7 @@ def new_session(token: str, *, url: str | None = None) -> str | None:
         return None
     if found.source == "token":
         row = find_token(token, url=url)
-        return None if row is None else sign({"token": row["token"]})
+        return None if row is None else sign({"hash": row["hash"]})
     # The cookie of a Hub's user holds the token that the Hub gave for this service alone.
     return sign({"hub": token} if found.source == "hub" else {"start": True})
 
@@ -130,7 +146,7 @@ def of_cookie(value: str | None, *, url: str | None = None) -> Identity | None:
         return _started()
     if "hub" in content:
         return by_token(content["hub"], url=url)
-    row = get_token(content["token"], url=url) if "token" in content else None
+    row = token_of_hash(content["hash"], url=url) if "hash" in content else None
     return None if row is None else Identity(row["name"], row["scope"], "token")
 
 
@@ -151,9 +167,24 @@ def end_at_hub(code: str, state: str, cookie: str | None) -> tuple[str, str] | N
         If the Hub does not answer, or does not know the code.
     """
     begun = verified(cookie)
-    if not code or not hmac.compare_digest(begun.get("state", "").encode() or b"-", state.encode()):
+    if not code or "state" not in begun or not hmac.compare_digest(begun["state"].encode(), state.encode()):
         return None
     return hub_users.token_for_code(code, begun["verifier"]), begun["next"]
+
+
+def by_https(scheme: str, forwarded: str | None) -> bool:
+    """
+    Tell whether a browser came encrypted, so that its cookie may be for such ways alone.
+
+    Parameters
+    ----------
+    scheme
+        How this server was reached.
+    forwarded
+        ``X-Forwarded-Proto``: how the first proxy in front was, then those behind it. Whoever writes it
+        untruly only keeps a cookie from themselves.
+    """
+    return "https" in (scheme, (forwarded or "").partition(",")[0].strip().lower())
 
 
 def sign(content: dict[str, Any], seconds: float = SESSION_SECONDS) -> str:
@@ -178,7 +209,7 @@ def verified(value: str | None) -> dict[str, Any]:
 
 
 def _seal(text: bytes) -> bytes:
-    return hmac.new(_key(), text, hashlib.sha256).digest()
+    return hmac.new(session_key(), text, hashlib.sha256).digest()
 
 
 def _text(data: bytes) -> str:

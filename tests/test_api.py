@@ -148,6 +148,22 @@ def test_a_browser_shows_its_token_once_and_its_cookie_only_reads(api, here):
     assert api.ask("/products", headers=session).status_code == 200
     problem(api.ask("/jobs", method="POST", json=JOB, headers=session), 401)
     problem(api.ask("/login", params={"token": "tasoc_wrong"}), 401)
+    assert problem(api.ask("/login"), 401)["next"] == "Make one with 'tasoc token create NAME'."
+    problem(api.ask("/oauth_callback", params={"code": "x", "state": "-"}), 401)
+    https = {"X-Forwarded-Proto": "https,http"}
+    assert "Secure" in api.ask("/login", params={"token": token}, headers=https).headers["set-cookie"]
+
+
+def test_who_follows_a_job_is_left_when_the_token_is_revoked(api, here):
+    job = api.ask("/jobs", method="POST", json={**JOB, "queue": "followed"}, scope="write").json()["job"]
+    token = tokens.make_token("follower")
+    follow = {"headers": {"Authorization": f"Bearer {token}"}, "stream": True}
+    with api.ask(f"/jobs/{job}/progress", **follow) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == b"event: progress"
+        listed = tokens.list_tokens()
+        tokens.revoke_token(int(listed.loc[listed["name"] == "follower", "token"].iloc[0]))
+        assert b"event: end" not in list(lines)
 
 
 def test_a_page_of_the_web_that_calls_this_machine_by_its_own_name_reads_nothing(api):
@@ -444,6 +460,16 @@ def test_two_servers_share_one_sqlite_and_limit_who_asks_too_often(api, served, 
         refused = [second.ask("/products", scope="admin") for _ in range(30)][-1]
         assert "per second" in problem(refused, 429)["error"]
         assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_several_processes_count_together(served, tmp_path):
+    with running_api(tmp_path, "--workers=2", "--limit=rate=0", environment=served[1], known={}) as several:
+        for _ in range(20):
+            assert several.ask("/products").status_code == 200
+        for _ in range(6):
+            lines = several.ask("/metrics").text
+            assert 'tasoc_requests_total{method="GET",route="/products",status="200"} 20.0' in lines
+            assert re.search(r"^process_resident_memory_bytes [1-9]", lines, re.MULTILINE)
 
 
 def test_no_token_is_in_the_log(api, here):

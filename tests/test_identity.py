@@ -9,7 +9,7 @@ import pytest
 from command import tasoc
 
 from tasoc_kit import identity
-from tasoc_kit.errors import DatabaseError, NotFoundError, without_secrets
+from tasoc_kit.errors import DatabaseError, NotFoundError, TasocKitError, without_secrets
 from tasoc_kit.records import tokens
 
 
@@ -56,14 +56,35 @@ def test_a_session_ends_with_its_token():
 
 
 def test_a_session_that_somebody_else_wrote_is_none():
-    tokens.make_token("carol", "admin")
-    forged = base64.urlsafe_b64encode(json.dumps({"token": 1, "ends": 1e12}).encode()).decode()
-    good = identity.sign({"token": 1})
+    token = tokens.make_token("carol", "admin")
+    row = json.loads(base64.urlsafe_b64decode(identity.new_session(token).split(".")[0]))
+    forged = base64.urlsafe_b64encode(json.dumps(row | {"ends": 1e12}).encode()).decode()
+    good = identity.sign({"hash": row["hash"]})
     for cookie in (None, "", ".", forged, f"{forged}.{good.split('.')[1]}", good + "x", "é.é", "x" * 9000):
         assert identity.of_cookie(cookie) is None
     assert identity.of_cookie(good).name == "carol"
-    assert identity.of_cookie(identity.sign({"token": 1}, seconds=-1)) is None
+    assert identity.of_cookie(identity.sign({"hash": row["hash"]}, seconds=-1)) is None
     assert identity.of_cookie(identity.sign({"state": "of a login"})) is None
+
+
+def test_a_session_is_of_one_token_and_not_of_its_number_in_another_database(tmp_path):
+    first, second = (f"sqlite:///{tmp_path / name}.sqlite" for name in "ab")
+    cookie = identity.new_session(tokens.make_token("reader", "read", url=first), url=first)
+    tokens.make_token("chief", "admin", url=second)
+    assert identity.of_cookie(cookie, url=first).name == "reader"
+    assert identity.of_cookie(cookie, url=second) is None
+
+
+def test_a_key_that_is_too_short_is_refused(monkeypatch):
+    monkeypatch.setenv("TASOC_SESSION_KEY", "x" * 31)
+    with pytest.raises(TasocKitError, match="has 31 characters; expected 32 at least"):
+        identity.session_key.__wrapped__()
+
+
+def test_nobody_comes_back_from_a_hub_who_was_not_sent_there():
+    for cookie in (None, "", identity.sign({"hash": "x"})):
+        for state in ("", "-"):
+            assert identity.end_at_hub("a code", state, cookie) is None
 
 
 def test_who_starts_a_server_may_write_with_the_token_of_that_start():

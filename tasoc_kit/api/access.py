@@ -15,7 +15,7 @@ from tasoc_kit import hub_users
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.identity import COOKIE, NOBODY, Identity, by_token, of_cookie
 
-__all__ = ["Administers", "Anybody", "Reads", "Writes", "identify"]
+__all__ = ["Administers", "Anybody", "Reads", "Writes", "identify", "still_reads"]
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FINE = 20.0
@@ -47,6 +47,14 @@ def identify(request: Request) -> Identity:
         return found
     session = of_cookie(request.cookies.get(COOKIE)) if request.method in _SAFE else None
     return session or _visitor(request)
+
+
+def still_reads(request: Request) -> bool:
+    """Tell whether whoever was let in would be now: a token may have been revoked while an answer goes on."""
+    try:
+        return identify(request).may("read")
+    except Problem:
+        return False
 
 
 def _visitor(request: Request) -> Identity:

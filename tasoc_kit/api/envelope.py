@@ -104,5 +104,5 @@ class Enveloped:
             seconds * 1000,
             number,
             ascii(getattr(who, "name", ""))[1:-1] or "-",
-            (scope.get("client") or ("-",))[0],
+            ascii((scope.get("client") or ("-",))[0])[1:-1],
         )

@@ -15,6 +15,7 @@ from tasoc_kit.identity import (
     LOGIN_SECONDS,
     SESSION_SECONDS,
     begin_at_hub,
+    by_https,
     end_at_hub,
     new_session,
 )
@@ -56,7 +57,7 @@ def _with_cookie(
         value,
         max_age=seconds,
         path=_place(request),
-        secure=request.url.scheme == "https",
+        secure=by_https(request.url.scheme, request.headers.get("x-forwarded-proto")),
         httponly=True,
         samesite=same_site,
     )
@@ -74,7 +75,7 @@ def login(
         return _signed_in(request, token, next)
     if not hub_users.behind_hub():
         raise Problem(
-            401, "login: no token; expected ?token=tasoc_…. Make one with 'tasoc token create NAME'."
+            401, "login: no token came; expected one in the address. Make one with 'tasoc token create NAME'."
         )
     address, begun = begin_at_hub(_inside(request, next))
     return _with_cookie(request, address, LOGIN_COOKIE, begun, LOGIN_SECONDS, "lax")

@@ -24,10 +24,10 @@ __all__ = [
     "PREFIX",
     "SCOPES",
     "find_token",
-    "get_token",
     "list_tokens",
     "make_token",
     "revoke_token",
+    "token_of_hash",
 ]
 
 SCOPES = ("read", "write", "admin")
@@ -94,19 +94,15 @@ def make_token(name: str, scope: str = "read", *, days: float | None = None, url
 
 def find_token(token: str, *, url: str | None = None) -> dict[str, Any] | None:
     """Return the row of a token that is still good, or None; the day of its use is noted."""
-    found = _good(Token.hash == _hash(token), url)
+    found = token_of_hash(_hash(token), url=url)
     if found and (found["used"] is None or _utc(found["used"]) < _now() - _NOTED_EVERY):
         _note_use(found["token"], url)
     return found
 
 
-def get_token(number: int, *, url: str | None = None) -> dict[str, Any] | None:
-    """Return the row of the token of this number, if it is still good, or None."""
-    return _good(Token.token == number, url)
-
-
-def _good(condition: sa.ColumnElement[bool], url: str | None) -> dict[str, Any] | None:
-    found = rows(sa.select(*Token.__table__.columns).where(condition), url)
+def token_of_hash(hash: str, *, url: str | None = None) -> dict[str, Any] | None:
+    """Return the row of the token that has this hash, if it is still good, or None."""
+    found = rows(sa.select(*Token.__table__.columns).where(Token.hash == hash), url)
     if not found or found[0]["revoked"] is not None:
         return None
     expires = found[0]["expires"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
@@ -13,10 +14,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tasoc_kit.api.access import Reads, Writes
+from tasoc_kit.api.access import Reads, Writes, still_reads
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.errors import JobError, NotFoundError
+from tasoc_kit.errors import JobError, NotFoundError, OutOfReachError
 from tasoc_kit.identity import Identity
 from tasoc_kit.pipeline.job import request_job
 from tasoc_kit.pipeline.plan import load_pipelines
@@ -27,6 +28,8 @@ from tasoc_kit.records.jobs import OPEN
 __all__ = ["router"]
 
 router = APIRouter()
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
 _MOST_STREAMS = 50
@@ -241,14 +244,20 @@ async def progress(
     """
     Follow a job: a server-sent event `progress` at each change, and `end` when it has ended.
 
-    The stream ends by itself after `seconds`; ask again to go on.
+    The stream ends by itself after `seconds`, or when the token or the database is gone; ask again to go on.
     """
     state = request.app.state
     state.streams = getattr(state, "streams", 0) + 1
     try:
         ends, told = asyncio.get_running_loop().time() + seconds, ""
         while True:
-            found = await run_in_threadpool(_job, job)
+            try:
+                if not await run_in_threadpool(still_reads, request):
+                    return
+                found = await run_in_threadpool(_job, job)
+            except OutOfReachError as error:
+                _log.warning("job %d is followed no longer: %s", job, error)
+                return
             text = found.model_dump_json(include={"job", "state", "progress", "message", "result"})
             if text != told:
                 yield ServerSentEvent(raw_data=text, event="progress" if found.state in OPEN else "end")
