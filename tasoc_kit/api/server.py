@@ -21,10 +21,12 @@ from uvicorn.supervisors import Multiprocess
 from tasoc_kit import hub_users
 from tasoc_kit.api.app import make_app
 from tasoc_kit.api.connections import Connections
+from tasoc_kit.api.counts import several
 from tasoc_kit.api.envelope import Masked
 from tasoc_kit.api.limits import Limits
 from tasoc_kit.config import settings
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.identity import session_key
 from tasoc_kit.records.engine import keep_connections
 
 __all__ = ["Place", "serve"]
@@ -84,7 +86,7 @@ def serve(
     limits
         What a request may take.
     workers
-        Processes; each counts and limits for itself.
+        Processes; they count together, and each limits for itself.
     log
         Whether every request is a line in the log.
     ready
@@ -93,21 +95,23 @@ def serve(
     Raises
     ------
     TasocKitError
-        If the port is taken or may not be used.
+        If the port is taken or may not be used, or ``TASOC_SESSION_KEY`` is too short.
     OutOfReachError
         If the database cannot be reached.
     """
     place, limits = place or Place(), limits or Limits()
+    session_key()
     with _listen(place) as listening:
-        if workers > 1:
-            os.environ.setdefault("TASOC_SESSION_KEY", secrets.token_hex(32))
-            os.environ[_OPTIONS] = json.dumps({"place": asdict(place), "limits": asdict(limits), "log": log})
         app = _app(place, limits)
         if ready is not None:
             ready(f"http://{place.address}:{listening.getsockname()[1]}{place.prefix.rstrip('/')}/")
         if workers > 1:
+            if not os.environ.get("TASOC_SESSION_KEY"):
+                os.environ["TASOC_SESSION_KEY"] = secrets.token_hex(32)
+            os.environ[_OPTIONS] = json.dumps({"place": asdict(place), "limits": asdict(limits), "log": log})
             config = _config("tasoc_kit.api.server:worker_app", place, limits, factory=True, workers=workers)
-            Multiprocess(config, sockets=[listening]).run()
+            with several():
+                Multiprocess(config, sockets=[listening]).run()
         else:
             _show_log(log)
             _Server(_config(app, place, limits)).run(sockets=[listening])
