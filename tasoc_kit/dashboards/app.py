@@ -14,12 +14,16 @@ from typing import Any
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.dashboards.page_list import Page
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.identity import COOKIE, session_key
 from tasoc_kit.pipeline.preload import compute_here, kept_for_good
 
 __all__ = ["make_server", "pages", "serve"]
 
 _log = logging.getLogger(__name__)
 
+_COOKIES = [COOKIE, "tasoc_dark"]
+"""Those that pages look at. They become part of a page, where scripts see them: none of other servers."""
+_HEADERS = ["User-Agent", "Sec-Ch-Ua-Mobile"]
 _PAUSE = 0.05
 """Seconds between the imports of two pages, in which a visitor is answered."""
 
@@ -118,8 +122,9 @@ def make_server(
     from bokeh.core.validation.warnings import FIXED_SIZING_MODE
 
     from tasoc_kit.dashboards.failed import tell
-    from tasoc_kit.dashboards.visitor import handlers, open_to
+    from tasoc_kit.dashboards.visitor import Guarded, handlers, open_to
 
+    session_key()
     open_to(address, socket)
     pn.extension(exception_handler=tell)
     silence(FIXED_SIZING_MODE)  # it asks for a width where figures of pixels have the width of their frame
@@ -135,6 +140,9 @@ def make_server(
             start=False,
             verbose=False,
             extra_patterns=handlers(),
+            transforms=[Guarded],
+            include_cookies=_COOKIES,
+            include_headers=_HEADERS,
         )
     except OSError as error:
         if socket:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import panel as pn
-from tornado.web import RequestHandler
+from tornado.httputil import HTTPHeaders
+from tornado.web import OutputTransform, RequestHandler
 
 from tasoc_kit import hub_users
 from tasoc_kit.config import settings
@@ -26,6 +27,7 @@ from tasoc_kit.identity import (
     SESSION_SECONDS,
     Identity,
     begin_at_hub,
+    by_https,
     end_at_hub,
     new_session,
     of_cookie,
@@ -35,6 +37,7 @@ from tasoc_kit.identity import (
 __all__ = [
     "SIGN_IN",
     "FromHub",
+    "Guarded",
     "SignIn",
     "admitted",
     "check_write",
@@ -159,8 +162,25 @@ def words_for_signing_in() -> str:
     return "This browser may look, and not change. " + _HOW
 
 
+class Guarded(OutputTransform):
+    """Headers of every answer: no other site shows our pages inside of its own, or guesses what a file is."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        """Add them."""
+        headers["Content-Security-Policy"] = "frame-ancestors 'self'"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers.setdefault("Referrer-Policy", "same-origin")
+        return status_code, headers, chunk
+
+
 class SignIn(RequestHandler):
     """Open a session for a browser that shows a token once, or that the Hub knows."""
+
+    def prepare(self) -> None:
+        """Take the question out of the address, which stands in the log where something is wrong with it."""
+        self.request.uri = self.request.path
 
     def get(self) -> None:
         """Take the token out of the address, or ask the Hub for one."""
@@ -192,7 +212,7 @@ class SignIn(RequestHandler):
     def _set(self, name: str, value: str, seconds: int, same_site: str) -> None:
         self.set_cookie(
             name, value, path=self._folder(), max_age=seconds, httponly=True, samesite=same_site,
-            secure=self.request.protocol == "https",
+            secure=by_https(self.request.protocol, self.request.headers.get("X-Forwarded-Proto")),
         )  # fmt: skip
 
     def _folder(self) -> str:
