@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -183,3 +185,15 @@ def test_the_answer_of_the_hub_is_good_once_and_for_the_browser_that_asked(hub):
     replayed = requests.get(answer, cookies=state, allow_redirects=False, timeout=60)
     assert replayed.status_code in (401, 503)
     assert "tasoc-session" not in replayed.headers.get("set-cookie", "")
+
+
+def test_an_admin_of_the_hub_is_one_in_a_browser_too(hub):
+    url, _ = hub
+    alice = token_of(url, signed_in(url, "alice", PASSWORD), "alice")
+    made = ask(url, "/jobs", alice, method="POST", json={"name": "11_pointing", "held": True}).json()["job"]
+    for name, password, status in (("bob", PASSWORD, 403), ("chief", ADMIN_PASSWORD, 200)):
+        browser = signed_in(url, name, password)
+        browser.get(f"{url}/services/api/products", timeout=60)
+        session = next(cookie.value for cookie in browser.cookies if cookie.name == "tasoc-session")
+        given = json.loads(base64.urlsafe_b64decode(session.split(".")[0]))["hub"]
+        assert ask(url, f"/jobs/{made}/cancel", given, method="POST").status_code == status
