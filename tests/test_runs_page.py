@@ -43,12 +43,12 @@ def made() -> list[Any]:
     return found
 
 
-def write_log(identity: str, notebook: str = "12_reference", ending: str = "") -> str:
+def write_log(identity: str, notebook: str = "12_reference", ending: str = "", *, folder: str = UNIT) -> str:
     """Put an executed notebook that shows something evil into the store, and return its key."""
     output = v4.new_output("display_data", {"text/html": EVIL})
     cell = v4.new_code_cell("1 + 1", outputs=[output])
     noted = {"papermill": {"parameters": GIVEN, "start_time": "2026-01-02T03:04:05+00:00", "duration": 4.5}}
-    key = f"runs/{UNIT}/{notebook}-{identity}{ending}.ipynb"
+    key = f"runs/{folder}/{notebook}-{identity}{ending}.ipynb"
     path = Path(store.own(None).root) / key
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(v4.new_notebook(cells=[cell], metadata=noted), path)
@@ -112,6 +112,18 @@ def test_a_log_that_no_run_names_is_listed_and_tells_what_it_was_told():
     assert "24" in shown.facts.object
     known = run("a" * 12, log=f"runs/{UNIT}/12_reference-{'a' * 12}.ipynb")
     assert list_all()["run"].tolist() == [known, 0]
+
+
+@pytest.mark.parametrize("folder", [UNIT, "jobs"])
+def test_the_log_of_a_notebook_that_a_job_ran_is_shown(folder):
+    key, lone = write_log("job3", folder=folder), write_log("job4", ending="-failed", folder=folder)
+    number = database.start_run("photometry", "12_reference", "", job=3)
+    database.finish_run(number, "done", id="a" * 12, log=key)
+    shown = RunsPage({"run": str(number)})
+    asyncio.run(shown.load_log(key))
+    assert "sandbox='allow-scripts'" in shown.log.object
+    other = list_all().loc[1, ["run", "unit", "id", "status", "log"]].tolist()
+    assert other == [0, UNIT if folder == UNIT else "", "", "failed", lone]
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,21 @@ from tasoc_kit.config import settings
 
 UNIT = "s0001-1-2"
 KEY = f"stream/{UNIT}/{ID}"
+LOGS = (
+    f"{UNIT}/16_stream-{ID}.ipynb", f"{UNIT}/16_stream-{ID}-failed.ipynb", f"{UNIT}/16_stream-job3.ipynb",
+    "jobs/16_stream-job4.ipynb",
+)  # fmt: skip
+"""Of a pipeline, of a failure, of a job on a unit and of one that named none."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A store with one product and its log; tests must not change it."""
+    """A store with one product and logs; tests must not change it."""
     folder = tmp_path_factory.mktemp("made") / "store"
     store.write_product(small_dataset(), store=str(folder))
-    (folder / "runs" / UNIT).mkdir(parents=True)
-    (folder / "runs" / UNIT / f"16_stream-{ID}.ipynb").write_text('{"cells": []}')
+    for name in LOGS:
+        (folder / "runs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "runs" / name).write_text(f'{{"cells": [], "metadata": "{name}"}}')
     return folder
 
 
@@ -148,11 +154,12 @@ def test_a_head_tells_what_a_get_would(products):
         assert (part.status_code, part.headers["content-length"]) == (200, whole.headers["content-length"])
 
 
-def test_a_log_is_sent_as_it_was_executed(products, made, address):
-    name = f"16_stream-{ID}.ipynb"
-    answer = requests.get(f"{address}/download/runs/{UNIT}/{name}")
-    assert answer.content == (made / "runs" / UNIT / name).read_bytes()
+@pytest.mark.parametrize("name", LOGS)
+def test_a_log_is_sent_as_it_was_executed(products, made, address, name):
+    answer = requests.get(f"{address}/download/runs/{name}")
+    assert answer.content == (made / "runs" / name).read_bytes()
     assert requests.get(f"{address}/download/runs/{UNIT}/17_sky-{ID}.ipynb").status_code == 404
+    assert requests.get(f"{address}/download/runs/{name}.py").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,10 @@ import pandas as pd
 from tasoc_kit import database
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.records.jobs import list_jobs
-from tasoc_kit.storage.units import parse_unit
+from tasoc_kit.storage.units import LOG, parse_unit
 from tasoc_kit.store import stores
 
-__all__ = ["LOG", "Newest", "as_time", "list_all", "log_of", "newest", "read_log"]
-
-LOG = re.compile(
-    r"runs/(?P<unit>s\d{4}[a-z0-9_-]{0,80})/(?P<notebook>\w[\w.-]{0,80}?)-(?P<id>[0-9a-f]{12})"
-    r"(?P<failed>-failed)?\.ipynb"
-)
-"""Key of an executed notebook in the store; no other file is read for a log."""
+__all__ = ["Newest", "as_time", "list_all", "log_of", "newest", "read_log"]
 
 COLUMNS = ["run", "pipeline", "notebook", "unit", "id", "status", "started", "finished", "log"]
 
@@ -89,13 +82,14 @@ def list_all(limit: int = 5000) -> pd.DataFrame:
 def _stored_logs() -> list[dict[str, Any]]:
     found = []
     for folder in stores(None):
-        for unit in filter(parse_unit, folder.names("runs")):
+        for unit in folder.names("runs"):
             for name in folder.names(f"runs/{unit}"):
                 parts = LOG.fullmatch(f"runs/{unit}/{name}")
                 if parts:
                     row = {"run": 0, "pipeline": "", "started": pd.NaT, "finished": pd.NaT, "log": parts[0]}
                     status = "failed" if parts["failed"] else "done"
-                    found.append(row | parts.groupdict() | {"status": status})
+                    named = {name: parts[name] or "" for name in ("notebook", "id")}
+                    found.append(row | named | {"unit": unit if parse_unit(unit) else "", "status": status})
     return found
 
 

@@ -1,4 +1,4 @@
-"""The names that a product is found by: product, unit, id.
+"""The names that a product is found by: product, unit, id; and that of an executed notebook.
 
 A *unit* is what a pipeline works on at a time: one CCD of one sector, or a cutout of it. Light curves of
 files are a unit of their own, in sector 0 where they are of none, without camera or CCD where they are of
@@ -17,6 +17,7 @@ import xarray as xr
 from tasoc_kit.errors import StoreError
 
 __all__ = [
+    "LOG",
     "UNIT_PATTERN",
     "ProductRef",
     "check_id",
@@ -38,6 +39,13 @@ _ID = re.compile(r"[0-9a-f]{12}")
 
 UNIT_PATTERN = f"^{re.sub(r'[?]P<[a-z]+>', '', _UNIT.pattern)}$"
 """What names a unit, as a pattern that other languages read too."""
+
+LOG = re.compile(
+    rf"runs/(?P<unit>{UNIT_PATTERN[1:-1]}|jobs)/(?P<notebook>\w[\w.-]{{0,80}}?)"
+    rf"-(?:(?P<id>{_ID.pattern})|job[0-9]{{1,18}})(?P<failed>-failed)?\.ipynb"
+)
+"""Key of an executed notebook in a store; no other file is read for one. It has the id of its product, or the
+number of the job that ran it alone; such a job lies in ``jobs`` where it names no unit."""
 
 
 @dataclass(frozen=True)

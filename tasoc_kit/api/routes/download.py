@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,20 +27,22 @@ from tasoc_kit.records.files import find_file
 from tasoc_kit.sources.byte_source import local_path
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.storage.inventory import DATA, MARKER, Inventory, read_marker
-from tasoc_kit.storage.units import check_id, check_name, check_unit
+from tasoc_kit.storage.units import LOG, check_id, check_name, check_unit
 from tasoc_kit.store import stores
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/download")
 
-_LOG = re.compile(r"[a-z0-9_]{1,96}-[0-9a-f]{12}\.ipynb")
 _RETRY_SECONDS = "5"
 
 Result = TypeVar("Result")
 
 Name = Annotated[str, InPath(description="Name of a product, as sky.", examples=["sky"])]
 Unit = Annotated[str, InPath(description="Sector, camera and CCD, as s0001-1-2.", examples=["s0001-1-2"])]
+LogUnit = Annotated[
+    str, InPath(description="A unit, or jobs for that of a job without one.", examples=["s0001-1-2"])
+]
 Id = Annotated[str, InPath(description="Id of the product: 12 hexadecimal digits.")]
 Sha256 = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="SHA-256 of the bytes.")]
 BYTES: dict[int | str, dict[str, Any]] = {
@@ -135,14 +136,15 @@ def raw_file(sha256: Sha256, who: Reads) -> Response:
 
 @router.head("/runs/{unit}/{name}", include_in_schema=False)
 @router.get("/runs/{unit}/{name}", response_class=Response, responses=BYTES)
-def executed_notebook(unit: Unit, name: str, who: Reads) -> Response:
-    """Send an executed notebook, the log of a run, as ``17_sky-0123456789ab.ipynb``."""
-    check_unit(unit)
-    if not _LOG.fullmatch(name):
-        raise Problem(
-            422, f"download: {name[:80]!r} is no notebook; expected NOTEBOOK-ID.ipynb. See /products."
-        )
+def executed_notebook(unit: LogUnit, name: str, who: Reads) -> Response:
+    """Send an executed notebook, as ``17_sky-0123456789ab.ipynb``; that of a job is ``17_sky-job3.ipynb``."""
     key = f"runs/{unit}/{name}"
+    if not LOG.fullmatch(key):
+        raise Problem(
+            422,
+            f"download: {key[:120]!r} is no executed notebook; expected runs/UNIT/NOTEBOOK-ID.ipynb. "
+            "See the 'log' in what /jobs/N answers.",
+        )
 
     def look() -> tuple[bytes, float] | None:
         for folder in stores(None):
