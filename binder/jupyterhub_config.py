@@ -74,7 +74,7 @@ shared = {
     "TASOC_SHARED_STORES": ",".join(map(absolute, (here.store, *here.shared_stores))),
     "TASOC_SHARED_CACHES": ",".join(absolute(str(cache)) for cache in (here.cache, *here.shared_caches)),
     "TASOC_DATA": absolute(here.data),
-    "TASOC_CATALOGS": absolute(str(here.catalogs)),
+    "TASOC_CATALOGS": ",".join(absolute(str(folder)) for folder in here.catalogs),
     # Scripts and styles of figures come with the notebook, and Dask's dashboard through the same address.
     "JUPYTER_CONFIG_PATH": str(CHECKOUT / "binder" / "jupyter"),
     "PANEL_INLINE": "true",

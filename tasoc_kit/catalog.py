@@ -1,8 +1,9 @@
 """Open data by name: ``open_cube("simulation.tiny")``, or by path.
 
-The catalogs are Intake's, in ``catalogs/*.yaml``, nested under ``main.yaml``. Intake passes over
-a name it does not know and lets a caller replace any argument of a driver; here names and values
-are checked first, and only the parameters that an entry declares can be given.
+The catalogs are Intake's, in ``catalogs/*.yaml``, nested under ``main.yaml``; folders of one's own that
+``TASOC_CATALOGS`` names stand before them. Intake passes over a name it does not know and lets a caller
+replace any argument of a driver; here names and values are checked first, and only the parameters that
+an entry declares can be given.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ __all__ = ["check", "describe", "entries", "index", "open_catalog", "open_cube",
 
 _TYPES: dict[str, type] = {"int": int, "str": str, "float": float, "bool": bool}
 _MAIN = "main.yaml"
+_UNIT = ("sector", "camera", "ccd")
 _SUFFIXES = (".fits", ".gz", ".parquet", ".pq", ".zip")
 
 
@@ -36,19 +39,30 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Any:
     Parameters
     ----------
     path
-        A catalog file; by default ``main.yaml`` of the settings' folder, or the shipped one.
+        A catalog file; by default ``main.yaml`` of one's own folders and of the shipped one together, of
+        entries with one name that of the first folder.
 
     Raises
     ------
     CatalogError
         If there is no such file or it is no catalog.
     """
+    from intake.catalog import Catalog
     from intake.catalog.local import YAMLFileCatalog
 
-    place = Path(path) if path is not None else settings().catalogs / _MAIN
-    if not place.exists():
-        raise CatalogError(f"catalog: no file {place}; expected {_MAIN}. Set TASOC_CATALOGS to its folder.")
-    return _read(str(place), lambda: YAMLFileCatalog(str(place.absolute())))
+    places = [Path(path)] if path is not None else [folder / _MAIN for folder in settings().catalogs]
+    opened = []
+    for place in places:
+        if not place.exists():
+            raise CatalogError(
+                f"catalog: no file {place}; expected {_MAIN}. Correct TASOC_CATALOGS, or leave it out for "
+                "the shipped ones."
+            )
+        opened.append(_read(str(place), partial(YAMLFileCatalog, str(place.absolute()))))
+    if len(opened) == 1:
+        return opened[0]
+    found = {name: entry for one in reversed(opened) for name, entry in one._entries.items()}
+    return Catalog.from_dict({name: found[name] for one in opened for name in one._entries})
 
 
 def _read(place: str, opened: Callable[[], Any]) -> Any:
@@ -207,8 +221,8 @@ def open_cube(entry_or_path: str | os.PathLike[str] | list[str], **parameters: A
         ``"simulation.tiny"``, a folder of FFIs, a parquet index, a TESScut cube or its zip, a
         target pixel file; or a list of FFIs.
     **parameters
-        What the entry declares; for a path ``sector``, ``camera`` and ``ccd``. None counts as
-        not given.
+        What the entry declares; for a path ``sector``, ``camera`` and ``ccd``, which an entry of one
+        unit need not declare: they must then be those of its cube. None counts as not given.
 
     Returns
     -------
@@ -231,8 +245,18 @@ def open_cube(entry_or_path: str | os.PathLike[str] | list[str], **parameters: A
         return _open_files(entry_or_path, parameters)
     name = os.fspath(entry_or_path)
     if not _is_path(name) or _is_entry(name):
-        return open_entry(name, **parameters)
+        return _open_unit(name, parameters)
     return _open_files(name, parameters)
+
+
+def _open_unit(name: str, parameters: dict[str, Any]) -> xr.Dataset:
+    declared = {parameter["name"] for parameter in _entry(name).describe()["user_parameters"]}
+    told = {key: parameters[key] for key in _UNIT if parameters.get(key) is not None and key not in declared}
+    cube = open_entry(name, **{key: value for key, value in parameters.items() if key not in told})
+    for key, value in told.items():
+        if cube.attrs.get(key) != value:
+            raise CatalogError.for_bad_value(name, key, value, f"{cube.attrs.get(key)!r}, the only one there")
+    return cube
 
 
 def _is_entry(name: str) -> bool:
@@ -242,8 +266,8 @@ def _is_entry(name: str) -> bool:
 def _open_files(source: str | list[str], parameters: dict[str, Any]) -> xr.Dataset:
     unit = {key: value for key, value in parameters.items() if value is not None}
     for key, value in unit.items():
-        if key not in ("sector", "camera", "ccd"):
-            raise CatalogError.for_unknown_parameter(str(source), key, ["sector", "camera", "ccd"])
+        if key not in _UNIT:
+            raise CatalogError.for_unknown_parameter(str(source), key, list(_UNIT))
         if not isinstance(value, int) or isinstance(value, bool):
             raise CatalogError.for_bad_value(str(source), key, value, "an integer")
     return open_path(source, **unit)

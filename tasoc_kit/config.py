@@ -33,8 +33,8 @@ class Settings:
     """Caches whose star catalogues are read and never written (``TASOC_SHARED_CACHES``)."""
     tap_server: str
     """Address of the server that star catalogues are fetched from (``TASOC_TAP_SERVER``)."""
-    catalogs: Path
-    """Folder of the catalogs (``TASOC_CATALOGS``)."""
+    catalogs: tuple[Path, ...]
+    """Folders of catalogs: one's own (``TASOC_CATALOGS``), then those shipped."""
     notebooks: tuple[Path, ...]
     """Folders of notebooks and pipelines: one's own (``TASOC_NOTEBOOKS``), then those shipped."""
     threads: int
@@ -54,6 +54,11 @@ def _shipped(name: str) -> Path:
     package = Path(__file__).parent
     checkout = package.parent / name
     return checkout if (package.parent / "pyproject.toml").exists() else package / "share" / name
+
+
+def _own_and_shipped(variable: str, name: str) -> tuple[Path, ...]:
+    """Return one's own folders, then the one that is shipped."""
+    return tuple(dict.fromkeys([*map(Path, _several(variable)), _shipped(name)]))
 
 
 def _near(name: str) -> str:
@@ -104,8 +109,8 @@ def settings() -> Settings:
         cache=Path(get("TASOC_CACHE") or _near("cache")),
         shared_caches=tuple(map(Path, _several("TASOC_SHARED_CACHES"))),
         tap_server=get("TASOC_TAP_SERVER") or _VIZIER,
-        catalogs=Path(get("TASOC_CATALOGS") or _shipped("catalogs")),
-        notebooks=tuple(dict.fromkeys([*map(Path, _several("TASOC_NOTEBOOKS")), _shipped("notebooks")])),
+        catalogs=_own_and_shipped("TASOC_CATALOGS", "catalogs"),
+        notebooks=_own_and_shipped("TASOC_NOTEBOOKS", "notebooks"),
         threads=_threads(),
         wait=_seconds("TASOC_WAIT", 0.0),
         patience=_seconds("TASOC_PATIENCE", 30.0),

@@ -178,10 +178,10 @@ def test_an_entry_that_needs_a_file_says_so():
         catalog.open_cube("cutouts.local")
 
 
-def test_catalogs_of_ones_own_can_take_the_place(tmp_path, monkeypatch):
+def test_catalogs_of_ones_own_stand_before_those_that_are_shipped(tmp_path, monkeypatch):
     monkeypatch.setenv("TASOC_CATALOGS", str(tmp_path))
     settings.cache_clear()
-    with pytest.raises(CatalogError, match=r"no file .*main\.yaml.*Set TASOC_CATALOGS"):
+    with pytest.raises(CatalogError, match=r"no file .*main\.yaml.*Correct TASOC_CATALOGS"):
         catalog.entries()
     (tmp_path / "main.yaml").write_text("sources: [not, a, catalog]")
     with pytest.raises(CatalogError, match=r"main\.yaml cannot be read"):
@@ -190,7 +190,12 @@ def test_catalogs_of_ones_own_can_take_the_place(tmp_path, monkeypatch):
     (tmp_path / "main.yaml").write_text("metadata: {version: 1}\n" + entry)
     with pytest.raises(CatalogError, match="mine: its driver cannot be used.*no_such_driver"):
         catalog.open_entry("mine")
-    assert list(catalog.check()["state"]) == ["broken"]
+    told = catalog.check().set_index("entry")["state"]
+    assert (told.index[0], told["mine"], told["simulation.tiny"]) == ("mine", "broken", "ok")
+    theirs = "sources:\n  simulation: {description: my own, driver: tasoc_product, args: {product: sky}}\n"
+    (tmp_path / "main.yaml").write_text("metadata: {version: 1}\n" + theirs)
+    assert catalog.entries().set_index("entry")["description"]["simulation"] == "my own"
+    assert list(catalog.open_catalog()).count("simulation") == 1
 
 
 def test_an_index_is_written_where_asked_and_opens_as_a_cube(data, tmp_path):
@@ -209,6 +214,18 @@ def test_intake_finds_the_drivers_by_name(data):
     assert source.discover()["shape"]["flux"] == (3, 24, 60)
     assert source.read().sizes["time"] == 3
     source.close()
+
+
+def test_every_product_of_the_shipped_pipelines_has_an_entry():
+    from tasoc_kit.pipeline.plan import load_pipelines
+
+    stages = [stage for pipeline in load_pipelines().values() for stage in pipeline.notebooks if stage.step]
+    names = {name for name in catalog.entries()["entry"] if name.startswith("products.")}
+    assert names == {f"products.{stage.name}" for stage in stages}
+    for stage in stages:
+        name = f"products.{stage.name}"
+        source = catalog._made(name, catalog._entry(name), {"sector": 1})
+        assert (source.product, source.unit["sector"]) == (stage.name, 1)
 
 
 def test_a_product_opens_by_its_entry():

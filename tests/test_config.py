@@ -29,7 +29,7 @@ def test_with_nothing_set_everything_lies_in_the_working_folder(environment, tmp
 
 
 def test_with_nothing_set_catalogs_and_notebooks_are_those_of_the_checkout(environment, repository):
-    assert settings().catalogs == repository / "catalogs"
+    assert settings().catalogs == (repository / "catalogs",)
     assert settings().notebooks == (repository / "notebooks",)
 
 
@@ -44,21 +44,21 @@ def test_the_environment_decides(environment):
         TASOC_DATABASE="postgresql+psycopg://host/tasoc",
         TASOC_DATA="s3://raw",
         TASOC_CACHE="scratch",
-        TASOC_CATALOGS="lists",
         TASOC_THREADS="3",
     )
     found = settings()
     assert (found.store, found.data, found.threads) == ("s3://mine", "s3://raw", 3)
     assert found.database == "postgresql+psycopg://host/tasoc"
-    assert (found.cache, found.catalogs) == (Path("scratch"), Path("lists"))
+    assert found.cache == Path("scratch")
 
 
-def test_ones_own_notebooks_stand_before_those_that_are_shipped(environment, repository):
-    environment(TASOC_NOTEBOOKS="books, /more")
-    assert settings().notebooks == (Path("books"), Path("/more"), repository / "notebooks")
-    environment(TASOC_NOTEBOOKS=str(repository / "notebooks"))
+@pytest.mark.parametrize("name", ["notebooks", "catalogs"])
+def test_ones_own_folders_stand_before_those_that_are_shipped(environment, repository, name):
+    environment(**{f"TASOC_{name.upper()}": "mine, /more"})
+    assert getattr(settings(), name) == (Path("mine"), Path("/more"), repository / name)
+    environment(**{f"TASOC_{name.upper()}": str(repository / name)})
     settings.cache_clear()
-    assert settings().notebooks == (repository / "notebooks",)
+    assert getattr(settings(), name) == (repository / name,)
 
 
 def test_shared_stores_are_a_list_with_commas(environment):

@@ -271,7 +271,7 @@ def kernel_environment(places: int = 1) -> dict[str, str]:
         "TASOC_DATABASE": chosen.database,
         "TASOC_DATA": whole(chosen.data),
         "TASOC_CACHE": whole(chosen.cache),
-        "TASOC_CATALOGS": whole(chosen.catalogs),
+        "TASOC_CATALOGS": ",".join(map(whole, chosen.catalogs)),
         "TASOC_NOTEBOOKS": ",".join(map(whole, chosen.notebooks)),
         "TASOC_THREADS": str(max(1, chosen.threads // places)),
         "TASOC_PATIENCE": str(chosen.patience),
