@@ -423,7 +423,7 @@ def _nothing(name: str, wanted: Mapping[str, Any], store: str | None) -> NotFoun
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     return NotFoundError(
         f"open_product: no {name!r}{f' with {asked}' if asked else ''} in {own(store).url}; {exists}. "
-        f"Make it: tasoc run photometry, or seismology, --until {name}; or look: tasoc products."
+        f"Run the pipeline that makes it, as tasoc run photometry --until {name}; or look: tasoc products."
     )
 
 

@@ -15,9 +15,8 @@ import xarray as xr
 from tasoc_kit import catalog, store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import SourceError
-from tasoc_kit.pipeline.plan import Run, Unit, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Run, Unit, find_pipeline, make_plan
 from tasoc_kit.pipeline.progress import progress
-from tasoc_kit.pipeline.side_tables import read_side_table
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.ffi import science
 from tasoc_kit.sources.footprint import Footprint, frame_footprint
@@ -150,7 +149,7 @@ def open_inputs(
     **side_tables
         Place of each further table that the stage takes, as ``ephemeris="tess.csv"``; None for none.
     """
-    found = load_pipelines()[pipeline]
+    found = find_pipeline(pipeline)
     wanted = found.stage(stage)
     opened: dict[str, Any] = {}
     if not ids and wanted.products:
@@ -165,7 +164,7 @@ def open_inputs(
     if "catalogue?" in wanted.inputs:
         opened["catalogue"] = open_catalogue(catalogue, opened["cube"])
     for name in wanted.side_tables:
-        opened[name] = read_side_table(name, side_tables.get(name), store.product_unit(opened["cube"]))
+        opened[name] = wanted.read_table(name, side_tables.get(name), store.product_unit(opened["cube"]))
     return SimpleNamespace(**opened)
 
 
@@ -212,7 +211,7 @@ def make_products(
     >>> made.light_curves.flux  # doctest: +SKIP
     """
     unit = open_unit(cube, sector=sector, camera=camera, ccd=ccd, catalogue=catalogue)
-    return _make(make_plan(load_pipelines()[pipeline], unit, changes, last=last, whole=True))
+    return _make(make_plan(find_pipeline(pipeline), unit, changes, last=last, whole=True))
 
 
 def _make(plan: Sequence[Run]) -> SimpleNamespace:
@@ -238,5 +237,5 @@ def _open_input(run: Run, name: str, made: Mapping[str, xr.Dataset]) -> xr.Datas
     if name == "catalogue?":
         return open_catalogue(run.unit.catalogue, run.unit.cube)
     if name.endswith("?"):
-        return read_side_table(name[:-1], run.parameters.get(name[:-1]), run.unit.name)
+        return run.stage.read_table(name[:-1], run.parameters.get(name[:-1]), run.unit.name)
     return made[name]

@@ -166,7 +166,7 @@ def check_against_step(stem: str, parameters: Sequence[NotebookParameter], step:
         Naming what the notebook lacks, has beside, or gives another default.
     """
     settings = {info.name: info.default for info in step.schema()}
-    declared = {p.name: p.default for p in parameters if p.name not in PLACE}
+    declared = {p.name: p.default for p in parameters if p.name not in {*PLACE, *step.inputs}}
     missing, beside = sorted(settings.keys() - declared.keys()), sorted(declared.keys() - settings.keys())
     if missing or beside:
         raise NotebookError(

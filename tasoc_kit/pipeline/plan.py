@@ -17,7 +17,7 @@ from typing import Any
 
 import xarray as xr
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasoc_kit import store
 from tasoc_kit.config import settings
@@ -25,7 +25,7 @@ from tasoc_kit.errors import NotebookError, suggest
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.notebook_files import find_notebook, pipeline_files
 from tasoc_kit.pipeline.parameters import PLACE, read_parameters
-from tasoc_kit.pipeline.side_tables import read_side_table
+from tasoc_kit.pipeline.side_tables import SIDE_TABLES, read_side_table
 from tasoc_kit.provenance import Record
 from tasoc_kit.step import Step
 from tasoc_kit.storage.folders import Folder
@@ -38,6 +38,7 @@ __all__ = [
     "Unit",
     "check_start",
     "cut_plan",
+    "find_pipeline",
     "load_pipelines",
     "make_plan",
     "read_settings",
@@ -72,8 +73,17 @@ class Stage(BaseModel):
     """``module:function`` of its step; empty for a page that makes no product."""
     inputs: tuple[str, ...]
     """Names of what its step takes; those that end in ``?`` may be absent and are no products."""
+    tables: dict[str, str] = Field(default_factory=dict)
+    """``module:function`` that reads a table of the pipeline's own, by the name of the input."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     cost: Cost = Cost()
+
+    @model_validator(mode="after")
+    def _every_table_is_read(self) -> Stage:
+        unread = [name for name in self.side_tables if name not in SIDE_TABLES.keys() | self.tables.keys()]
+        if unread:
+            raise ValueError(f"nothing reads the table {unread[0]!r}; expected its reader under 'tables'")
+        return self
 
     @property
     def name(self) -> str:
@@ -113,6 +123,10 @@ class Stage(BaseModel):
     def side_tables(self) -> tuple[str, ...]:
         """Tables that its settings may name."""
         return tuple(name[:-1] for name in self.inputs if name.endswith("?") and name != "catalogue?")
+
+    def read_table(self, name: str, place: Any, unit: str) -> xr.Dataset | None:
+        """Return one of its tables for a unit; None where no place is given."""
+        return read_side_table(name, place, unit, self.tables.get(name, ""))
 
 
 class Pipeline(BaseModel):
@@ -234,6 +248,17 @@ def load_pipelines() -> dict[str, Pipeline]:
             f"pipelines: {error.args[1]} come after each other; expected one to be the first. "
             "Correct 'after' in one of their files."
         ) from None
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """Return the pipeline of a name; raise NotebookError where there is none."""
+    known = load_pipelines()
+    if name not in known:
+        raise NotebookError(
+            f"run: no pipeline {name!r}{suggest(name, known)} There are {sorted(known)}. "
+            "Correct the name, or set TASOC_NOTEBOOKS to the folder that holds it."
+        )
+    return known[name]
 
 
 def _read_pipeline(name: str, path: Path) -> Pipeline:
@@ -424,18 +449,24 @@ def _make_run(
     place = unit.place | {"catalogue": unit.catalogue, "ids": inputs}
     known = {name: value for name, value in place.items() if name in declared}
     parameters = check_notebook(stage.path, stage.parameters | dict(chosen) | known, step)
-    tables = [read_side_table(name, parameters.get(name), unit.name) for name in stage.side_tables]
+    tables = [stage.read_table(name, parameters.get(name), unit.name) for name in stage.side_tables]
     parents = [ids[name] for name in stage.inputs if ids.get(name)]
     parents += [str(table.attrs["provenance_id"]) for table in tables if table is not None]
     if step is None:
         record = _page_record(stage, parents, parameters)
     else:
-        record = step.record(parents, {name: v for name, v in parameters.items() if name not in PLACE})
+        record = step.record(parents, _settings(stage, parameters))
     return Run(pipeline.name, stage, unit, record.id, inputs, parameters)
+
+
+def _settings(stage: Stage, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that do not say where an input is."""
+    places = {*PLACE, *stage.side_tables}
+    return {name: value for name, value in parameters.items() if name not in places}
 
 
 def _page_record(stage: Stage, parents: Sequence[str], parameters: Mapping[str, Any]) -> Record:
     """Return what decides the content of a page: the notebook itself, what it shows, and how."""
-    own = {name: value for name, value in parameters.items() if name not in PLACE}
+    own = _settings(stage, parameters)
     source = hashlib.sha256(stage.path.read_bytes()).hexdigest()[:12]
     return Record(stage.notebook, 1, own | {"notebook": source}, tuple(parents))

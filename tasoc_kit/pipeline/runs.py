@@ -12,7 +12,7 @@ from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.executors import Result, Silent, run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.places import start_places
-from tasoc_kit.pipeline.plan import Run, check_start, load_pipelines, make_plan
+from tasoc_kit.pipeline.plan import Run, check_start, find_pipeline, make_plan
 from tasoc_kit.pipeline.progress import progress
 
 __all__ = ["run_pipeline"]
@@ -83,7 +83,7 @@ def run_pipeline(
     NotebookError, StepParameterError
         If a setting does not exist or does not fit, or the cluster is of no use, before anything runs.
     """
-    found = load_pipelines()[pipeline]
+    found = find_pipeline(pipeline)
     units = [
         open_unit(cube, catalogue=catalogue, **place) for place in find_units(cube, sectors, cameras, ccds)
     ]

@@ -11,10 +11,9 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, create_model
 
-from tasoc_kit.errors import NotebookError, suggest
 from tasoc_kit.pipeline.notebook_files import find_notebook, notebook_files
 from tasoc_kit.pipeline.parameters import NotebookParameter, read_parameters
-from tasoc_kit.pipeline.plan import Pipeline, Stage, load_pipelines
+from tasoc_kit.pipeline.plan import Pipeline, Stage, find_pipeline, load_pipelines
 from tasoc_kit.step import Step
 
 __all__ = [
@@ -46,16 +45,6 @@ PLACE_OF_FRAMES = (
 def notebook_names() -> list[str]:
     """Return the names of the notebooks that can be run, sorted: the files without their ending."""
     return sorted(notebook_files())
-
-
-def find_pipeline(name: str) -> Pipeline:
-    """Return the pipeline of a name; raise NotebookError where there is none."""
-    known = load_pipelines()
-    if name not in known:
-        raise NotebookError(
-            f"run: no pipeline {name!r}{suggest(name, known)} There are {sorted(known)}. Choose one."
-        )
-    return known[name]
 
 
 def notebook_stage(name: str) -> tuple[str, Stage] | None:

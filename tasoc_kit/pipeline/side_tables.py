@@ -1,7 +1,8 @@
 """Tables that a person names beside the frames, read into the inputs of a step.
 
 They enter the id of the product by their content, so the same table elsewhere is the same input. That of a
-table of the store must not depend on what a run is about to make.
+table of the store must not depend on what a run is about to make. The file of a pipeline may name readers of
+tables of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import importlib
 from typing import Any
 
 import xarray as xr
+
+from tasoc_kit.errors import NotebookError
 
 __all__ = ["SIDE_TABLES", "read_side_table"]
 
@@ -27,11 +30,40 @@ _OF_OTHERS = ("neighbours",)
 """Tables that leave out the unit they are read for, whose name they are told."""
 
 
-def read_side_table(name: str, place: Any, unit: str) -> xr.Dataset | None:
-    """Return a table for a unit, or None where no place is given."""
+def read_side_table(name: str, place: Any, unit: str, reader: str = "") -> xr.Dataset | None:
+    """
+    Return a table for a unit, or None where no place is given.
+
+    Parameters
+    ----------
+    name
+        Name of the input.
+    place
+        What a person gave for it.
+    unit
+        Name of the unit that it is read for.
+    reader
+        ``module:function`` that reads it; empty for one of ours.
+
+    Raises
+    ------
+    NotebookError
+        If the reader cannot be imported, or its table has no id.
+    """
     if not place:
         return None
-    module, _, function = SIDE_TABLES[name].partition(":")
-    read = getattr(importlib.import_module(module), function)
-    table: xr.Dataset = read(place, unit) if name in _OF_OTHERS else read(place)
+    module, _, function = (reader or SIDE_TABLES[name]).partition(":")
+    try:
+        read = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotebookError(
+            f"{name}: its reader {reader!r} cannot be imported ({error}); expected 'module:function' of a "
+            "package that is installed here. Install it, or correct the pipeline."
+        ) from None
+    table: xr.Dataset = read(place, unit) if not reader and name in _OF_OTHERS else read(place)
+    if "provenance_id" not in table.attrs:
+        raise NotebookError(
+            f"{name}: what {reader} read has no provenance_id; expected one, as every input has. "
+            "Return tasoc_kit.provenance.with_content_id(table, name)."
+        )
     return table
