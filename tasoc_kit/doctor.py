@@ -19,7 +19,7 @@ from uuid import uuid4
 from packaging.requirements import Requirement
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import TasocKitError
+from tasoc_kit.errors import TasocKitError, install_line
 
 __all__ = ["Finding", "examine", "find_chromium", "find_postgres"]
 
@@ -103,15 +103,6 @@ def _program_version(program: Path | str | None) -> str:
     return next((word for word in said.split() if word[:1].isdigit()), said.strip())
 
 
-def _pip_line(extra: str) -> str:
-    checkout = Path(__file__).parents[1]
-    if not (checkout / "pyproject.toml").exists():
-        return f"{sys.executable} -m pip install 'tasoc-kit[{extra}]'"
-    if extra == "oracle":
-        return ".venv/bin/uv pip install -e '.[test,oracle]' -c requirements-oracle.lock"
-    return "make env"
-
-
 def _wanted(extra: str) -> list[Requirement]:
     """Return the requirements of the package that an extra adds; those of the core for ``""``."""
     found = []
@@ -139,8 +130,8 @@ def _packages(extra: str) -> Finding:
     lacking = [problem for problem in map(_lacking, wanted) if problem]
     told = f"{len(wanted)} found" if not lacking else f"lacking: {', '.join(lacking)}"
     if not extra:
-        return _finding("packages", not lacking, told, "everything", _pip_line("s3"), required=True)
-    return _finding(f"extra {extra}", not lacking, told, EXTRAS[extra], _pip_line(extra))
+        return _finding("packages", not lacking, told, "everything", install_line("s3"), required=True)
+    return _finding(f"extra {extra}", not lacking, told, EXTRAS[extra], install_line(extra))
 
 
 def _python() -> Finding:
@@ -223,12 +214,12 @@ def _database() -> Finding:
 def _catalogs() -> Finding:
     from tasoc_kit import catalog
 
-    folder = settings().catalogs
+    folders = ", ".join(map(str, settings().catalogs))
     try:
-        told, present = f"{len(catalog.entries())} entries in {folder}", True
+        told, present = f"{len(catalog.entries())} entries in {folders}", True
     except TasocKitError as error:
         told, present = str(error), False
-    action = "export TASOC_CATALOGS=<the folder that holds main.yaml>"
+    action = "export TASOC_CATALOGS=<folders that hold a main.yaml>"
     return _finding("catalogs", present, told, "data by name", action, required=True)
 
 

@@ -6,8 +6,10 @@ Every message reads *who: what was wrong, with the value; what was expected. Nex
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Self
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "StepParameterError",
     "StoreError",
     "TasocKitError",
+    "install_line",
     "suggest",
     "without_secrets",
 ]
@@ -44,6 +47,17 @@ def without_secrets(text: object) -> str:
     for secret in _SECRETS:
         shown = secret.sub(r"\1***", shown)
     return shown
+
+
+def install_line(extra: str) -> str:
+    """Return what brings the libraries of an extra into this environment: that of a checkout, or another."""
+    checkout = Path(__file__).parents[1]
+    if not (checkout / "pyproject.toml").exists():
+        return f"{sys.executable} -m pip install 'tasoc-kit[{extra}]'"
+    if extra == "oracle":
+        return ".venv/bin/uv pip install -e '.[test,oracle]' -c requirements-oracle.lock"
+    made_here = Path(sys.prefix).name == ".venv"
+    return "make env" if made_here else f"{sys.executable} -m pip install -e '{checkout}[{extra}]'"
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:

@@ -44,10 +44,10 @@ def api(
         from tasoc_kit.api.limits import Limits
         from tasoc_kit.api.server import Place, serve
     except ImportError as error:
-        from tasoc_kit.errors import TasocKitError
+        from tasoc_kit.errors import TasocKitError, install_line
 
         raise TasocKitError(
-            f"tasoc api: {error}; expected what the API is made of. Install it: pip install 'tasoc-kit[api]'."
+            f"tasoc api: {error}; expected what the API is made of. Install it: {install_line('api')}."
         ) from None
     from tasoc_kit.commands.look import console
     from tasoc_kit.hub_users import end_with_hub, prefix

@@ -65,9 +65,9 @@ def check() -> None:
 def index(
     source: Annotated[str, typer.Argument(help="Folder, glob or file of FFIs; path or URL.")],
     output: Annotated[Path | None, typer.Argument(help="Parquet file to write.")] = None,
-    sector: Annotated[int | None, typer.Option()] = None,
-    camera: Annotated[int | None, typer.Option()] = None,
-    ccd: Annotated[int | None, typer.Option()] = None,
+    sector: Annotated[int | None, typer.Option(help="Sector; leaves out files of others.")] = None,
+    camera: Annotated[int | None, typer.Option(help="Camera, 1 to 4.")] = None,
+    ccd: Annotated[int | None, typer.Option(help="CCD, 1 to 4.")] = None,
 ) -> None:
     """
     Scan the headers of FFIs into an index.

@@ -24,7 +24,7 @@ def fetch(
     preset: Annotated[
         str | None, typer.Argument(help="mini: 214 FFIs, 8 GB; small: 2,564 FFIs, 91 GB; of sector 1.")
     ] = None,
-    sector: Annotated[int | None, typer.Option(min=1)] = None,
+    sector: Annotated[int | None, typer.Option(min=1, help="Sector, where no preset is named.")] = None,
     camera: Annotated[str | None, typer.Option(help="Camera, or several: 1 or 1,2. All by default.")] = None,
     ccd: Annotated[str | None, typer.Option(help="CCD, or several. All by default.")] = None,
     cadences: Annotated[

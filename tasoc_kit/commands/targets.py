@@ -24,8 +24,8 @@ STEEPNESS = 0.28
 STAR_BYTES = 60
 
 Sector = Annotated[int | None, typer.Option(min=1, help="Sector, with camera and CCD.")]
-Camera = Annotated[int | None, typer.Option(min=1, max=4)]
-Ccd = Annotated[int | None, typer.Option(min=1, max=4)]
+Camera = Annotated[int | None, typer.Option(min=1, max=4, help="Camera.")]
+Ccd = Annotated[int | None, typer.Option(min=1, max=4, help="CCD.")]
 Ra = Annotated[float | None, typer.Option(help="Middle of a circle, degrees; with --dec and --radius.")]
 Dec = Annotated[float | None, typer.Option(help="Middle of a circle, degrees.")]
 Radius = Annotated[float | None, typer.Option(help="Radius of the circle, degrees.")]

@@ -17,7 +17,7 @@ import xarray as xr
 
 from tasoc_kit.dashboards import theme
 from tasoc_kit.dashboards.later import on_page
-from tasoc_kit.errors import TasocKitError
+from tasoc_kit.errors import TasocKitError, install_line
 from tasoc_kit.exports.movie import write_movie
 
 __all__ = ["MovieMaker", "plan_movie"]
@@ -121,7 +121,7 @@ class MovieMaker(pn.viewable.Viewer):
                 "No movies here",
                 "Movies need the extra 'movie', which is not installed where this server runs. Install it, "
                 "and start the server again:",
-                ["pip install 'tasoc-kit[movie]'"],
+                [install_line("movie")],
             )
         sky = [self.without_sky] if {"sky", "reference"} <= self._products.keys() else []
         return theme.panel_card(

@@ -21,7 +21,7 @@ import xarray as xr
 from bokeh import palettes
 from PIL import Image, ImageDraw, ImageFont
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.exports.exported_file import exported_file, refuse_to_lose
 from tasoc_kit.numerics.clock import utc_from_btjd
 from tasoc_kit.photometry.skies.sky_images import sky_image
@@ -127,7 +127,7 @@ def _ffmpeg() -> Any:
     except ImportError:
         raise SourceError(
             "export movie: imageio-ffmpeg is not installed; expected the extra 'movie'. "
-            "Run pip install 'tasoc-kit[movie]'."
+            f"Install it: {install_line('movie')}."
         ) from None
     # What keeps Ctrl-C from ffmpeg runs Python in a fork, which a kernel, with its threads, must not do.
     os.environ.setdefault("IMAGEIO_FFMPEG_NO_PREVENT_SIGINT", "1")

@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from tasoc_kit import catalog, plots
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.numerics.detector import ZERO_POINT
 from tasoc_kit.numerics.geometry import pixel_to_sky, sky_to_pixel
 from tasoc_kit.photometry.apertures import make_apertures
@@ -110,7 +110,7 @@ def lightkurve_class() -> Any:
     except ImportError:
         raise SourceError(
             "to_lightkurve: lightkurve is not installed; expected the extra 'oracle'. "
-            "Run pip install 'tasoc-kit[oracle]'."
+            f"Install it: {install_line('oracle')}."
         ) from None
     return TessLightCurve
 

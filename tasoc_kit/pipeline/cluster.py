@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tasoc_kit.config import settings
-from tasoc_kit.errors import NotebookError, StoreError, TasocKitError
+from tasoc_kit.errors import NotebookError, StoreError, TasocKitError, install_line
 from tasoc_kit.pipeline.progress import VARIABLE, read_progress, write_progress
 from tasoc_kit.pipeline.request import Outcome, Request
 from tasoc_kit.pipeline.scratch import own_folder, scratch_folder
@@ -81,7 +81,7 @@ def no_distributed(who: str) -> NotebookError:
     """Return the error for a machine without Dask's scheduler."""
     return NotebookError(
         f"{who}: the package distributed is not installed; expected it for a cluster. "
-        "Install the extra: pip install 'tasoc-kit[cluster]'."
+        f"Install it: {install_line('cluster')}."
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import fsspec
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.storage.retries import ShortBody, failures, retried
 
 __all__ = [
@@ -87,7 +87,7 @@ def filesystem(url: str) -> fsspec.AbstractFileSystem:
     except ImportError as error:
         raise SourceError(
             f"{url}: {scheme}:// needs a library that is not installed ({error}). "
-            "Install it; for S3: pip install 'tasoc-kit[s3]'."
+            f"Install it; for S3: {install_line('s3')}."
         ) from None
     except ValueError as error:
         raise SourceError(

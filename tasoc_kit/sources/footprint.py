@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from skimage.measure import points_in_poly
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.numerics.detector import SCIENCE_COLUMNS, SCIENCE_ROWS
 from tasoc_kit.numerics.geometry import Solution, pixel_to_sky, sky_to_pixel
 from tasoc_kit.sources.pointings import read_pointings
@@ -87,7 +87,7 @@ class Healpix:
         except ImportError as error:
             raise SourceError(
                 f"targets: star catalogues on disk need a library that is not installed ({error}). "
-                "Install it: pip install 'tasoc-kit[targets]'."
+                f"Install it: {install_line('targets')}."
             ) from None
         self._grid = HEALPix(nside=2**order, order="nested")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 
 __all__ = ["is_kernel", "read_kernel"]
 
@@ -53,7 +53,7 @@ def read_kernel(name: str, data: bytes) -> tuple[np.ndarray, str]:
         raise SourceError.for_file(
             name,
             "a SPICE kernel, for which spiceypy is not installed",
-            "Install tasoc-kit[spice], or take vectors of JPL Horizons.",
+            f"Install it: {install_line('spice')}; or take vectors of JPL Horizons.",
         ) from None
     with tempfile.NamedTemporaryFile(suffix=".bsp") as file:
         file.write(data)

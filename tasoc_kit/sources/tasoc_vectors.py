@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.provenance import with_content_id
 from tasoc_kit.sources.byte_source import list_files, read_all
 from tasoc_kit.vocabulary import label
@@ -106,7 +106,7 @@ def _read(file: str) -> _Area:
         import h5py
     except ImportError:
         raise SourceError.for_file(
-            file, "HDF5, for which h5py is not installed", "Install tasoc-kit[hdf5]."
+            file, "HDF5, for which h5py is not installed", f"Install it: {install_line('hdf5')}."
         ) from None
     try:
         with h5py.File(io.BytesIO(read_all(file)), "r") as opened:
