@@ -17,6 +17,7 @@ import yaml
 
 import tasoc_kit as tk
 from tasoc_kit.config import settings
+from tasoc_kit.pipeline.plan import load_pipelines
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -36,6 +37,21 @@ def test_every_public_name_stands_in_the_reference():
 
     listed = re.findall(r":: tasoc_kit\.(\w+)$", (DOCS / "reference.md").read_text(), re.MULTILINE)
     assert sorted(tasoc_kit._PUBLIC) == sorted(listed)
+
+
+def test_every_step_of_a_pipeline_stands_among_the_methods():
+    stages = [stage for pipeline in load_pipelines().values() for stage in pipeline.notebooks]
+    steps = [step.name for step in (stage.load_step() for stage in stages) if step]
+    text = (DOCS / "methods.md").read_text()
+    assert [name for name in steps if f"`{name}`" not in text] == []
+
+
+def test_every_variable_that_is_read_stands_among_the_settings():
+    """``TASOC_PROGRESS`` and ``TASOC_API`` are what our own processes tell each other."""
+    code = "".join(path.read_text() for path in (REPOSITORY / "tasoc_kit").rglob("*.py"))
+    read = set(re.findall(r"\"(TASOC_[A-Z_]+)\"", code)) - {"TASOC_PROGRESS", "TASOC_API"}
+    listed = re.findall(r"^\| `(TASOC_[A-Z_]+)` \|", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(read)
 
 
 def test_the_site_is_built_without_a_warning_and_asks_nothing_of_other_hosts(tmp_path):
