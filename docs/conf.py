@@ -16,6 +16,7 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 default_role = "code"
+highlight_language = "text"  # commands and drawings are no Python
 
 html_theme = "furo"
 html_title = f"tasoc_kit {version}"
