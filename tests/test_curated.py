@@ -105,6 +105,8 @@ def test_numbers_are_compared_whole_and_never_as_parts_of_a_text(served):
     assert rows_of(served.get("/curated/objects", tic=int(str(tic)[:-1]))) == []
     assert all(row["sector"] == 1 for row in rows_of(served.get("/curated/objects", sector=1)))
     assert rows_of(served.get("/curated/objects", sector=11)) == []
+    name = rows_of(served.get("/curated/objects", limit=1))[0]["object"]
+    assert rows_of(served.get("/curated/objects", object=name, id="0" * 12)) == []
 
 
 def test_objects_by_chance_are_different_ones_that_meet_the_conditions(served):
@@ -427,6 +429,11 @@ BAD = [
     ("/raw", {"start": "yesterday"}),
     ("/staging", {"id": "%2e%2e"}),
     ("/spectra", {"numax_min": "inf"}),
+    ("/raw", {"sector": [1, 2]}),
+    ("/products", {"sector": [1, 2]}),
+    ("/products", {"sektor": 1}),
+    ("/stats", {"sector": 1}),
+    ("/provenance/0123456789ab", {"depth": 1}),
 ]
 
 

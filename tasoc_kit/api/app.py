@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from itertools import chain
+from typing import Any
+
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +16,7 @@ from tasoc_kit.api.counts import Counts
 from tasoc_kit.api.envelope import Enveloped
 from tasoc_kit.api.limits import Limited, Limits
 from tasoc_kit.api.plugins import routers
+from tasoc_kit.api.queries import exact
 from tasoc_kit.api.rates import Rates
 from tasoc_kit.identity import NOBODY, READER
 from tasoc_kit.records.engine import expect
@@ -48,13 +52,14 @@ def make_app(
     """
     limits = limits or Limits()
     expect()
-    app = FastAPI(
+    app = _Described(
         title="tasoc_kit",
         version=__version__,
         summary="What the store of TESS products holds.",
         docs_url=None,
         redoc_url=None,
         responses=problems.DOCUMENTED,
+        dependencies=[Depends(exact)],
         generate_unique_id_function=_operation,
     )
     app.state.visitor = READER if public else NOBODY
@@ -71,6 +76,22 @@ def make_app(
     app.add_middleware(Enveloped, counts=app.state.counts)
     app.add_middleware(_Below, prefix=prefix.rstrip("/"))
     return app
+
+
+class _Described(FastAPI):
+    """An app whose OpenAPI is 3.1, as it says: how a stream is made of items can be told from 3.2 on."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the schema."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        made = super().openapi()
+        for route in chain.from_iterable(methods.values() for methods in made["paths"].values()):
+            for answer in route["responses"].values():
+                for content in answer.get("content", {}).values():
+                    if content.pop("itemSchema", None):
+                        content["schema"] = {"type": "string"}
+        return made
 
 
 def _operation(route: APIRoute) -> str:

@@ -28,7 +28,7 @@ from tasoc_kit.vocabulary import VARIABLES
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["MEDIA", "Format", "Table", "answer", "chosen_format", "head_of", "stream"]
+__all__ = ["MEDIA", "Format", "Table", "answer", "chosen_format", "documented", "head_of", "stream"]
 
 
 class Format(StrEnum):
@@ -143,6 +143,23 @@ def _told(names: tuple[str, ...], meanings: tuple[tuple[str, str], ...]) -> orjs
         if name in told:
             told[name]["meaning"] = meaning
     return orjson.Fragment(orjson.dumps(told))
+
+
+def documented(*, by_column: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI tells of a route that answers with a table, in the words of ``answer``."""
+    told = {"type": "object", "properties": {"unit": {"type": "string"}, "meaning": {"type": "string"}}}
+    made: dict[str, Any] = {"columns": {"type": "object", "additionalProperties": told}}
+    if by_column:
+        made["data"] = {"type": "object", "additionalProperties": {"type": "array"}}
+    else:
+        made["rows"] = {"type": "array", "items": {"type": "object"}}
+        made["next"] = {"type": ["string", "null"], "description": "`cursor` of the next page."}
+    schema = {"type": "object", "properties": made, "required": ["columns", "data" if by_column else "rows"]}
+    contents: dict[str, Any] = {
+        media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA.values()
+    }
+    contents[MEDIA[Format.JSON]] = {"schema": schema}
+    return {200: {"description": "A table, in the format that was asked for.", "content": contents}}
 
 
 def chosen_format(request: Request, asked: Format | None) -> Format:

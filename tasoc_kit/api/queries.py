@@ -23,21 +23,24 @@ __all__ = [
     "Camera",
     "Ccd",
     "Id",
+    "Kind",
     "Moment",
     "Sector",
     "Tag",
     "Tic",
     "Unit",
     "Which",
+    "exact",
     "parameters_of",
     "read_query",
     "second_of",
 ]
 
 Tic = Annotated[int | None, Query(ge=1, le=10**12, description="TESS Input Catalog number.")]
-Sector = Annotated[int | None, Query(ge=0, le=9999)]
-Camera = Annotated[int | None, Query(ge=1, le=4)]
-Ccd = Annotated[int | None, Query(ge=1, le=4)]
+Sector = Annotated[int | None, Query(ge=0, le=9999, description="Sector.")]
+Camera = Annotated[int | None, Query(ge=1, le=4, description="Camera.")]
+Ccd = Annotated[int | None, Query(ge=1, le=4, description="CCD.")]
+Kind = Annotated[Format | None, Query(description="What it is sent as; else the header Accept says.")]
 Unit = Annotated[
     str | None,
     Query(pattern=UNIT_PATTERN, description="As s0001-1-2."),
@@ -75,7 +78,7 @@ class Which(BaseModel):
     unit: Unit = None
     tag: Tag = None
     id: Id = None
-    format: Format | None = None
+    format: Kind = None
 
 
 _FIRST, _LAST = datetime.datetime(1960, 1, 1), datetime.datetime(2100, 1, 1)
@@ -97,6 +100,37 @@ def parameters_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"parameters": made}
 
 
+async def exact(request: Request) -> None:
+    """
+    Refuse a parameter that is given twice, or that its route does not list in OpenAPI.
+
+    Routes that tell of their parameters themselves judge them themselves, too.
+
+    Raises
+    ------
+    Problem
+        If there is one.
+    """
+    route, given = request.scope["route"], [name for name, _ in request.query_params.multi_items()]
+    if not given or not route.include_in_schema or "parameters" in (route.openapi_extra or {}):
+        return
+    _refuse_twice(given)
+    listed = request.app.openapi()["paths"][route.path_format][request.method.lower()].get("parameters", ())
+    known = [one["name"] for one in listed if one["in"] == "query"]
+    for name in given:
+        if name not in known:
+            wanted = f"expected one of {', '.join(known)}" if known else "expected none"
+            raise Problem(
+                422, f"{ascii(name)[1:-1][:80]}: this route has no such parameter; {wanted}. Correct it."
+            )
+
+
+def _refuse_twice(given: list[str]) -> None:
+    if len(set(given)) < len(given):
+        name = next(one for one in given if given.count(one) > 1)
+        raise Problem(422, f"{name}: it is given more than once; expected one value. Leave one.")
+
+
 def read_query(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """
     Return what reads a model from the address of a request, all of it at once.
@@ -107,9 +141,7 @@ def read_query(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     async def read(request: Request) -> Model:
         given = request.query_params.multi_items()
         try:
-            if len(dict(given)) < len(given):
-                name = next(one for one, _ in given if [n for n, _ in given].count(one) > 1)
-                raise Problem(422, f"{name}: it is given more than once; expected one value. Leave one.")
+            _refuse_twice([name for name, _ in given])
             return model.model_validate(dict(given))
         except ValidationError as error:
             told = [dict(one) | {"loc": ("query", *one["loc"])} for one in error.errors(include_url=False)]

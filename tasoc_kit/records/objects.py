@@ -358,6 +358,8 @@ def find_objects(
     """
     if after is not None and len(after) != len(wanted.order):
         raise DatabaseError("objects: the key of a page is one of another query. Begin with the first page.")
+    if wanted.object is not None and wanted.id not in (None, wanted.object[0]):
+        return [], None
     order, binds = wanted.order, wanted.binds
     names = frozenset(binds)
     binds |= {f"after{k}": value for k, value in enumerate(after or ())}

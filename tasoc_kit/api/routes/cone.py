@@ -45,6 +45,13 @@ _SMALL = 1000
 
 @router.get(
     "/cone",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A VOTable, also of an error.",
+            "content": {"text/xml": {"schema": {"type": "string"}}},
+        }
+    },
     openapi_extra={
         "parameters": [
             {"name": name, "in": "query", "required": needed, "description": told,

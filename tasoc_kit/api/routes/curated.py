@@ -51,10 +51,10 @@ class _Objects(Which):
     tic: Tic = None
     object: Annotated[str | None, Query(max_length=24, description="Name, as 0123456789ab-17.")] = None
     ra: Annotated[float | None, Query(ge=-360, le=360, description="Middle of a circle, degrees.")] = None
-    dec: Annotated[float | None, Query(ge=-90, le=90)] = None
+    dec: Annotated[float | None, Query(ge=-90, le=90, description="Degrees, ICRS.")] = None
     radius: Annotated[float | None, Query(ge=0, le=180, description="Degrees.")] = None
-    tmag_min: Annotated[float | None, Query(ge=-50, le=50)] = None
-    tmag_max: Annotated[float | None, Query(ge=-50, le=50)] = None
+    tmag_min: Annotated[float | None, Query(ge=-50, le=50, description="TESS magnitude.")] = None
+    tmag_max: Annotated[float | None, Query(ge=-50, le=50, description="TESS magnitude.")] = None
     random: Annotated[int | None, Query(ge=1, le=100, description="So many by chance.")] = None
     stream: Annotated[bool, Query(description="All in one answer: ndjson, csv, parquet, votable.")] = False
     limit: Limit = 50
@@ -95,7 +95,12 @@ def as_table(found: list[Found], cone: bool = False) -> Table:
     return Table(dict(zip(names, map(list, columns), strict=True)))
 
 
-@router.get("/objects", openapi_extra=parameters_of(_Objects))
+@router.get(
+    "/objects",
+    response_class=Response,
+    responses=formats.documented(),
+    openapi_extra=parameters_of(_Objects),
+)
 async def list_objects(
     asked: Annotated[_Objects, Depends(read_query(_Objects))], request: Request, who: Reads
 ) -> Response:
@@ -206,7 +211,7 @@ most of the time would go into that. So few read at once, in the order in which 
 """
 
 
-@router.get("/light_curves/{star}")
+@router.get("/light_curves/{star}", response_class=Response, responses=formats.documented(by_column=True))
 async def get_light_curve(
     star: Star, asked: Annotated[_Curve, Query()], request: Request, who: Reads
 ) -> Response:
@@ -240,7 +245,7 @@ class _Aperture(Which):
     image: Annotated[bool, Query(description="Pixels of the reference around the star, too; JSON.")] = True
 
 
-@router.get("/apertures/{star}")
+@router.get("/apertures/{star}", response_class=Response, responses=formats.documented(by_column=True))
 def get_aperture(star: Star, asked: Annotated[_Aperture, Query()], request: Request, who: Reads) -> Response:
     """Return the pixels of a star's aperture, and the stamp of the reference image around them."""
     kind = formats.chosen_format(request, asked.format)

@@ -44,10 +44,18 @@ LogUnit = Annotated[
     str, InPath(description="A unit, or jobs for that of a job without one.", examples=["s0001-1-2"])
 ]
 Id = Annotated[str, InPath(description="Id of the product: 12 hexadecimal digits.")]
+Key = Annotated[str, InPath(description="Name of a file or folder of it, as flux/zarr.json.")]
+Log = Annotated[str, InPath(description="Notebook and id, or job, as 17_sky-0123456789ab.ipynb.")]
 Sha256 = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="SHA-256 of the bytes.")]
 BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "All of it."},
-    206: {"description": "The ranges that were asked for."},
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+        "description": "All of it.",
+    },
+    206: {
+        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+        "description": "The ranges that were asked for; several of them as `multipart/byteranges`.",
+    },
     304: {"description": "It is what the one who asks has."},
     404: {"description": "It is not there."},
     412: {"description": "It is not what If-Match names."},
@@ -136,7 +144,7 @@ def raw_file(sha256: Sha256, who: Reads) -> Response:
 
 @router.head("/runs/{unit}/{name}", include_in_schema=False)
 @router.get("/runs/{unit}/{name}", response_class=Response, responses=BYTES)
-def executed_notebook(unit: LogUnit, name: str, who: Reads) -> Response:
+def executed_notebook(unit: LogUnit, name: Log, who: Reads) -> Response:
     """Send an executed notebook, as ``17_sky-0123456789ab.ipynb``; that of a job is ``17_sky-job3.ipynb``."""
     key = f"runs/{unit}/{name}"
     if not LOG.fullmatch(key):
@@ -198,7 +206,7 @@ def _whole(found: _Product) -> None:
 
 @router.head("/products/{product}/{unit}/{id}/{key:path}", include_in_schema=False)
 @router.get("/products/{product}/{unit}/{id}/{key:path}", response_class=Response, responses=BYTES)
-def product_key(product: Name, unit: Unit, id: Id, key: str, request: Request, who: Reads) -> Response:
+def product_key(product: Name, unit: Unit, id: Id, key: Key, request: Request, who: Reads) -> Response:
     """Send one file of a product by its key in the Zarr group, or a page with the names in a folder."""
     found = _find(product, unit, id)
     if key == MARKER:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import datetime
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from tasoc_kit.api.access import Writes
@@ -58,9 +60,33 @@ Sha256 = Annotated[
 Pipeline = Annotated[
     str | None, Query(max_length=64, description="Pipeline to start on its unit, as photometry.")
 ]
+
+
+class Injected(BaseModel):
+    """A raw file that is here."""
+
+    sha256: str
+    name: str
+    kind: str = Field(description="ffi, cutout or target_pixels.")
+    bytes: int
+    location: str = Field(description="Where it lies, below the folder of raw files.")
+    sector: int
+    camera: int
+    ccd: int
+    cadenceno: int | None
+    quality: int | None = Field(description="TESS quality bits.")
+    started: datetime.datetime | None = Field(description="Start of the exposure at the spacecraft, UTC.")
+    ended: datetime.datetime | None
+    received: datetime.datetime
+    sender: str
+    state: str = Field(description="whole; or checksum, where those in its headers do not fit.")
+    new: bool = Field(description="Whether its bytes were not here before.")
+    job: int | None = Field(description="Number of the job that was queued.")
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "These bytes were here already; the row of the first time."},
-    201: {"description": "It is here, checked and catalogued."},
+    200: {"model": Injected, "description": "These bytes were here already; the row of the first time."},
+    201: {"model": Injected, "description": "It is here, checked and catalogued."},
     408: {"description": "Nothing came for a minute."},
     413: {"description": "It is larger than may be sent."},
     415: {"description": "It is no FITS file."},

@@ -141,9 +141,9 @@ def submit(asked: Annotated[JobRequest, Body(examples=[_EXAMPLE])], who: Writes)
 def jobs(
     who: Reads,
     state: Annotated[State | None, Query(description="Only these.")] = None,
-    queue_name: Annotated[str | None, Query(alias="queue", max_length=64)] = None,
-    unit: Annotated[str | None, Query(max_length=96)] = None,
-    submitter: Annotated[str | None, Query(max_length=64)] = None,
+    queue_name: Annotated[str | None, Query(alias="queue", max_length=64, description="Only of it.")] = None,
+    unit: Annotated[str | None, Query(max_length=96, description="As s0001-1-2.")] = None,
+    submitter: Annotated[str | None, Query(max_length=64, description="Who asked for them.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Jobs:
@@ -199,7 +199,13 @@ _ACTIONS: dict[str, Callable[[int, str], object]] = {
     "/jobs/{job}/{action}",
     responses={409: {"description": "The job is in no state for this."}},
 )
-def change(job: Number, action: Literal["cancel", "hold", "release", "retry", "remove"], who: Writes) -> Job:
+def change(
+    job: Number,
+    action: Annotated[
+        Literal["cancel", "hold", "release", "retry", "remove"], Path(description="What is done to it.")
+    ],
+    who: Writes,
+) -> Job:
     """
     Cancel a job, hold one that waits, release one that is held, retry or remove one that has ended.
 
@@ -295,7 +301,7 @@ def schema_of_notebook(
 
 @router.get("/pipelines/{name}/schema")
 def schema_of_pipeline(
-    name: Annotated[str, Path(max_length=64, examples=["photometry"])], who: Reads
+    name: Annotated[str, Path(max_length=64, description="Name of it.", examples=["photometry"])], who: Reads
 ) -> dict[str, Any]:
     """Give the JSON schema of what a pipeline takes: its frames, first and last step, settings by step."""
     if name not in load_pipelines():

@@ -42,7 +42,12 @@ class _Tables:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "Lines as Prometheus reads them."}},
+    responses={
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": "Lines as Prometheus reads them.",
+        }
+    },
 )
 def metrics(request: Request, who: Reads) -> Response:
     """Give requests by route and status, their times, jobs by state, products and bytes, memory and CPU."""

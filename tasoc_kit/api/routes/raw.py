@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from tasoc_kit.api import formats
 from tasoc_kit.api.access import Reads
-from tasoc_kit.api.formats import Format, Table
+from tasoc_kit.api.formats import Table
 from tasoc_kit.api.paging import Cursor, Limit, decode, encode
-from tasoc_kit.api.queries import Bits, Camera, Ccd, Moment, Sector, second_of
+from tasoc_kit.api.queries import Bits, Camera, Ccd, Kind, Moment, Sector, second_of
 from tasoc_kit.api.raw_frames import COLUMNS, FrameFilter, find_raw, key_of
 
 __all__ = ["Frames", "router"]
@@ -34,7 +34,7 @@ class Frames(BaseModel):
     without_bits: Annotated[Bits, Query(description="Bits of which none is set.")] = None
     limit: Limit = 100
     cursor: Cursor = None
-    format: Format | None = None
+    format: Kind = None
 
     def wanted(self) -> FrameFilter:
         """Return them as the lists of frames take them."""
@@ -46,7 +46,7 @@ class Frames(BaseModel):
         )
 
 
-@router.get("/raw")
+@router.get("/raw", response_class=Response, responses=formats.documented())
 def list_raw(asked: Annotated[Frames, Query()], request: Request, who: Reads) -> Response:
     """
     List raw frames in the order of their start.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from tasoc_kit import database
@@ -53,7 +53,7 @@ class _Oscillators(_Which):
     cursor: Cursor = None
 
 
-@router.get("")
+@router.get("", response_class=Response, responses=formats.documented())
 def list_oscillators(asked: Annotated[_Oscillators, Query()], request: Request, who: Reads) -> Response:
     """
     List stars that oscillate like the Sun, by their frequency of maximum power (µHz).
@@ -101,8 +101,13 @@ def _row(found: xr.Dataset, unit: str, id: str, star: int) -> dict[str, Any]:
     return {"unit": unit, "id": id, "star": star} | {name: found[name].values[star].item() for name in names}
 
 
-@router.get("/{tic}")
-def get_spectrum(tic: int, asked: Annotated[_Which, Query()], request: Request, who: Reads) -> Response:
+@router.get("/{tic}", response_class=Response, responses=formats.documented(by_column=True))
+def get_spectrum(
+    tic: Annotated[int, Path(description="TESS Input Catalog number.", examples=[261136600])],
+    asked: Annotated[_Which, Query()],
+    request: Request,
+    who: Reads,
+) -> Response:
     """Return the power density of one star (ppm²/µHz), and what is known of its oscillations."""
     kind = formats.chosen_format(request, asked.format)
     found = []

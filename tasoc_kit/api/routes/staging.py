@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
@@ -21,12 +21,21 @@ __all__ = ["router"]
 router = APIRouter(prefix="/staging")
 
 
+_FRAME: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "FITS with the plate solution, or a picture.",
+        "content": {media: {"schema": {"type": "string"}} for media in ("image/fits", "image/png")},
+    },
+    409: {"description": "The raw frames that the sky was made of are not here."},
+}
+
+
 class _Staging(Frames):
     tag: Tag = None
     id: Id = None
 
 
-@router.get("")
+@router.get("", response_class=Response, responses=formats.documented())
 def list_frames(asked: Annotated[_Staging, Query()], request: Request, who: Reads) -> Response:
     """
     List frames whose sky is known, in the order of units and cadences.
@@ -40,15 +49,19 @@ def list_frames(asked: Annotated[_Staging, Query()], request: Request, who: Read
     return formats.answer(table, kind, name="staging", next=encode(following))
 
 
-@router.get("/{id}/frame", response_class=Response)
+@router.get("/{id}/frame", response_class=Response, responses=_FRAME)
 def get_frame(
     id: Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="Id of a sky, as /staging lists it.")],
     who: Reads,
-    cadenceno: Annotated[int, Query(ge=0, lt=2**31)],
-    format: Literal["fits", "png"] = "fits",
+    cadenceno: Annotated[int, Query(ge=0, lt=2**31, description="As /staging lists it.")],
+    format: Annotated[Literal["fits", "png"], Query(description="What it is sent as.")] = "fits",
     bin: Annotated[int, Query(ge=1, le=32, description="Pixels averaged along each side; png.")] = 4,
-    stretch: Literal["asinh", "linear", "log", "eq_hist"] = "asinh",
-    colours: Literal["cividis", "viridis", "magma", "gray"] = "cividis",
+    stretch: Annotated[
+        Literal["asinh", "linear", "log", "eq_hist"], Query(description="How flux becomes light; png.")
+    ] = "asinh",
+    colours: Annotated[
+        Literal["cividis", "viridis", "magma", "gray"], Query(description="Table of colours; png.")
+    ] = "cividis",
 ) -> Response:
     """Return one frame without its sky, electron/s: FITS with its plate solution, or a picture."""
     staged = open_staged(id, cadenceno)
