@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tasoc_kit.records.engine import rows
 from tasoc_kit.records.tables import Product, Provenance, Tag
 
-__all__ = ["ancestors", "children", "count_products", "list_page"]
+__all__ = ["ancestors", "children", "products_by_name", "list_page"]
 
 _KEY = sa.tuple_(Product.product, Product.unit, Product.id)
 _MOST_ANCESTORS = 2000
@@ -82,7 +82,7 @@ def _tags(ids: list[str], url: str | None) -> dict[Key, list[str]]:
     return found
 
 
-def count_products(*, url: str | None = None) -> list[tuple[str, int, int]]:
+def products_by_name(*, url: str | None = None) -> list[tuple[str, int, int]]:
     """Return name, number and bytes of the products of each name."""
     number, size = sa.func.count().label("number"), sa.func.sum(Product.bytes).label("size")
     counted: sa.Select[Any] = sa.select(Product.product, number, size).group_by(Product.product)

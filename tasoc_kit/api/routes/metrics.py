@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tasoc_kit.api.access import Reads
 from tasoc_kit.records.jobs import jobs_in_queues
-from tasoc_kit.records.product_list import count_products
+from tasoc_kit.records.product_list import products_by_name
 from tasoc_kit.records.queue_health import queue_health
 
 __all__ = ["router"]
@@ -31,7 +31,7 @@ class _Tables:
             jobs.add_metric((row.queue, row.state), row.jobs)
         products = GaugeMetricFamily("tasoc_products", "Products by name.", labels=("product",))
         sizes = GaugeMetricFamily("tasoc_product_bytes", "Bytes of products by name.", labels=("product",))
-        for name, number, size in count_products():
+        for name, number, size in products_by_name():
             products.add_metric((name,), number)
             sizes.add_metric((name,), size)
         yield from (jobs, products, sizes)
