@@ -433,7 +433,7 @@ BAD = [
     ("/products", {"sector": [1, 2]}),
     ("/products", {"sektor": 1}),
     ("/stats", {"sector": 1}),
-    ("/provenance/0123456789ab", {"depth": 1}),
+    ("/jobs", {"quueue": "photometry"}),
 ]
 
 

@@ -102,9 +102,10 @@ def parameters_of(model: type[BaseModel]) -> dict[str, Any]:
 
 async def exact(request: Request) -> None:
     """
-    Refuse a parameter that is given twice, or that its route does not list in OpenAPI.
+    Refuse a parameter that is given twice, or that is none of those that OpenAPI lists for a route.
 
-    Routes that tell of their parameters themselves judge them themselves, too.
+    Routes that tell of their parameters themselves judge them themselves, too, and one that takes none
+    answers the same whatever is asked.
 
     Raises
     ------
@@ -114,21 +115,26 @@ async def exact(request: Request) -> None:
     route, given = request.scope["route"], [name for name, _ in request.query_params.multi_items()]
     if not given or not route.include_in_schema or "parameters" in (route.openapi_extra or {}):
         return
-    _refuse_twice(given)
     listed = request.app.openapi()["paths"][route.path_format][request.method.lower()].get("parameters", ())
     known = [one["name"] for one in listed if one["in"] == "query"]
+    if not known:
+        return
+    _refuse_twice(given)
     for name in given:
         if name not in known:
-            wanted = f"expected one of {', '.join(known)}" if known else "expected none"
             raise Problem(
-                422, f"{ascii(name)[1:-1][:80]}: this route has no such parameter; {wanted}. Correct it."
+                422,
+                f"{ascii(name)[1:-1][:80]}: this route has no such parameter; expected one of "
+                f"{', '.join(known)}. Correct it.",
             )
 
 
 def _refuse_twice(given: list[str]) -> None:
     if len(set(given)) < len(given):
         name = next(one for one in given if given.count(one) > 1)
-        raise Problem(422, f"{name}: it is given more than once; expected one value. Leave one.")
+        raise Problem(
+            422, f"{ascii(name)[1:-1][:80]}: it is given more than once; expected one value. Leave one."
+        )
 
 
 def read_query(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from numpy.typing import ArrayLike
 
 from tasoc_kit.config import settings
-from tasoc_kit.numerics.clock import utc_from_btjd
+from tasoc_kit.numerics.clock import DAY, btjd_from_utc, utc_from_btjd
 from tasoc_kit.records.engine import rows
 from tasoc_kit.records.tables import File
 from tasoc_kit.sources.ffi_index import index_made, kept_index
@@ -38,6 +38,8 @@ _UNKNOWN = -(2**40)
 """Second of what has no time: before all others."""
 _FIRST, _LAST = -(2**31), 2**33
 """Seconds between which a moment is looked for: a cursor may hold any."""
+_MILLISECONDS = 1000 * DAY
+"""Of a day."""
 _SLACK = 5
 """Milliseconds by which headers of one frame differ in its start."""
 _BROUGHT_IN = r"/raw/[0-9a-f]{2}/([0-9a-f]{64})/"
@@ -51,8 +53,12 @@ def utc_seconds(days: ArrayLike) -> np.ndarray:
     """Return days at the spacecraft (TJD) as whole seconds since 1970 in UTC."""
     made = np.full(np.shape(days), _UNKNOWN, np.int64)
     known = np.isfinite(days)
-    milliseconds = utc_from_btjd(np.asarray(days, float)[known]).astype("datetime64[ms]").astype(np.int64)
-    made[known] = (milliseconds + _SLACK) // 1000
+    times = np.asarray(days, float)[known]
+    # Within a day the scales part by microseconds: one conversion for each serves a million frames.
+    day, place = np.unique(np.floor(times), return_inverse=True)
+    utc = utc_from_btjd(day)
+    shift = utc.astype("datetime64[ms]").astype(np.int64) - btjd_from_utc(utc) * _MILLISECONDS
+    made[known] = np.floor((times * _MILLISECONDS + shift[place] + _SLACK) / 1000).astype(np.int64)
     return made
 
 
