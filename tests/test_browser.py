@@ -492,6 +492,24 @@ def test_stars_are_walked_judged_and_found_by_hand(visit, dashboard):
     assert visit.errors == []
 
 
+def test_arrows_walk_along_buttons_and_not_to_another_star(visit, dashboard):
+    page = visit.page
+    visit.go(f"{dashboard[0]}/light_curves", "h1")
+    page.get_by_role("heading", name=f"TIC {data.FIRST_TIC}").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="open", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("j")
+    page.get_by_role("heading", name=f"TIC {data.FIRST_TIC + 1}").wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+    assert page.locator("h1").inner_text() == f"TIC {data.FIRST_TIC + 1}"
+
+
+def test_a_page_at_twice_its_size_leaves_the_room_to_what_it_shows(visit, dashboard):
+    visit.page.set_viewport_size({side: size // 2 for side, size in WINDOW.items()})
+    visit.go(f"{dashboard[0]}/light_curves", "h1")
+    visit.page.get_by_role("button", name="Open drawer").wait_for(timeout=PATIENCE)
+
+
 def test_the_photometry_of_a_star_is_chosen_by_key_kept_in_the_address_and_downloaded(visit, dashboard):
     page = visit.page
     visit.go(f"{dashboard[0]}/light_curves?method=PSF&tic={data.FIRST_TIC + 3}", "tbody tr")
@@ -559,6 +577,10 @@ def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard,
         timeout=PATIENCE,
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    marks = page.locator("select").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).backgroundImage)"
+    )
+    assert all("currentcolor" in mark.lower() or "rgb(255, 255, 255)" in mark for mark in marks)
     bar = page.get_by_role("navigation", name="Pages")
     assert bar.get_by_role("link").count() == 0
     bar.locator("summary").focus()

@@ -4,7 +4,7 @@
 const LEGEND_GAP = 8
 const TICK_ROOM = 50 // screen pixels that a number along a figure takes, with a gap
 const LOST_AFTER = 1000 // milliseconds: who leaves a page loses its server, too
-const NARROW = "(max-width: 599.95px)" // there a sidebar covers the page
+const NARROW = "(max-width: 719.95px)" // there a sidebar covers the page, or leaves it no room
 
 // Light or dark: as chosen last, which a cookie remembers, else as the reader's system is set.
 const rememberScheme = (model) => {

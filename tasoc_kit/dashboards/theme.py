@@ -128,7 +128,7 @@ details dl { margin-top: 0.4rem; }
 
 _CHOICE = """
 .bk-input-group > label:has(+ select) { background-color: var(--mui-palette-background-paper, Canvas); }
-select.bk-input { height: 2.2rem; padding: 0 2rem 0 0.8rem; border-radius: 8px;
+select.bk-input:not([multiple]) { height: 2.2rem; padding: 0 2rem 0 0.8rem; border-radius: 8px;
   font: 0.9rem Roboto, sans-serif; text-overflow: ellipsis; color: var(--mui-palette-text-primary, inherit);
   background-color: var(--mui-palette-background-paper, Canvas);
   border: 1px solid rgba(127, 140, 155, 0.55); appearance: none;
