@@ -54,6 +54,13 @@ def test_every_variable_that_is_read_stands_among_the_settings():
     assert sorted(listed) == sorted(read)
 
 
+def test_every_extra_stands_in_the_guide(repository):
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = (DOCS / "guide.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(extras)
+
+
 def test_the_site_is_built_without_a_warning_and_asks_nothing_of_other_hosts(tmp_path):
     """A link within the pages, or a name in a docstring, that leads nowhere is a warning."""
     sources = tmp_path / "docs"
