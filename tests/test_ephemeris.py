@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
 import pytest
 
-from tasoc_kit.errors import SourceError
+from tasoc_kit.errors import SourceError, install_line
 from tasoc_kit.numerics.barycentre import AU, earth_and_sun
 from tasoc_kit.sources.ephemeris import read_ephemeris
 from tasoc_kit.vocabulary import SPACECRAFT
@@ -128,5 +129,5 @@ def test_a_kernel_of_another_body_or_of_nothing_is_refused(tmp_path):
 def test_without_spice_a_kernel_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "tess.bsp").write_bytes(b"DAF/SPK ")
     monkeypatch.setitem(sys.modules, "spiceypy", None)
-    with pytest.raises(SourceError, match=r"tasoc-kit\[spice\], or take vectors"):
+    with pytest.raises(SourceError, match=re.escape(f"Install it: {install_line('spice')}; or take vectors")):
         read_ephemeris(tmp_path / "tess.bsp")

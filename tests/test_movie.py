@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from tasoc_kit.errors import SourceError, StoreError
+from tasoc_kit.errors import SourceError, StoreError, install_line
 from tasoc_kit.exports.movie import CAPTION, arrange, write_movie
 
 
@@ -99,7 +100,7 @@ def test_a_missing_ccd_stays_dark_and_one_ccd_stands_upright():
 
 def test_without_ffmpeg_the_extra_is_named(sector, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(SourceError, match=r"tasoc-kit\[movie\]"):
+    with pytest.raises(SourceError, match=re.escape(install_line("movie"))):
         write_movie([sector.cube], tmp_path / "none.mp4")
 
 
