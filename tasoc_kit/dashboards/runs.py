@@ -293,7 +293,8 @@ def _facts(run: dict[str, Any]) -> str:
     facts |= _cost(run)
     if run.get("job") and pd.notna(run["job"]):
         facts["job"] = f"<a href='{theme.link('runs', job=int(run['job']))}'>{int(run['job'])}</a>"
-    facts["id"] = f"<code>{html.escape(run['id'])}</code>"
+    if run["id"]:
+        facts["id"] = f"<code>{html.escape(run['id'])}</code>"
     if run["log"]:
         facts["log"] = f"<code>{html.escape(run['log'])}</code>"
     elif run.get("message"):
