@@ -22,6 +22,7 @@ from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.parameters import read_parameters
 from tasoc_kit.pipeline.plan import load_pipelines, make_plan
+from tasoc_kit.pipeline.progress import read_progress
 from tasoc_kit.pipeline.request import Place, Request
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "how_to"
@@ -76,6 +77,8 @@ def test_it_runs_on_its_defaults_and_leaves_nothing(
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert [output.text for output in outputs if output.output_type == "stream"] == []
     assert sum("application/vnd.holoviews_exec.v0+json" in output.get("data", {}) for output in outputs) >= 1
+    told = read_progress(tmp_path / "progress")
+    assert told is None or told[1] == told[2], "the bar ends before its end"
     assert not (tmp_path / "mine").exists()
     assert started_with(mark) == []
 

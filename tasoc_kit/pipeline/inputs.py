@@ -217,17 +217,17 @@ def make_products(
 def _make(plan: Sequence[Run]) -> SimpleNamespace:
     """Make what the store lacks of a plan, and open all of it; pages are left out."""
     made: dict[str, xr.Dataset] = {"cube": plan[0].unit.cube} if plan else {}
-    tell = progress("products")
-    for number, run in enumerate(plan, start=1):
-        step = run.stage.load_step()
-        if step is None:
-            continue
+    steps = [(run, step) for run in plan if (step := run.stage.load_step()) is not None]
+    tell, works = progress("products"), False
+    for number, (run, step) in enumerate(steps, start=1):
         name = run.stage.name
         if not run.done():
             settings_of = {info.name: run.parameters[info.name] for info in step.schema()}
             inputs = [_open_input(run, given, made) for given in run.stage.inputs]
             store.write_product(step(*inputs, **settings_of))
-            tell(number, len(plan))
+            works = True
+        if works:
+            tell(number, len(steps))
         made[name] = store.open_product(name, id=run.id)
     return SimpleNamespace(**made)
 

@@ -62,7 +62,8 @@ def _to_widget(label: str) -> Callable[[int, int], None]:
     import ipywidgets
     from IPython.display import display
 
-    bar = ipywidgets.IntProgress(value=0, min=0, max=1, description=label)
+    whole = {"description_width": "initial"}
+    bar = ipywidgets.IntProgress(value=0, min=0, max=1, description=label, style=whole)
     shown: list[Any] = []
 
     def show(done: int, total: int) -> None:
