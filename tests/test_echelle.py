@@ -77,6 +77,14 @@ def test_figures_of_a_star_are_drawn_with_and_without_a_model(products):
         assert rendered(figure) is not None
 
 
+def test_a_star_whose_separation_is_not_known_has_an_empty_diagram(products):
+    opaque = [
+        hv.Store.lookup_options("bokeh", plots.echelle(*products, star), "style").kwargs["alpha"]
+        for star in (0, 1)
+    ]
+    assert opaque == [1.0, 0.0]
+
+
 def test_the_power_over_the_background_is_one_where_nothing_oscillates(products):
     spectra, oscillations = products
     ratio = plots.over_background(spectra, oscillations, 0)

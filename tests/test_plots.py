@@ -294,6 +294,8 @@ def test_masks_stand_beside_the_reference(sector):
     figure = plots.masks(sector["reference"])
     assert len(figure) == 2
     assert rendered(figure) is not None
+    widths = [hv.Store.lookup_options("bokeh", one, "plot").kwargs["frame_width"] for one in figure]
+    assert sum(widths) <= 640, "with their scales they are wider than a notebook in JupyterLab"
 
 
 # Halo

@@ -108,7 +108,7 @@ def masks(reference: xr.Dataset) -> hv.Layout:
     kinds = reference["star_mask"].values.astype(np.float32)
     if "saturated" in reference:
         kinds = kinds + reference["saturated"].values.astype(np.float32)
-    size = place_options(*kinds.shape, width=390, height=390)
+    size = place_options(*kinds.shape, width=320, height=320)
     light = reference["reference"].copy(data=kinds).assign_attrs(reference.attrs)
     ticks = {"ticker": FixedTicker(ticks=[0, 1, 2])}
     names = {0: "sky", 1: "star light", 2: "saturated"}

@@ -68,7 +68,7 @@ def before_and_after(light_curves: xr.Dataset, star: int, **corrected: xr.Datase
     return hv.Overlay(drawn).opts(
         title=f"TIC {int(light_curves['tic'].values[star])}",
         xlabel="time (BTJD)",
-        ylabel="flux (ppm about the median, one below the other)" if corrected else "flux (ppm)",
+        ylabel="flux (ppm, one below the other)" if corrected else "flux (ppm)",
         **series_options(height=140 + 100 * len(drawn)),
     )
 

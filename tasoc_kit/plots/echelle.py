@@ -73,6 +73,7 @@ def echelle(
         xlabel="frequency modulo Δν (µHz)",
         ylabel="frequency (µHz)",
         cmap="viridis",
+        alpha=float(shown),
         colorbar=True,
         clabel="power over background",
         **{k: v for k, v in series_options(height=380).items() if not k.startswith("legend")},

@@ -171,7 +171,7 @@ def star_stamp(stamp: xr.Dataset, name: str, *, width: int = 215, height: int = 
         The figure is as large as fits into these, in screen pixels.
     """
     rows, columns = stamp["row"].values, stamp["column"].values
-    size = place_options(rows.size, columns.size, width=width, height=height)
+    size = place_options(rows.size, columns.size, width=width, height=height, xticks=4, yticks=4)
     pixels = pixel_image(stamp[name].values.astype(np.float32), rows, columns)
     if name != "left":
         shade = make_stretch(stamp["data"].values.astype(np.float32), "asinh")
