@@ -94,7 +94,7 @@ def _card(row: Any, found: pd.DataFrame, cube: dict[str, str]) -> str:
         "made": f"{row.created:%Y-%m-%d %H:%M} UTC",
         "frames": f"<code>{html.escape(cube['cube'])}</code>" if cube else "not known",
         "stars": f"{row.reviewed:,} reviewed",
-        "CCD": {"": "not judged yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row.verdict],
+        "CCD": {"": "not reviewed yet", "accept": "✓ accepted", "reject": "✕ rejected"}[row.verdict],
     }
     ids = {p.product: f"<code>{p.id}</code>" for p in here.itertuples()}
     newest = here.drop_duplicates("product").set_index("product")["id"]
