@@ -561,6 +561,8 @@ def test_frames_and_a_tapped_pixel_come_up_by_hand_and_by_key(visit, dashboard):
     ["overview", "frames?cube=simulation.tiny", "light_curves", "ccd", f"star?tic={data.FIRST_TIC + 1}"],
 )
 def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard, address):
+    from playwright.sync_api import expect
+
     context = browser.new_context(
         viewport={"width": 390, "height": 844},
         color_scheme="dark",
@@ -577,10 +579,9 @@ def test_a_page_is_dark_where_the_system_is_and_fits_a_phone(browser, dashboard,
         timeout=PATIENCE,
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    marks = page.locator("select").evaluate_all(
-        "all => all.map(one => getComputedStyle(one).backgroundImage)"
-    )
-    assert all("currentcolor" in mark.lower() or "rgb(255, 255, 255)" in mark for mark in marks)
+    for choice in page.locator("select").all():
+        bright = re.compile(r"rgb\(255, 255, 255\)|currentcolor", re.IGNORECASE)
+        expect(choice).to_have_css("background-image", bright, timeout=PATIENCE)
     bar = page.get_by_role("navigation", name="Pages")
     assert bar.get_by_role("link").count() == 0
     bar.locator("summary").focus()
