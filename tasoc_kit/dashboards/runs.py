@@ -180,7 +180,8 @@ class RunsPage(pn.viewable.Viewer):
         self.heading.object = theme.heading_markup(run["notebook"], detail) + _pages_of(run)
         self.facts.object = _facts(run)
         graph = read_graph(run["id"])
-        self.lineage.object = graph_markup(graph, run["id"]) if graph else "<p>No record of its product.</p>"
+        without = "<p>It made no product, or none that is recorded.</p>"
+        self.lineage.object = graph_markup(graph, run["id"]) if graph else without
         # what is written into a form stays there when a job begins or ends elsewhere
         if (form_of := (run["run"], run["id"])) != self._form_of:
             self._form_of = form_of
