@@ -315,6 +315,21 @@ def test_a_row_that_another_connection_holds_is_an_error_and_nothing_is_lost(pos
     assert get_tag("current", "sky", UNIT, url=postgres_url) is None
 
 
+def test_a_write_that_stands_still_is_undone_and_keeps_nobody_waiting(postgres_url, monkeypatch):
+    """As when its process was stopped in the middle of it."""
+    set_tag("current", "sky", UNIT, ID, url=postgres_url)
+    monkeypatch.setitem(engine._WRITE_BOUNDS, "idle_in_transaction_session_timeout", "200ms")
+
+    def stand_still():
+        with database.writing(postgres_url) as session:
+            session.execute(sa.text("DELETE FROM tags"))
+            set_tag("current", "sky", UNIT, OTHER, url=postgres_url)
+
+    with pytest.raises(DatabaseError, match="idle-in-transaction timeout"):
+        stand_still()
+    assert get_tag("current", "sky", UNIT, url=postgres_url) == OTHER
+
+
 def test_a_forked_process_has_connections_of_its_own(url):
     set_tag("current", "sky", UNIT, ID)
     child = os.fork()

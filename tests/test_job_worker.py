@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from ffi_files import frame_pixels, write_ffi
 from tiny_pipeline import FINISH, IMPORTS, MAKE, PARAMETERS, write_notebook, write_pipeline
-from worker_forge import Forge, alive, wait_until
+from worker_forge import Forge, alive, state, wait_until
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
@@ -119,6 +121,23 @@ def bench(forge: Forge, tmp_path: Path) -> Bench:
     return Bench(forge, tmp_path)
 
 
+def stop_between_writes(pid: int) -> bool:
+    """
+    Stop a process; let it go on, and tell so, where it holds the one lock of SQLite.
+
+    A process that is stopped within a write has that lock for as long, so nobody else could write.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state(pid) == "T", "its stop")
+    with closing(sqlite3.connect(settings().database.removeprefix("sqlite:///"), timeout=0.0)) as writer:
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+    return True
+
+
 def on_postgres(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASOC_DATABASE", url)
     settings.cache_clear()
@@ -176,7 +195,7 @@ def test_a_worker_that_is_stopped_for_longer_than_its_lease_runs_nothing_beside_
     job = bench.submit("56_waits")
     stopped = bench.start(lease_seconds=2.0)
     first = bench.begun()
-    os.kill(stopped, signal.SIGSTOP)
+    wait_until(lambda: stop_between_writes(stopped), "a moment when the worker writes nothing")
     second = bench.start("b", most_jobs=1)
     try:
         wait_until(lambda: len(bench.begun()) == 4, "the notebook begins anew")

@@ -12,19 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Forge", "alive", "wait_until"]
+__all__ = ["Forge", "alive", "state", "wait_until"]
 
 LONGEST_WAIT = 90.0
 """Seconds after which a test that waits for something has failed."""
 
 
+def state(pid: int) -> str:
+    """Return the letter that the kernel has for what a process does: T is stopped, Z ended; none is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process lives; one that has ended and was not yet waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+    return state(pid) not in ("", "Z")
 
 
 def wait_until(true: Callable[[], Any], what: str) -> Any:

@@ -58,10 +58,13 @@ _LIBPQ = {
 }
 """How long a server, or a network, may be silent: seconds, and milliseconds of ``tcp_user_timeout``."""
 
-_WRITE_BOUNDS = {"lock_timeout": f"{BUSY_SECONDS}s"} | {
+_WRITE_BOUNDS = {"lock_timeout": f"{BUSY_SECONDS}s", "idle_in_transaction_session_timeout": "60s"} | {
     f"tcp_{name}": str(value) for name, value in _LIBPQ.items() if name.startswith("keepalives")
 }
-"""What PostgreSQL keeps to in a write: no long wait for a lock, and none held for a machine that is gone."""
+"""
+What PostgreSQL keeps to in a write: no long wait for a lock, and none held for long for a process
+that is stopped, or a machine that is gone.
+"""
 
 _ALL_MIGRATIONS = 0x7A50C
 """Key of the PostgreSQL advisory lock that upgrades take turns by."""
