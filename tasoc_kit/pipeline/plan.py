@@ -8,7 +8,6 @@ store: is the product with this id complete? Nothing else is remembered.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.pipeline.named_function import named_function
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.notebook_files import find_notebook, pipeline_files
 from tasoc_kit.pipeline.parameters import PLACE, read_parameters
@@ -99,14 +99,7 @@ class Stage(BaseModel):
         """Return the step, or None for a page; raise NotebookError where it cannot be imported."""
         if not self.step:
             return None
-        module, _, function = self.step.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise NotebookError(
-                f"{self.notebook}: its step {self.step!r} cannot be imported ({error}); expected "
-                "'module:function' of a package that is installed here. Install it, or correct the pipeline."
-            ) from None
+        found = named_function(self.step, self.notebook, "step")
         if not isinstance(found, Step):
             raise NotebookError(
                 f"{self.notebook}: {self.step!r} is a {type(found).__name__}; expected a function with @step."

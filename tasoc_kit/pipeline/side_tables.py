@@ -7,12 +7,12 @@ tables of its own.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import xarray as xr
 
 from tasoc_kit.errors import NotebookError
+from tasoc_kit.pipeline.named_function import named_function
 
 __all__ = ["SIDE_TABLES", "read_side_table"]
 
@@ -52,14 +52,7 @@ def read_side_table(name: str, place: Any, unit: str, reader: str = "") -> xr.Da
     """
     if not place:
         return None
-    module, _, function = (reader or SIDE_TABLES[name]).partition(":")
-    try:
-        read = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise NotebookError(
-            f"{name}: its reader {reader!r} cannot be imported ({error}); expected 'module:function' of a "
-            "package that is installed here. Install it, or correct the pipeline."
-        ) from None
+    read = named_function(reader or SIDE_TABLES[name], name, "reader")
     table: xr.Dataset = read(place, unit) if not reader and name in _OF_OTHERS else read(place)
     if "provenance_id" not in table.attrs:
         raise NotebookError(

@@ -106,14 +106,14 @@ def _open_cube(path: str, member: str | None) -> xr.Dataset:
     except zipfile.BadZipFile as error:
         raise SourceError.for_file(shown, f"a damaged archive ({error})", "Fetch it again.") from None
     except UNREADABLE as error:
-        raise _refusal(shown, error) from None
+        raise _refusal(shown, error) from error
     with hdus, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="File may have been truncated")
         try:
             _check_table(hdus, shown)
             return _cube(_Table(name, size, hdus))
         except UNREADABLE as error:
-            raise _refusal(shown, error) from None
+            raise _refusal(shown, error) from error
 
 
 def _check_table(hdus: fits.HDUList, shown: str) -> None:
