@@ -23,10 +23,11 @@ from tasoc_kit.errors import TasocKitError
 from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, token_of_hash
 
 __all__ = [
-    "COOKIE",
+    "API_COOKIE",
     "LOGIN_COOKIE",
     "LOGIN_SECONDS",
     "NOBODY",
+    "PAGES_COOKIE",
     "READER",
     "SCOPES",
     "SESSION_SECONDS",
@@ -43,8 +44,11 @@ __all__ = [
     "verified",
 ]
 
-COOKIE = "tasoc-session"
-"""Name of the cookie; give it ``HttpOnly`` and ``SameSite=Strict``."""
+API_COOKIE, PAGES_COOKIE = "tasoc-api", "tasoc-pages"
+"""Cookies of a session, one for each server, as a browser keeps those of all ports of a host together.
+
+Give them ``HttpOnly`` and ``SameSite=Strict``.
+"""
 
 SESSION_SECONDS = 12 * 3600
 

@@ -27,7 +27,7 @@ from tasoc_kit import dashboards, database, store
 from tasoc_kit.config import settings
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.exports.validation_page import validation_markup
-from tasoc_kit.identity import COOKIE
+from tasoc_kit.identity import PAGES_COOKIE
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.records.jobs import list_jobs
@@ -282,7 +282,7 @@ def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):
     token = make_token("ann", "write", url=url)
     visit.go(f"{address}/sign-in?token={token}", "h1")
     assert "token" not in page.url
-    cookie = next(one for one in page.context.cookies() if one["name"] == COOKIE)
+    cookie = next(one for one in page.context.cookies() if one["name"] == PAGES_COOKIE)
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     visit.go(f"{address}/runs?run=1", "h1")
     page.get_by_label("frames", exact=True).fill("32")

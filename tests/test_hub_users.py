@@ -161,7 +161,7 @@ def test_a_browser_is_sent_to_the_hub_and_comes_back_with_a_session(hub):
     assert came.json() == {"products": [], "next": None}
     steps = [urlsplit(step.url).path.removeprefix("/services/api/") for step in came.history]
     assert steps == ["products", "login", "/hub/api/oauth2/authorize", "oauth_callback"]
-    cookie = next(cookie for cookie in browser.cookies if cookie.name == "tasoc-session")
+    cookie = next(cookie for cookie in browser.cookies if cookie.name == "tasoc-api")
     assert cookie.path == "/services/api/"
     assert cookie.has_nonstandard_attr("HttpOnly")
     again = browser.get(f"{url}/services/api/jobs", timeout=60)
@@ -184,7 +184,7 @@ def test_the_answer_of_the_hub_is_good_once_and_for_the_browser_that_asked(hub):
     assert (came.status_code, came.headers["location"]) == (303, "/services/api/docs")
     replayed = requests.get(answer, cookies=state, allow_redirects=False, timeout=60)
     assert replayed.status_code in (401, 503)
-    assert "tasoc-session" not in replayed.headers.get("set-cookie", "")
+    assert "tasoc-api" not in replayed.headers.get("set-cookie", "")
 
 
 def test_an_admin_of_the_hub_is_one_in_a_browser_too(hub):
@@ -194,6 +194,6 @@ def test_an_admin_of_the_hub_is_one_in_a_browser_too(hub):
     for name, password, status in (("bob", PASSWORD, 403), ("chief", ADMIN_PASSWORD, 200)):
         browser = signed_in(url, name, password)
         browser.get(f"{url}/services/api/products", timeout=60)
-        session = next(cookie.value for cookie in browser.cookies if cookie.name == "tasoc-session")
+        session = next(cookie.value for cookie in browser.cookies if cookie.name == "tasoc-api")
         given = json.loads(base64.urlsafe_b64decode(session.split(".")[0]))["hub"]
         assert ask(url, f"/jobs/{made}/cancel", given, method="POST").status_code == status

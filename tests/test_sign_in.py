@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 import websocket
+from running_api import running_api
 
 from tasoc_kit.records import tokens
 
@@ -91,15 +92,26 @@ def test_a_cookie_is_for_this_server_and_its_way_alone(pages, token):
         assert "Secure" in pages.ask(f"sign-in?token={token}", headers=headers).headers["set-cookie"]
 
 
+def test_who_signs_in_at_the_api_of_the_same_host_stays_signed_in_at_the_pages(pages, token, tmp_path):
+    environment = {"TASOC_STORE": str(tmp_path), "TASOC_DATABASE": os.environ["TASOC_DATABASE"]}
+    browser = requests.Session()
+    browser.get(f"{pages.url}sign-in", params={"token": token}, allow_redirects=False, timeout=PATIENCE)
+    before = browser.cookies.get_dict()
+    with running_api(tmp_path, environment=environment, known={}) as api:
+        browser.get(f"{api.url}/login", params={"token": token}, allow_redirects=False, timeout=PATIENCE)
+    after = browser.cookies.get_dict()
+    assert before.items() < after.items()
+
+
 def test_a_page_holds_nothing_that_a_browser_shows_to_other_servers(pages, token):
-    session = re.search('tasoc-session="?([^";]+)', pages.ask(f"sign-in?token={token}").headers["set-cookie"])
+    session = re.search('tasoc-pages="?([^";]+)', pages.ask(f"sign-in?token={token}").headers["set-cookie"])
     headers = {
-        "Cookie": f"tasoc-session={session[1]}; other=a-secret-of-others",
+        "Cookie": f"tasoc-pages={session[1]}; other=a-secret-of-others",
         "Authorization": "Basic eDp5",
     }
     page = pages.ask("overview", headers=headers).text
     payload = _unpacked(json.loads(_decoded(re.search(r'"token":"([^".]+)', page)[1])))
-    assert payload["cookies"] == {"tasoc-session": session[1]}
+    assert payload["cookies"] == {"tasoc-pages": session[1]}
     assert list(payload["headers"]) == ["User-Agent"]
 
 

@@ -13,7 +13,7 @@ from fastapi.security import HTTPBearer
 
 from tasoc_kit import hub_users
 from tasoc_kit.api.problems import Problem
-from tasoc_kit.identity import COOKIE, NOBODY, Identity, by_token, of_cookie
+from tasoc_kit.identity import API_COOKIE, NOBODY, Identity, by_token, of_cookie
 
 __all__ = ["Administers", "Anybody", "Reads", "Writes", "identify", "still_reads"]
 
@@ -45,7 +45,7 @@ def identify(request: Request) -> Identity:
                 {"WWW-Authenticate": "Bearer"},
             )
         return found
-    session = of_cookie(request.cookies.get(COOKIE)) if request.method in _SAFE else None
+    session = of_cookie(request.cookies.get(API_COOKIE)) if request.method in _SAFE else None
     return session or _visitor(request)
 
 
@@ -67,7 +67,7 @@ def _visitor(request: Request) -> Identity:
 
 def _needs(scope: str) -> Callable[..., Awaitable[Identity]]:
     async def check(request: Request, _token: Annotated[object, Depends(_shown)] = None) -> Identity:
-        known = "authorization" in request.headers or COOKIE in request.cookies
+        known = "authorization" in request.headers or API_COOKIE in request.cookies
         found = await run_in_threadpool(identify, request) if known else _visitor(request)
         request.state.identity = found
         if scope:

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from tasoc_kit import hub_users
 from tasoc_kit.api.problems import Problem
 from tasoc_kit.identity import (
-    COOKIE,
+    API_COOKIE,
     LOGIN_COOKIE,
     LOGIN_SECONDS,
     SESSION_SECONDS,
@@ -44,7 +44,7 @@ def _signed_in(request: Request, token: str, wanted: str) -> RedirectResponse:
             "login: the token is not known, or may not come here; expected one that is good. "
             "Make one with 'tasoc token create', or sign in again.",
         )
-    return _with_cookie(request, _inside(request, wanted), COOKIE, session, SESSION_SECONDS, "strict")
+    return _with_cookie(request, _inside(request, wanted), API_COOKIE, session, SESSION_SECONDS, "strict")
 
 
 def _with_cookie(
@@ -100,5 +100,5 @@ def oauth_callback(
 def logout(request: Request) -> RedirectResponse:
     """Forget the session of this browser."""
     leave = RedirectResponse(f"{_place(request)}docs", status_code=303)
-    leave.delete_cookie(COOKIE, path=_place(request))
+    leave.delete_cookie(API_COOKIE, path=_place(request))
     return leave

@@ -14,14 +14,14 @@ from typing import Any
 from tasoc_kit.dashboards import page_list
 from tasoc_kit.dashboards.page_list import Page
 from tasoc_kit.errors import TasocKitError
-from tasoc_kit.identity import COOKIE, session_key
+from tasoc_kit.identity import PAGES_COOKIE, session_key
 from tasoc_kit.pipeline.preload import compute_here, kept_for_good
 
 __all__ = ["make_server", "pages", "serve"]
 
 _log = logging.getLogger(__name__)
 
-_COOKIES = [COOKIE, "tasoc_dark"]
+_COOKIES = [PAGES_COOKIE, "tasoc_dark"]
 """Those that pages look at. They become part of a page, where scripts see them: none of other servers."""
 _HEADERS = ["User-Agent", "Sec-Ch-Ua-Mobile"]
 _PAUSE = 0.05

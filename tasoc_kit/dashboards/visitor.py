@@ -19,10 +19,10 @@ from tasoc_kit.config import settings
 from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.identity import (
-    COOKIE,
     LOGIN_COOKIE,
     LOGIN_SECONDS,
     NOBODY,
+    PAGES_COOKIE,
     READER,
     SESSION_SECONDS,
     Identity,
@@ -81,7 +81,7 @@ def let_in(everybody: Identity) -> None:
 def identity() -> Identity:
     """Return who looks at the page that is open; where a database does not answer, who shows nothing."""
     everybody = _LET_IN["everybody"]
-    cookie = (pn.state.cookies or {}).get(COOKIE)
+    cookie = (pn.state.cookies or {}).get(PAGES_COOKIE)
     if not cookie:
         return everybody
     try:
@@ -205,7 +205,7 @@ class SignIn(RequestHandler):
                 403, "token: it is not known, or not good any more; expected one of 'tasoc token create'."
             )
             return
-        self._set(COOKIE, session, SESSION_SECONDS, "Strict")
+        self._set(PAGES_COOKIE, session, SESSION_SECONDS, "Strict")
         self.set_header("Referrer-Policy", "no-referrer")
         self.redirect(page)
 
