@@ -1,16 +1,17 @@
-"""Places and sizes, read once from the environment.
+"""Places and sizes, read once from the environment, and who runs this.
 
 Nothing here touches a number in a product, so none of it enters a provenance id.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["Settings", "settings"]
+__all__ = ["Settings", "local_user", "settings"]
 
 _VIZIER = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
 
@@ -94,6 +95,14 @@ def _public() -> str:
     """Return what is open to all; a word that nobody knows opens nothing."""
     given = os.environ.get("TASOC_PUBLIC", "").strip().lower()
     return given if given in ("", "read") else "none"
+
+
+def local_user() -> str:
+    """Return the name of the account that runs this process; empty where it has none."""
+    try:
+        return getpass.getuser()[:64]
+    except (KeyError, OSError):
+        return ""
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from tasoc_kit import hub_users
+from tasoc_kit.config import local_user
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.records.tokens import PREFIX, SCOPES, find_token, token_of_hash
 
@@ -75,6 +76,10 @@ class Identity:
         """Tell whether what they have allows this."""
         return self.scope in SCOPES and SCOPES.index(self.scope) >= SCOPES.index(scope)
 
+    def may_change(self, submitter: str) -> bool:
+        """Tell whether they may change a job that somebody asked for: their own, or as an admin."""
+        return self.may("admin") or (self.may("write") and self.name == submitter)
+
 
 NOBODY = Identity("", "", "nobody")
 """Who showed nothing, where that lets nobody in."""
@@ -108,7 +113,8 @@ def start_token() -> str:
 
 
 def _started() -> Identity:
-    return Identity("started here", "write", "start")
+    # By the name that has what this person submits at the command line.
+    return Identity(local_user(), "write", "start")
 
 
 def by_token(token: str, *, url: str | None = None) -> Identity | None:

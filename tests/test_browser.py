@@ -30,7 +30,7 @@ from tasoc_kit.exports.validation_page import validation_markup
 from tasoc_kit.identity import PAGES_COOKIE
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
-from tasoc_kit.records.jobs import list_jobs
+from tasoc_kit.records.jobs import get_job, list_jobs
 from tasoc_kit.records.tokens import make_token
 
 pytestmark = pytest.mark.browser
@@ -293,6 +293,9 @@ def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):
     page.get_by_role("link", name=f"job {job.job}").wait_for(timeout=PATIENCE)
     assert page.get_by_label("frames", exact=True).input_value() == "32"
     assert parse_qs(urlparse(page.url).query) == {"run": ["1"]}
+    page.get_by_role("button", name=f"Cancel job {job.job}").click()
+    page.get_by_role("region", name="Jobs").get_by_text("cancelled", exact=True).wait_for(timeout=PATIENCE)
+    assert get_job(job.job, url=url)["message"] == "cancelled by ann"
     assert visit.errors == []
 
 

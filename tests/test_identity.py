@@ -9,6 +9,7 @@ import pytest
 from command import tasoc
 
 from tasoc_kit import identity
+from tasoc_kit.config import local_user
 from tasoc_kit.errors import DatabaseError, NotFoundError, TasocKitError, without_secrets
 from tasoc_kit.records import tokens
 
@@ -90,7 +91,7 @@ def test_nobody_comes_back_from_a_hub_who_was_not_sent_there():
 def test_who_starts_a_server_may_write_with_the_token_of_that_start():
     token = identity.start_token()
     assert token == identity.start_token()
-    assert identity.by_token(token) == identity.Identity("started here", "write", "start")
+    assert identity.by_token(token) == identity.Identity(local_user(), "write", "start")
     assert identity.of_cookie(identity.new_session(token)).source == "start"
 
 

@@ -25,7 +25,8 @@ from tasoc_kit.dashboards.runs import RunsPage, page
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.identity import NOBODY, READER, Identity
 from tasoc_kit.pipeline.plan import load_pipelines
-from tasoc_kit.records.jobs import get_job, list_jobs, submit_job
+from tasoc_kit.records import leases
+from tasoc_kit.records.jobs import get_job, job_events, list_jobs, submit_job
 
 UNIT = "s0001-1-2"
 GIVEN = {"cube": "simulation.tiny", "sector": 1, "camera": 1, "ccd": 2, "frames": 24, "ids": {}}
@@ -270,6 +271,44 @@ def test_jobs_are_looked_at_and_what_changed_is_told():
     progress = {"notebook": "16_stream", "blocks_done": 12, "blocks": 64, "ended": 3, "notebooks": 19}
     assert progress_words(progress) == "16_stream, 12 of 64 blocks · 3 of 19 notebooks"
     assert progress_words({}) == ""
+
+
+@pytest.mark.usefixtures("writer")
+def test_a_job_is_changed_on_its_page_by_whose_it_is():
+    job = submit_job("notebook", "12_reference", GIVEN, unit=UNIT, submitter="ann")
+    shown = RunsPage({"job": str(job)}).jobs
+
+    def offered() -> list[str]:
+        return [button.label for button in shown.changes.buttons.values() if button.visible]
+
+    assert offered() == [f"Cancel job {job}", f"Hold job {job}", f"Remove job {job}"]
+    shown.changes.buttons["hold"].clicks += 1
+    assert (get_job(job)["state"], "held" in shown.pane.object) == ("held", True)
+    shown.changes.buttons["release"].clicks += 1
+    leases.start_job(leases.claim_job("w", ["default"], 60.0)["job"], "w")
+    shown.poll()
+    assert offered() == [f"Cancel job {job}"]
+    shown.changes.buttons["cancel"].clicks += 1
+    assert (get_job(job)["cancelled"], offered()) == (True, [])
+    assert "asked to end it" in shown.changes.told.object
+    leases.cancel_claimed(job, "w", "cancelled")
+    shown.poll()
+    assert offered() == [f"Try job {job} again", f"Remove job {job}"]
+    assert job_events(job)["actor"].tolist()[1:3] == ["ann", "ann"]
+
+
+@pytest.mark.usefixtures("writer")
+def test_a_job_of_another_is_not_changed_and_nothing_after_the_token_is_gone():
+    theirs = OpenJobs(lambda: None, job=submit_job("notebook", "12_reference", GIVEN, submitter="bob"))
+    assert not any(button.visible for button in theirs.changes.buttons.values())
+    assert "It is bob's" in theirs.changes.told.object
+    theirs.changes.buttons["cancel"].clicks += 1
+    assert "it is not ann&#x27;s" in theirs.changes.told.object
+    mine = OpenJobs(lambda: None, job=submit_job("notebook", "17_sky", GIVEN, submitter="ann"))
+    visitor.let_in(READER)
+    mine.changes.buttons["cancel"].clicks += 1
+    assert "this browser may only look" in mine.changes.told.object
+    assert list_jobs()["state"].tolist() == ["ready", "ready"]
 
 
 def test_the_first_page_says_what_ran_last_and_what_to_make_next(made):

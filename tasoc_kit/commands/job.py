@@ -19,8 +19,8 @@ from tasoc_kit.commands.submitting import (
     limits,
     read_arguments,
     say,
-    who,
 )
+from tasoc_kit.config import local_user
 from tasoc_kit.errors import JobError
 
 __all__ = ["app"]
@@ -63,7 +63,7 @@ def submit(
         arguments,
         queue=queue,
         priority=priority,
-        submitter=who(),
+        submitter=local_user(),
         held=hold,
         **limits(tries, hours, memory),
     )
@@ -176,7 +176,7 @@ def cancel(job: Number) -> None:
     """
     from tasoc_kit.records.jobs import cancel_job
 
-    state = cancel_job(job, who())
+    state = cancel_job(job, local_user())
     say(f"job {job} is {state}" if state == "cancelled" else f"job {job}: its worker is asked to end it")
 
 
@@ -191,7 +191,7 @@ def retry(job: Number) -> None:
     """
     from tasoc_kit.records.jobs import retry_job
 
-    retry_job(job, who())
+    retry_job(job, local_user())
     say(f"job {job} is ready")
 
 
@@ -206,7 +206,7 @@ def hold(job: Number) -> None:
     """
     from tasoc_kit.records.jobs import hold_job
 
-    hold_job(job, who())
+    hold_job(job, local_user())
     say(f"job {job} is held. Let it go: tasoc job release {job}")
 
 
@@ -221,7 +221,7 @@ def release(job: Number) -> None:
     """
     from tasoc_kit.records.jobs import release_job
 
-    release_job(job, who())
+    release_job(job, local_user())
     say(f"job {job} is ready")
 
 
@@ -236,5 +236,5 @@ def remove(job: Number) -> None:
     """
     from tasoc_kit.records.jobs import remove_job
 
-    remove_job(job, who())
+    remove_job(job, local_user())
     say(f"job {job} is removed")

@@ -14,7 +14,8 @@ from typing import Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tasoc_kit.commands.look import as_size, as_time, console, show_error, table
-from tasoc_kit.commands.submitting import who, whole
+from tasoc_kit.commands.submitting import whole
+from tasoc_kit.config import local_user
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.pipeline.bound import do_apart
 from tasoc_kit.pipeline.discovery import find_units
@@ -164,7 +165,9 @@ def _submit(options: Options, chosen: dict[str, dict[str, object]]) -> int:
             "last": options.last,
             "settings": chosen,
         }
-        job = request_job("pipeline", options.pipeline, arguments, queue=options.to_queue, submitter=who())
+        job = request_job(
+            "pipeline", options.pipeline, arguments, queue=options.to_queue, submitter=local_user()
+        )
         rows.append((job, options.to_queue, *("" if n is None else n for n in place.values())))
     table(f"{options.pipeline}: jobs", ("job", "queue", *place), rows)
     console.print("Run them: tasoc worker --queue " + str(options.to_queue) + ". Look: tasoc job list")

@@ -18,8 +18,8 @@ from tasoc_kit.commands.submitting import (
     limits,
     read_arguments,
     say,
-    who,
 )
+from tasoc_kit.config import local_user
 
 __all__ = ["app"]
 
@@ -64,7 +64,7 @@ def add(
         unit=checked.unit,
         queue=queue,
         priority=priority,
-        owner=who(),
+        owner=local_user(),
         **limits(tries, hours, memory),
     )
     table = list_schedules().set_index("schedule")

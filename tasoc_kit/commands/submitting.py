@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,6 @@ __all__ = [
     "read_arguments",
     "read_bytes",
     "say",
-    "who",
     "whole",
 ]
 
@@ -45,14 +43,6 @@ def say(line: str) -> None:
     from tasoc_kit.commands.look import console
 
     console.print(line)
-
-
-def who() -> str:
-    """Return the name of the person at the keyboard; empty where the machine has none for this process."""
-    try:
-        return getpass.getuser()[:64]
-    except (KeyError, OSError):
-        return ""
 
 
 def read_bytes(option: str, text: str | None) -> int:

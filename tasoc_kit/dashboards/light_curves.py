@@ -15,6 +15,7 @@ import param
 import xarray as xr
 
 from tasoc_kit import database, store
+from tasoc_kit.config import local_user
 from tasoc_kit.dashboards import products, theme, visitor
 from tasoc_kit.dashboards.controls import Shortcuts, StarTable
 from tasoc_kit.dashboards.later import on_page
@@ -106,7 +107,7 @@ class LightCurves(pn.viewable.Viewer):
         self.heading, self.links = theme.markup(""), SameCcd("light_curves", self.light_curves)
         known = visitor.name()
         self.reviewer = pmui.TextInput(
-            label="Reviewer", value=known or visitor.local_user(), disabled=bool(known), **wide
+            label="Reviewer", value=known or local_user(), disabled=bool(known), **wide
         )
         self.go_on = pmui.Switch(label="go to the next star after a verdict", value=True)
         self.verdict = Verdict(self._keep_star, {"accept": "a", "reject": "r", "": "u"})

@@ -12,6 +12,7 @@ import panel as pn
 from tasoc_kit import database
 from tasoc_kit.dashboards import products, theme
 from tasoc_kit.dashboards.controls import Visibility
+from tasoc_kit.dashboards.job_changes import JobChanges
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.records.jobs import ACTIVE, OPEN, get_job, list_jobs
 
@@ -52,7 +53,8 @@ class OpenJobs(pn.viewable.Viewer):
         super().__init__()
         self._changed, self.job = changed, job
         self.pane = theme.markup("")
-        self.card = theme.panel_card(self.pane, visible=False)
+        self.changes = JobChanges(self.poll)
+        self.card = theme.panel_card(self.pane, self.changes, visible=False)
         self.visibility = Visibility()
         self._known = self.look()
         if pn.state.curdoc is not None:
@@ -83,6 +85,7 @@ class OpenJobs(pn.viewable.Viewer):
             rows = [*([] if one is None else [one]), *rows]
         self.card.visible = bool(rows) or bool(self.job)
         self.pane.object = _markup(rows, self.job)
+        self.changes.show(next((row for row in rows if row["job"] == self.job), None))
         runs = last[["run", "status"]].itertuples(index=False, name=None)
         return tuple((row["job"], row["state"]) for row in rows), *runs
 

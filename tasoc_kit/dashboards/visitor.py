@@ -6,7 +6,6 @@ browser; everybody else reads, where that is open to all. See ``let_in``.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.web import OutputTransform, RequestHandler
 
 from tasoc_kit import hub_users
-from tasoc_kit.config import settings
+from tasoc_kit.config import local_user, settings
 from tasoc_kit.dashboards import page_list, theme
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.identity import (
@@ -44,7 +43,6 @@ __all__ = [
     "handlers",
     "identity",
     "let_in",
-    "local_user",
     "may_write",
     "name",
     "open_to",
@@ -59,14 +57,6 @@ _HOW = (
     "Open the address that 'tasoc dashboard' printed when it started, or /sign-in?token=… of this server "
     "with a token: tasoc token create NAME --scope write."
 )
-
-
-def local_user() -> str:
-    """Return the name of the account that runs this process; empty where it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 _LET_IN: dict[str, Identity] = {"everybody": Identity(local_user(), "write", "start")}

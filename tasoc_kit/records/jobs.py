@@ -26,10 +26,12 @@ from tasoc_kit.records.tables import Job, JobEvent
 
 __all__ = [
     "ACTIVE",
+    "CHANGES",
     "KINDS",
     "OPEN",
     "STATES",
     "cancel_job",
+    "change_job",
     "change_state",
     "check_queue",
     "check_request_values",
@@ -53,6 +55,14 @@ KINDS = ("notebook", "pipeline")
 ACTIVE = ("claimed", "running")
 OPEN = ("held", "ready", *ACTIVE)
 STATES = (*OPEN, "done", "failed", "cancelled", "removed")
+CHANGES = {
+    "cancel": OPEN,
+    "hold": ("ready",),
+    "release": ("held",),
+    "retry": ("failed", "cancelled"),
+    "remove": ("held", "ready", "done", "failed", "cancelled"),
+}
+"""What a person may do to a job, and the states in which that makes sense."""
 
 _QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LARGEST = 2**31 - 1
@@ -325,7 +335,7 @@ def cancel_job(job: int, actor: str, *, url: str | None = None) -> str:
         If there is no such job, or it has ended.
     """
     with writing(url) as session:
-        found = _taken(session, job, "cancelled", OPEN)
+        found = _taken(session, job, "cancelled", CHANGES["cancel"])
         if found.state in ACTIVE:
             found.cancelled = True
             change_state(session, found, found.state, actor, "its worker is asked to end it")
@@ -339,13 +349,13 @@ def cancel_job(job: int, actor: str, *, url: str | None = None) -> str:
 def hold_job(job: int, actor: str, *, url: str | None = None) -> None:
     """Let a job that is ready wait until it is released; raise JobError where it is not ready."""
     with writing(url) as session:
-        change_state(session, _taken(session, job, "held", ("ready",)), "held", actor)
+        change_state(session, _taken(session, job, "held", CHANGES["hold"]), "held", actor)
 
 
 def release_job(job: int, actor: str, *, url: str | None = None) -> None:
     """Let a job that is held start; raise JobError where it is not held."""
     with writing(url) as session:
-        change_state(session, _taken(session, job, "released", ("held",)), "ready", actor)
+        change_state(session, _taken(session, job, "released", CHANGES["release"]), "ready", actor)
 
 
 def retry_job(job: int, actor: str, *, url: str | None = None) -> None:
@@ -358,7 +368,7 @@ def retry_job(job: int, actor: str, *, url: str | None = None) -> None:
         If there is no such job, it did not end so, or an equal one is open.
     """
     with writing(url) as session:
-        found = _taken(session, job, "tried again", ("failed", "cancelled"))
+        found = _taken(session, job, "tried again", CHANGES["retry"])
         take_turns(session, found.fingerprint)
         equal = _open_equal(session, found.fingerprint)
         if equal is not None:
@@ -381,6 +391,17 @@ def remove_job(job: int, actor: str, *, url: str | None = None) -> None:
     JobError
         If there is no such job, or a worker has it: cancel it first.
     """
-    allowed = tuple(state for state in STATES if state not in (*ACTIVE, "removed"))
     with writing(url) as session:
-        change_state(session, _taken(session, job, "removed", allowed), "removed", actor)
+        change_state(session, _taken(session, job, "removed", CHANGES["remove"]), "removed", actor)
+
+
+def change_job(job: int, change: str, actor: str, *, url: str | None = None) -> None:
+    """Make one of the ``CHANGES``; raise JobError where the job is in no state for it."""
+    made = {
+        "cancel": cancel_job,
+        "hold": hold_job,
+        "release": release_job,
+        "retry": retry_job,
+        "remove": remove_job,
+    }
+    made[change](job, actor, url=url)

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
@@ -186,15 +186,6 @@ def events(job: Number, who: Reads) -> list[Event]:
     return [Event.model_validate(row) for row in queue.job_events(job).to_dict("records")]
 
 
-_ACTIONS: dict[str, Callable[[int, str], object]] = {
-    "cancel": queue.cancel_job,
-    "hold": queue.hold_job,
-    "release": queue.release_job,
-    "retry": queue.retry_job,
-    "remove": queue.remove_job,
-}
-
-
 @router.post(
     "/jobs/{job}/{action}",
     responses={409: {"description": "The job is in no state for this."}},
@@ -213,14 +204,14 @@ def change(
     """
     _own(_job(job), who)
     try:
-        _ACTIONS[action](job, who.name)
+        queue.change_job(job, action, who.name)
     except JobError as error:
         raise Problem(409, str(error)) from None
     return _job(job)
 
 
 def _own(found: Job, who: Identity) -> None:
-    if found.submitter != who.name and not who.may("admin"):
+    if not who.may_change(found.submitter):
         raise Problem(
             403,
             f"job {found.job}: it is {found.submitter or 'nobody'}'s, not {who.name}'s; expected one's own. "
