@@ -417,6 +417,8 @@ def test_health_names_each_part_and_metrics_count(api):
     assert set(told["parts"]) == {"database", "store", "scheduler", "disk"}
     assert all(part["ms"] >= 0 for part in told["parts"].values())
     assert told["parts"]["disk"]["facts"]["free_bytes"] > 0
+    asked = api.ask("/health", method="HEAD")
+    assert (asked.status_code, asked.content) == (200, b"")
     api.ask("/jobs", method="POST", json={**JOB, "queue": "counted"}, scope="write")
     lines = api.ask("/metrics").text
     assert 'tasoc_products{product="sky"} 1.0' in lines

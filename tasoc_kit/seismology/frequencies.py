@@ -29,7 +29,7 @@ PRECISE = ("peak_frequency", "peak_frequency_err")
     product="frequencies",
     needs=NEEDS,
     gives=(*PEAKS, "peak_number", "residual_scatter", "phase_time"),
-    libraries=("numpy", "astropy"),
+    libraries=("numpy", "astropy", "finufft"),
 )
 def extract_frequencies(
     light_curves: xr.Dataset,

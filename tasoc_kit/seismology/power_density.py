@@ -60,8 +60,8 @@ def power_density(flux: np.ndarray, time: np.ndarray, frequency: np.ndarray, cad
 
     Notes
     -----
-    The transform is that of finufft (Barnett+ 2019, SIAM J. Sci. Comput. 41 C479), which comes with nifty-ls
-    (Garrison+ 2024, RNAAS 8 250), else that of astropy. nifty-ls makes three complex transforms a star; here
+    The transform is that of finufft (Barnett+ 2019, SIAM J. Sci. Comput. 41 C479; extra ``seismology``), else
+    that of astropy. Where nifty-ls (Garrison+ 2024, RNAAS 8 250) makes three complex transforms a star, here
     flux and weights are the real and the imaginary part of one, and stars with different gaps go together.
     """
     known = np.isfinite(flux)

@@ -38,7 +38,7 @@ NOISE = 6.0
     product="rotation",
     needs=NEEDS,
     gives=(*MEASURED, "rotation_flags"),
-    libraries=("numpy", "scipy", "astropy"),
+    libraries=("numpy", "scipy", "astropy", "finufft"),
 )
 def measure_rotation(
     light_curves: xr.Dataset,

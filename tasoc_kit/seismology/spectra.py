@@ -38,7 +38,7 @@ WHITE = 0.1
     needs=NEEDS,
     gives=("frequency", "power", "offset", "spectral_window", "noise_level", "known_cadences",
            "spectrum_correction"),
-    libraries=("numpy", "astropy"),
+    libraries=("numpy", "astropy", "finufft"),
 )  # fmt: skip
 def make_spectra(
     light_curves: xr.Dataset,

@@ -35,7 +35,7 @@ HALF_HOUR = 1800 / 86400
     product="variability",
     needs=NEEDS,
     gives=("variability_class", "class_probability", "class", "features", "feature_name"),
-    libraries=("numpy", "scipy", "numba", "bottleneck", "astropy"),
+    libraries=("numpy", "scipy", "numba", "bottleneck", "astropy", "finufft"),
 )
 def classify_stars(
     light_curves: xr.Dataset,

@@ -97,6 +97,7 @@ _PARTS = {"database": _database, "store": _store, "scheduler": _scheduler, "disk
 _VITAL = ("database", "store", "disk")
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", responses={503: {"model": Health, "description": "A vital part is not well."}})
 def health(response: Response, who: Anybody) -> Health:
     """Tell whether each part answers, and after how many milliseconds; 503 where a vital one does not."""
