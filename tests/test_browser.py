@@ -31,7 +31,7 @@ from tasoc_kit.identity import PAGES_COOKIE
 from tasoc_kit.photometry.diagnostics import make_diagnostics
 from tasoc_kit.photometry.psf import fit_psf
 from tasoc_kit.records.jobs import get_job, list_jobs
-from tasoc_kit.records.tokens import make_token
+from tasoc_kit.records.tokens import make_token, revoke_token
 
 pytestmark = pytest.mark.browser
 
@@ -274,6 +274,18 @@ def test_a_page_says_when_its_server_is_gone(visit, tmp_path):
         assert said.count() == 0
     said.wait_for(timeout=PATIENCE)
     assert visit.page.get_by_role("button", name="Load the page again").is_visible()
+
+
+def test_a_page_ends_with_the_token_that_opened_it(visit, tmp_path):
+    url, closed = f"sqlite:///{tmp_path / 'tables.sqlite'}", "Sign in to see this"
+    token = make_token("ann", "read", url=url)
+    with served(tmp_path, TASOC_STORE=str(tmp_path), TASOC_DATABASE=url, TASOC_PUBLIC="none") as address:
+        visit.go(f"{address}/sign-in?token={token}", "h1")
+        visit.page.wait_for_function("window.Bokeh?.documents[0]?.is_idle", timeout=PATIENCE)
+        assert visit.page.get_by_text(closed).count() == 0
+        revoke_token(1, url=url)
+        visit.page.get_by_text(closed).wait_for(timeout=PATIENCE)
+    assert visit.errors == []
 
 
 def test_a_run_is_started_again_by_who_signed_in(visit, dashboard):

@@ -108,6 +108,7 @@ class PageFrame(JSComponent):
     dark = param.Boolean(default=False)
     sidebar = param.Boolean(default=True, doc="Whether the sidebar is open.")
     cookie = param.String(default="tasoc_dark", doc="Under which the browser remembers the choice.")
+    ended = param.Boolean(default=False, doc="Whether the browser asks for the page anew.")
 
     _esm = _HERE / "page_frame.js"
 

@@ -135,6 +135,7 @@ export function render({ model }) {
   const place = document.createElement("span")
   place.hidden = true
   rememberScheme(model)
+  model.on("ended", () => window.location.reload())
   // every star in view is a new address; Back leads to the page before, not to the star before
   window.history.pushState = window.history.replaceState
   const { observer, follow } = fitFigures()

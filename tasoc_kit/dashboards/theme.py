@@ -301,11 +301,20 @@ def _navigation(current: str) -> pn.pane.HTML:
 
 
 _NOTICES: WeakKeyDictionary[Any, pmui.Alert] = WeakKeyDictionary()
+_FRAMES: WeakKeyDictionary[Any, PageFrame] = WeakKeyDictionary()
 
 
 def notice() -> pmui.Alert | None:
     """Return what stands above the page that is open when something on it failed; None without a page."""
     return _NOTICES.get(pn.state.curdoc) if pn.state.curdoc is not None else None
+
+
+def end_page() -> None:
+    """Take everything off the page that is open, and let its browser ask for it anew."""
+    document = pn.state.curdoc
+    if document in _FRAMES:
+        _FRAMES[document].ended = True
+        document.clear()
 
 
 def make_page(
@@ -331,7 +340,7 @@ def make_page(
         sizing_mode="stretch_width",
     )  # fmt: skip
     if pn.state.curdoc is not None:
-        _NOTICES[pn.state.curdoc] = alert
+        _NOTICES[pn.state.curdoc], _FRAMES[pn.state.curdoc] = alert, frame
     page = pmui.Page(
         title="",
         dark_theme=dark,

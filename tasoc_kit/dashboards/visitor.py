@@ -6,6 +6,7 @@ browser; everybody else reads, where that is open to all. See ``let_in``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tornado.web import OutputTransform, RequestHandler
 from tasoc_kit import hub_users
 from tasoc_kit.config import local_user, settings
 from tasoc_kit.dashboards import page_list, theme
+from tasoc_kit.dashboards.later import on_page
 from tasoc_kit.errors import TasocKitError
 from tasoc_kit.identity import (
     LOGIN_COOKIE,
@@ -50,6 +52,8 @@ __all__ = [
     "words_for_signing_in",
 ]
 
+_LOOK = 10_000
+"""Milliseconds between two looks at whether a session goes on."""
 SIGN_IN = "sign-in"
 """Last part of the address that opens a session: ``./sign-in?token=…``."""
 
@@ -131,7 +135,9 @@ def admitted(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
 
     def make() -> Any:
         if identity().may("read"):
-            return page()
+            shown = page()
+            _end_with_session()
+            return shown
         title = page_list.pages()[slug].title
         how = "The Hub knows who you are." if hub_users.behind_hub() else _HOW
         closed = [theme.empty("Sign in to see this", f"This server shows its pages to those it knows. {how}")]
@@ -140,6 +146,23 @@ def admitted(slug: str, page: Callable[[], Any]) -> Callable[[], Any]:
         return theme.make_page(slug, main=[theme.heading(title), *closed])
 
     return make
+
+
+def _end_with_session() -> None:
+    """Let the page that is made end when its session does: by time, or as its token was revoked."""
+    document, cookie = pn.state.curdoc, (pn.state.cookies or {}).get(PAGES_COOKIE)
+    if document is None or not cookie or _LET_IN["everybody"].may("read"):
+        return
+
+    async def look() -> None:
+        try:
+            who = await asyncio.to_thread(of_cookie, cookie)
+        except TasocKitError:
+            return  # a database that does not answer puts nobody out
+        if who is None:
+            on_page(document, theme.end_page)
+
+    pn.state.add_periodic_callback(look, period=_LOOK)
 
 
 def sign_in_address(url: str) -> str:
