@@ -127,7 +127,7 @@ def served(place: Path, **environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -435,7 +435,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield f"http://127.0.0.1:{port}", tmp_path / "server.log"
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=60)
 
 
 def test_a_page_that_fails_says_so_and_the_server_keeps_the_traceback(visit, failing):

@@ -504,7 +504,7 @@ def test_the_server_stops_when_it_is_told_to(number, tmp_path):
     ) as server:
         assert server.stdout.readline().startswith(b"http://127.0.0.1:")
         server.send_signal(number)
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=60) == 0
 
 
 # The methods of photometry

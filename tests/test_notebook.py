@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 from tiny_pipeline import make_doubled, write_notebook
+from worker_forge import alive, wait_until
 
 from tasoc_kit.errors import NotebookError, StepParameterError
 from tasoc_kit.pipeline.notebook import check_notebook, run_notebook
@@ -171,14 +172,6 @@ def test_a_success_takes_the_log_of_an_earlier_failure_away(
     assert names(folder) == ["a.ipynb"]
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 def test_jupyter_trusts_what_was_run_here(tmp_path: Path, folder: Folder, worker: Place) -> None:
     path = write_notebook(tmp_path / "10_a.ipynb", "n: int = 1", DECLARE)
     run_notebook(path, {}, place=worker, folder=folder, log="runs/a")
@@ -210,8 +203,4 @@ def test_no_process_outlives_a_killed_run(tmp_path: Path, start: str) -> None:
     assert alive(kernel)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    deadline = time.monotonic() + 5
-    while (alive(kernel) or alive(worker)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(kernel)
-    assert not alive(worker)
+    wait_until(lambda: not alive(kernel) and not alive(worker), "the end of kernel and worker")
