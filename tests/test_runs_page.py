@@ -228,7 +228,8 @@ def test_a_run_is_started_again_with_a_changed_parameter(made):
     assert asked["unit"] == UNIT
     shown = RunsPage({"job": str(job)})
     assert f"<b>{job}</b>" in shown.jobs.pane.object
-    assert "No notebook of this job" in shown.heading.object
+    assert "No worker has taken this job yet" in shown.heading.object
+    assert "tasoc worker --queue default" in shown.facts.object
 
 
 @pytest.mark.usefixtures("writer")
@@ -281,7 +282,7 @@ def test_a_job_is_changed_on_its_page_by_whose_it_is():
     def offered() -> list[str]:
         return [button.label for button in shown.changes.buttons.values() if button.visible]
 
-    assert offered() == [f"Cancel job {job}", f"Hold job {job}", f"Remove job {job}"]
+    assert offered() == [f"Cancel job {job}", f"Hold job {job}"]
     shown.changes.buttons["hold"].clicks += 1
     assert (get_job(job)["state"], "held" in shown.pane.object) == ("held", True)
     shown.changes.buttons["release"].clicks += 1
@@ -293,7 +294,7 @@ def test_a_job_is_changed_on_its_page_by_whose_it_is():
     assert "asked to end it" in shown.changes.told.object
     leases.cancel_claimed(job, "w", "cancelled")
     shown.poll()
-    assert offered() == [f"Try job {job} again", f"Remove job {job}"]
+    assert offered() == [f"Try job {job} again"]
     assert job_events(job)["actor"].tolist()[1:3] == ["ann", "ann"]
 
 

@@ -22,7 +22,6 @@ _TITLES = {
     "hold": "Hold job {}",
     "release": "Release job {}",
     "retry": "Try job {} again",
-    "remove": "Remove job {}",
 }
 
 
@@ -43,8 +42,10 @@ class JobChanges(pn.viewable.Viewer):
         self._seen: tuple[Any, ...] = ()
         self._job: Mapping[str, Any] = {}
         self.buttons = {
-            change: pmui.Button(variant="outlined", size="small", color="default", visible=False)
-            for change in CHANGES
+            change: pmui.Button(
+                variant="outlined", size="small", color="default", visible=False, margin=(8, 10, 0, 0)
+            )
+            for change in _TITLES
         }
         for change, button in self.buttons.items():
             button.on_click(partial(self._change, change))
@@ -67,7 +68,7 @@ class JobChanges(pn.viewable.Viewer):
         if not self._job or self._is_ending():
             return []
         mine = identity().may_change(self._job["submitter"])
-        return [change for change, states in CHANGES.items() if mine and self._job["state"] in states]
+        return [change for change in _TITLES if mine and self._job["state"] in CHANGES[change]]
 
     def _is_ending(self) -> bool:
         return bool(self._job["cancelled"]) and self._job["state"] in OPEN

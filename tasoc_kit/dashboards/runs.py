@@ -25,6 +25,7 @@ from tasoc_kit.dashboards.run_list import as_time, list_all, read_log
 from tasoc_kit.dashboards.run_log import facts_of, log_frame, log_markup
 from tasoc_kit.dashboards.unit_page import as_number, asked
 from tasoc_kit.errors import TasocKitError
+from tasoc_kit.records.jobs import get_job
 
 __all__ = ["RunsPage", "page"]
 
@@ -197,15 +198,19 @@ class RunsPage(pn.viewable.Viewer):
 
     def _show_none(self) -> None:
         asked_for = {name: self._wanted[name] for name in ("run", "id", "job") if self._wanted.get(name)}
+        command = "tasoc status"
         if "job" in asked_for:
             words = "No notebook of this job has started yet, or it was run elsewhere."
+            job = get_job(as_number(asked_for["job"]) or 0)
+            if job and job["state"] == "ready":
+                words, command = "No worker has taken this job yet.", f"tasoc worker --queue {job['queue']}"
         elif asked_for:
             name, value = next(iter(asked_for.items()))
             words = f"There is no run with {name} {value[:60]!r}; choose one of the list."
         else:
             words = "No run is like this; choose others on the side."
         self.heading.object = theme.heading_markup("Runs", words)
-        self.facts.object = "<pre><code>tasoc status</code></pre>"
+        self.facts.object = f"<pre><code>{command}</code></pre>"
         self.below.visible = False
 
     def _show_form(self, run: dict[str, Any]) -> None:
