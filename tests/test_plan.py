@@ -9,6 +9,7 @@ import pytest
 from tiny_pipeline import make_doubled, make_unit
 
 from tasoc_kit import provenance, store
+from tasoc_kit.commands.submitting import read_arguments
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, SourceError, StepParameterError
 from tasoc_kit.photometry.quality import make_quality
@@ -65,6 +66,7 @@ def test_the_place_of_the_input_is_no_part_of_an_id(pipeline: Pipeline, tmp_path
         ("doubld.factor=1", "no step 'doubld'; did you mean 'doubled'"),
         ("factor=1", "expected step.parameter=value"),
         ("doubled.factor", "expected step.parameter=value"),
+        ("doubled.factor=[1", "expected step.parameter=value"),
     ],
 )
 def test_a_mistyped_setting_is_refused_when_the_plan_is_made(
@@ -79,6 +81,39 @@ def test_the_command_line_wins_over_the_settings_file(pipeline: Pipeline, tmp_pa
     config.write_text("doubled: {factor: 3.0}\nsummed: {offset: 7}\n")
     chosen = read_settings(pipeline, ["doubled.factor=4.5"], config)
     assert chosen == {"doubled": {"factor": 4.5}, "summed": {"offset": 7}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("261136679:6.268", "261136679:6.268"),
+        ("12:30", "12:30"),
+        ("2018-08-01", "2018-08-01"),
+        ("1e-3", 0.001),
+        ("-1.5E+2", -150.0),
+        ("1_000", 1000),
+        ("007", 7),
+        ("0x10", 16),
+        (".5", 0.5),
+        (".inf", float("inf")),
+        ("null", None),
+        ("true", True),
+        ("", None),
+        ("[1, a]", [1, "a"]),
+        ("'12'", "12"),
+    ],
+)
+def test_a_value_is_read_as_what_it_looks_like(
+    pipeline: Pipeline, tmp_path: Path, text: str, value: object
+) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text(f"doubled: {{factor: {text}}}\n")
+    for chosen in (
+        read_settings(pipeline, [f"doubled.factor={text}"]),
+        read_settings(pipeline, [], config),
+        read_arguments("photometry", [f"doubled.factor={text}"])[1]["settings"],
+    ):
+        assert chosen == {"doubled": {"factor": value}}
 
 
 @pytest.mark.parametrize("text", ["doubled: 3", "- a", "a: [", "duobled: {factor: 1.0}"])

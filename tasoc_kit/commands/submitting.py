@@ -80,6 +80,7 @@ def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, An
     """
     import yaml
 
+    from tasoc_kit.pipeline.assigned_value import read_value
     from tasoc_kit.pipeline.schema import notebook_names
 
     kind = "notebook" if name in notebook_names() else "pipeline"
@@ -88,7 +89,7 @@ def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, An
         target, equals, text = assignment.partition("=")
         stage, dot, parameter = target.strip().partition(".")
         try:
-            value = yaml.safe_load(text)
+            value = read_value(text)
         except yaml.YAMLError:
             equals = ""
         if not equals or not stage or (dot and (kind == "notebook" or not parameter)):

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
+from tasoc_kit.pipeline.assigned_value import read_value
 from tasoc_kit.pipeline.named_function import named_function
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.notebook_files import find_notebook, pipeline_files
@@ -272,7 +273,7 @@ def read_settings(
     """
     Return settings by step, from a file and from ``step.parameter=value``; the latter win.
 
-    Values are read as YAML, so ``1.0``, ``true``, ``null`` and ``[1, 2]`` mean what they look like.
+    Values are read as YAML, so ``1.0``, ``1e-3``, ``true``, ``null`` and ``[1, 2]`` mean what they look like.
 
     Raises
     ------
@@ -286,12 +287,16 @@ def read_settings(
     for assignment in assignments:
         target, equals, text = assignment.partition("=")
         stage, dot, parameter = target.strip().partition(".")
+        try:
+            value = read_value(text)
+        except yaml.YAMLError:
+            equals = ""
         if not (equals and dot and parameter):
             raise NotebookError(
                 f"--set {assignment!r}: expected step.parameter=value, as apertures.threshold=1.0. "
                 "Correct it."
             )
-        chosen.setdefault(_stage_to_set(pipeline, stage), {})[parameter] = yaml.safe_load(text)
+        chosen.setdefault(_stage_to_set(pipeline, stage), {})[parameter] = value
     return chosen
 
 
@@ -306,7 +311,7 @@ def _stage_to_set(pipeline: Pipeline, name: str) -> str:
 
 def _read_config(path: Path) -> dict[str, dict[str, Any] | None]:
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = read_value(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise NotebookError(f"--config {path}: {error}; expected a readable YAML file. Correct it.") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict | None) for v in content.values()):
