@@ -31,17 +31,26 @@ def test_every_frame_is_there_with_its_date_and_one_stretch_for_all(sector, tmp_
     )
     meta, frames = read_movie(path)
     assert meta["codec"].startswith("h264")
-    assert frames.shape[:3] == (12, 256 + CAPTION, 256)
+    assert frames.shape[:3] == (12, 512 + CAPTION, 512)
     assert seen[-1] == (12, 12)
-    shown = frames[:, :256, :, 0].astype(float)
+    shown = frames[:, 1:512:2, ::2, 0].astype(float)
     # The first row of the picture is the last row of the CCD; brightness follows the flux.
     flux = np.flipud(cube["flux"][3].values)
     by_flux = np.argsort(flux.ravel())
     dark, bright = (shown[3].ravel()[by_flux[part]].mean() for part in (slice(0, 5000), slice(-5000, None)))
     assert bright > dark + 40
-    captions = frames[:, 256:, :, 0]
+    captions = frames[:, 512:, :, 0]
     assert captions.max() > 150
     assert (np.abs(np.diff(captions.astype(int), axis=0)).max(axis=(1, 2)) > 50).all()
+
+
+def test_the_date_below_a_small_picture_is_whole(sector, tmp_path):
+    """Light ends before the edge, where the cadence stands that comes last."""
+    _, frames = read_movie(write_movie([sector.cube], tmp_path / "small.mp4", bin=16, every=40))
+    line = frames[0, -CAPTION:, :, 0].max(axis=0)
+    assert frames.shape[2] >= 480
+    assert line[:400].max() > 150
+    assert line[-8:].max() < 60
 
 
 def test_every_nth_frame_is_taken_without_its_sky(sector, tmp_path):
@@ -61,7 +70,7 @@ def test_every_nth_frame_is_taken_without_its_sky(sector, tmp_path):
     from tasoc_kit.plots.stretch import Stretch
 
     middle = 255 * float(Stretch("asinh", -20.0, 20.0)(np.float32(0.0)))
-    assert abs(np.median(frames[:, :128, :, 0]) - middle) < 12
+    assert abs(np.median(frames[:, :-CAPTION, :, 0]) - middle) < 12
 
 
 def test_the_ccds_lie_as_the_sky_does():

@@ -34,6 +34,8 @@ SAMPLES = 5
 """Frames from which the stretch of all is taken."""
 CAPTION = 28
 """Rows of pixels below the picture, for the date."""
+NARROW = 480
+"""Columns that a picture has at least, so that its date can be read; pixels of smaller ones are repeated."""
 _TURNED = (3, 4)
 """CCDs whose rows run down in cameras 1 and 2, and cameras that are turned by half."""
 _PLACES = {1: (1, 0), 2: (1, 1), 3: (0, 1), 4: (0, 0)}
@@ -64,7 +66,7 @@ def write_movie(
     path
         The file.
     bin
-        Pixels along each side that are averaged into one.
+        Pixels along each side that are averaged into one; of a small picture each is drawn larger.
     fps
         Frames a second.
     every
@@ -251,8 +253,9 @@ class _Painter:
     def __call__(self, flux: np.ndarray, caption: str) -> np.ndarray:
         """Return the picture, uint8 (even rows, even columns, 3)."""
         level = np.nan_to_num(self.shade(flux), nan=0.0)
-        colours = self.palette[(255 * level).astype(np.uint8)]
-        rows, columns = flux.shape
+        size = -(-NARROW // flux.shape[1])
+        colours = self.palette[(255 * level).astype(np.uint8)].repeat(size, axis=0).repeat(size, axis=1)
+        rows, columns = colours.shape[:2]
         out = np.zeros((rows + rows % 2 + CAPTION, columns + columns % 2, 3), np.uint8)
         out[:rows, :columns] = colours
         out[-CAPTION:] = _line(caption, out.shape[1])
