@@ -39,6 +39,12 @@ def test_a_target_pixel_file_names_its_own_star(shared_data):
     assert abs(float(curve.data["tmag"]) - 10.555) < 0.01
 
 
+def test_a_target_pixel_file_is_not_taken_for_that_of_another_star(shared_data):
+    path = shared_data("tess_ffi/tess25155310-s01-first-cadences.fits.gz")
+    with pytest.raises(SourceError, match="those of TIC 25155310"):
+        light_curve("TIC 261136679", cube=str(path))
+
+
 def test_kepler_pixels_are_measured_too(shared_data):
     curve = light_curve(cube=str(shared_data("kepler_pixels/tpf_test_00.fits")))
     assert (curve.data["flux"].values > 1000).all()

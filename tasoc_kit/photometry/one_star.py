@@ -144,7 +144,7 @@ def light_curve(
     Raises
     ------
     SourceError
-        If the target has no known position, or is not on these pixels.
+        If the target has no known position, or is not on these pixels, or they are those of another star.
 
     Examples
     --------
@@ -217,7 +217,13 @@ def _place(
     except SourceError:
         if not (tic and cutout):
             raise
-        if tic != int(frames.attrs.get("tic", 0) or 0):
+        stated = int(frames.attrs.get("tic", 0) or 0)
+        if stated and tic != stated:
+            raise SourceError(
+                f"light_curve: where TIC {tic} is on these pixels is not known, they are those of TIC "
+                f"{stated}; expected that star or a position. Give 'RA DEC', or a catalogue= that has the star."
+            ) from None
+        if not stated:
             warnings.warn(
                 f"light_curve: the position of TIC {tic} is not known here, so the middle of the cutout "
                 "is taken for it. Give catalogue= or 'RA DEC' to be sure.",
