@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from tasoc_kit import cli, database, store
 from tasoc_kit.commands.run import Bars, Options
 from tasoc_kit.commands.status import read_status
+from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError
 from tasoc_kit.pipeline.discovery import find_units
 from tasoc_kit.pipeline.estimate import estimate
@@ -109,6 +111,34 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     assert message in told
     assert "Traceback" not in told
     assert len(told.strip().splitlines()) <= 2
+
+
+def test_a_run_of_units_without_frames_says_so_for_each_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TASOC_DATA", str(tmp_path / "none"))
+    settings.cache_clear()
+    words = ("run", "photometry", "--sector", "1", "--camera", "1-2")
+    code, told, errors = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, errors.count("no FFI of sector 1"), errors.count("tasoc fetch")) == (1, 2, 2)
+    assert "nothing to do" not in told
+
+
+def test_the_lineage_has_every_id_in_full(
+    pipeline: Pipeline,
+    places: queue.Queue[Place],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """However many inputs a product has, they stand one below the other."""
+    plan = make_plan(pipeline, make_unit(tmp_path))
+    run_plans([plan], places=places)
+    code, told, _ = tasoc("provenance", "show", plan[-1].id, monkeypatch=monkeypatch, capsys=capsys)
+    ids = [re.findall(r"\b[0-9a-f]{12}\b", line) for line in told.splitlines()]
+    assert code == 0
+    assert {run.id for run in plan} <= {id_ for line in ids for id_ in line}
+    assert max(map(len, ids)) == 2
 
 
 def test_a_dry_run_says_what_would_be_read_and_runs_nothing(

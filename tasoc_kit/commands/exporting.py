@@ -103,7 +103,7 @@ def export_vectors(to: Path, unit: Mapping[str, int | None], *, tag: str | None,
         for ref in _matching("cbvs", unit, tag)
         for path in write_vectors(open_ref(ref), to, overwrite=overwrite)
     ]
-    console.print(f"vectors of {len(paths)} areas written: {to}")
+    console.print(f"vectors of {len(paths)} area{'s' if len(paths) != 1 else ''} written: {to}")
 
 
 def export_validation(to: Path, unit: Mapping[str, int | None], *, tag: str | None, overwrite: bool) -> None:

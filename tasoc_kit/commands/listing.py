@@ -86,7 +86,7 @@ def show_provenance(beginning: str) -> None:
             id_,
             f"{record['step']} v{record['version']}",
             _pairs(record["parameters"]),
-            " ".join(record["parents"]),
+            "\n".join(record["parents"]),
             _pairs(record["libraries"]),
         )
         for id_, record in show(beginning).items()

@@ -64,7 +64,7 @@ class Options:
 class Bars:
     """Progress in a terminal: one line per unit; a plain line per notebook where there is no terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, width: int = 0) -> None:
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -75,7 +75,7 @@ class Bars:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._total = total
+        self._total, self._width = total, width
         self._ended = 0
         self._tasks: dict[str, TaskID] = {}
 
@@ -107,8 +107,12 @@ class Bars:
             result.status, "[yellow]–[/]"
         )
         took = as_time(result.seconds) if result.status in ("made", "failed") else result.status
-        name = f"{result.run.unit.name}  {result.run.stage.notebook}"
-        self._bars.console.print(f"{mark} {self._ended:>3}/{self._total}  {name:<40} {took}")
+        name = _shown_name(result.run)
+        self._bars.console.print(f"{mark} {self._ended:>3}/{self._total}  {name:<{self._width}}  {took}")
+
+
+def _shown_name(run: Run) -> str:
+    return f"{run.unit.name}  {run.stage.notebook}"
 
 
 def run_pipeline(options: Options) -> int:
@@ -131,13 +135,16 @@ def run_pipeline(options: Options) -> int:
         console.print(f"[bold]{pipeline.name}[/]: {pipeline.title}, from {options.source}")
         do_apart(lambda: _open_once(options))
         plans, lost = _plan(options, pipeline, chosen)
+        if not plans:
+            return 1
         check_start(plans, pipeline)
         wanted = [cut_plan(plan, stages) for plan in plans]
-        with Bars(sum(map(len, wanted))) as bars:
+        names = [_shown_name(run) for plan in wanted for run in plan]
+        with Bars(len(names), max(map(len, names), default=0)) as bars:
             results = run_plans(
                 wanted, places=places, wait=options.wait, timeout=options.timeout, observer=bars
             )
-    _show_results(results, time.monotonic() - started)
+    _show_results(results, lost, time.monotonic() - started)
     return 1 if lost or any(result.status in ("failed", "not run") for result in results) else 0
 
 
@@ -227,7 +234,7 @@ def _show_estimate(options: Options, pipeline: Pipeline, plans: list[list[Run]],
     )
 
 
-def _show_results(results: list[Result], seconds: float) -> None:
+def _show_results(results: list[Result], lost: int, seconds: float) -> None:
     rows = []
     for result in results:
         summary = dict(result.report.summary) if result.report else {}
@@ -240,10 +247,13 @@ def _show_results(results: list[Result], seconds: float) -> None:
         if result.status == "failed":
             show_error(result.message)
     counts = {name: sum(r.status == name for r in results) for name in ("made", "kept", "failed", "not run")}
+    counts["not opened"] = lost
     told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     console.print(f"{told or 'nothing to do'} in {as_time(seconds)}. Look: tasoc dashboard, tasoc products")
     sys.stdout.flush()
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return "not known"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).removesuffix(".")

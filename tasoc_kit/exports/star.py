@@ -64,8 +64,9 @@ class Star:
     """True where the flux is relative to the level of its sector."""
 
     def __repr__(self) -> str:
-        places = ", ".join(str(number) for number in self.sectors["sector"])
-        return f"Star {self.name}: {len(self.curve):,} cadences in sectors {places}"
+        numbers = [str(number) for number in self.sectors["sector"]]
+        places = f"sector{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+        return f"Star {self.name}: {len(self.curve):,} cadences in {places}"
 
     def plot(self, **options: Any) -> Any:
         """Draw the light curve, a colour a sector; see ``plots.star``."""

@@ -221,7 +221,7 @@ def _place(
         if stated and tic != stated:
             raise SourceError(
                 f"light_curve: where TIC {tic} is on these pixels is not known, they are those of TIC "
-                f"{stated}; expected that star or a position. Give 'RA DEC', or a catalogue= that has the star."
+                f"{stated}; expected that star or a position. Give 'RA DEC', or a catalogue= that has it."
             ) from None
         if not stated:
             warnings.warn(

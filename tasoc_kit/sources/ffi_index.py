@@ -155,7 +155,8 @@ def scan(
     if not urls:
         raise SourceError(
             f"{where}: no FFI{_of_unit(sector, camera, ccd)} there; expected files named "
-            "tess…-s0001-1-2-…_ffic.fits or …fits.gz. Check the path and the unit."
+            "tess…-s0001-1-2-…_ffic.fits or …fits.gz. Correct the place (of ffi.local: TASOC_DATA) "
+            "or the unit, or get frames: tasoc fetch."
         )
     path = _cache_path(where)
     kept = _read_cache(path) if cache else None
