@@ -25,6 +25,7 @@ from tasoc_kit.pipeline.executors import run_plans
 from tasoc_kit.pipeline.inputs import open_unit
 from tasoc_kit.pipeline.plan import Pipeline, cut_plan, load_pipelines, make_plan
 from tasoc_kit.pipeline.request import Place
+from tasoc_kit.records import jobs
 
 VERBS = [
     ("run",),
@@ -114,14 +115,27 @@ def test_a_mistake_is_one_message_and_exit_code_2(
 
 
 def test_a_run_of_units_without_frames_says_so_for_each_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "photometry", "--cube", "nowhere/", "--sector", "1", "--camera", "1-2")
+    code, told, errors = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, errors.count("nowhere/: there is no FITS file")) == (1, 2)
+    assert "nothing to do" not in told
+
+
+@pytest.mark.parametrize("words", [("--workers", "2"), ("--queue", "default")])
+def test_without_frames_nothing_is_run_or_queued_and_a_way_to_frames_is_named(
+    words: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("TASOC_DATA", str(tmp_path / "none"))
     settings.cache_clear()
-    words = ("run", "photometry", "--sector", "1", "--camera", "1-2")
-    code, told, errors = tasoc(*words, monkeypatch=monkeypatch, capsys=capsys)
-    assert (code, errors.count("no FFI of sector 1"), errors.count("tasoc fetch")) == (1, 2, 2)
-    assert "nothing to do" not in told
+    code, _, errors = tasoc("run", "--sector", "1", *words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, len(errors.strip().splitlines())) == (2, 1)
+    assert "tasoc fetch" in errors
+    assert len(jobs.list_jobs()) == 0
 
 
 def test_the_lineage_has_every_id_in_full(

@@ -114,6 +114,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     shown = ascii(first.get("input"))[:_SHOWN]
     told = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        told = "there is no such parameter"
     return answer(422, f"{ascii(name)[1:-1]}={shown}: {told}. Correct it; see /docs.")
 
 

@@ -56,16 +56,17 @@ def find_units(
 
 def _index(source: str) -> pd.DataFrame | None:
     """Return the header index of a folder or listing of FFIs on this machine; None for any other source."""
-    if source == "ffi.local":
+    local = source == "ffi.local"
+    if local:
         source = settings().data
     path = Path(source)
     if "://" in source:
         return None
     table: Any = None
-    if path.is_dir() or "*" in source:
-        table = scan(source)
-    elif path.suffix == ".parquet" and path.exists():
+    if path.suffix == ".parquet" and path.exists():
         table = read_index(source)
+    elif local or path.is_dir() or "*" in source:
+        table = scan(source)
     if table is None:
         return None
     # A file that cannot be read may not tell its unit, and a folder of cutouts holds no FFI.
