@@ -227,3 +227,24 @@ def test_a_page_is_found_by_an_index_and_never_by_reading_all():
         steps = [row.detail for row in plan]
         assert not [step for step in steps if step.startswith("SCAN o")], steps
         assert sum("SEARCH o USING" in step for step in steps) == 2, steps
+
+
+def test_postgresql_finds_a_page_by_an_index_as_well(postgres_url, monkeypatch):
+    monkeypatch.setenv("TASOC_DATABASE", postgres_url)
+    settings.cache_clear()
+    record()
+    for wanted, column in (
+        (Wanted(cone=(1, 1, 1)), "cell"),
+        (Wanted(tic=5), "tic"),
+        (Wanted(tmag_min=9), "tmag"),
+    ):
+        runs = next(objects._runs(wanted, None, None))
+        text = objects._query(frozenset(wanted.binds), wanted.order, len(runs), False)
+        values = dict.fromkeys(text._bindparams, 1) | wanted.binds
+        for k, (low, high) in enumerate(runs):
+            values |= {f"low{k}": low, f"high{k}": high}
+        with engine.connect().connect() as connection:
+            # So few rows are read fastest as they stand.
+            connection.execute(sa.text("SET enable_seqscan = off"))
+            plan = "\n".join(connection.scalars(sa.text(f"EXPLAIN {text.text}"), values))
+        assert plan.count(f"Index Cond: (({column} >= ") == len(runs), plan

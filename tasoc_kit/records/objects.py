@@ -330,7 +330,8 @@ def _runs(wanted: Wanted, after: Key | None, url: str | None) -> Iterator[list[t
         runs = [run for run in cell_runs(*wanted.cone) if not after or run[1] >= after[0]]
         start, number = 0, 12
         while start < len(runs):
-            yield [(float(low), float(high)) for low, high in runs[start : start + number]]
+            # PostgreSQL holds a column of whole numbers against one that is not without its index.
+            yield [(int(low), int(high)) for low, high in runs[start : start + number]]
             start, number = start + number, min(2 * number, _AT_ONCE)
     elif kind == "tic":
         assert wanted.tic is not None
