@@ -108,6 +108,7 @@ def test_tokens_are_made_shown_once_listed_and_revoked(monkeypatch, capsys):
     def run(*words: str) -> tuple[int, str, str]:
         return tasoc("token", *words, monkeypatch=monkeypatch, capsys=capsys)
 
+    assert run("create", "[/of] nobody")[0] == 0
     code, out, _ = run("create", "erin", "--scope", "write", "--days", "2")
     token = out.strip()
     assert code == 0
@@ -115,7 +116,8 @@ def test_tokens_are_made_shown_once_listed_and_revoked(monkeypatch, capsys):
     listed = run("list")[1]
     assert "erin" in listed
     assert token[6:] not in listed
-    assert run("revoke", "1")[0] == 0
+    assert "[/of] nobody" in listed
+    assert run("revoke", "2")[0] == 0
     assert identity.by_token(token) is None
     code, _, errors = run("revoke", "7")
     assert code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from command import tasoc
 from ffi_files import write_ffi
 
-from tasoc_kit.records import jobs, leases
+from tasoc_kit.records import jobs, leases, schedules
+from tasoc_kit.records.engine import writing
+from tasoc_kit.records.tables import Schedule
 
 Tasoc = Callable[..., tuple[int, str, str]]
 
@@ -84,6 +87,13 @@ def test_a_schedule_is_added_listed_and_removed(run: Tasoc) -> None:
     assert code == 0
     assert "02:30 UTC" in told
     assert "nightly" in run("job", "schedule", "list")[1]
+    run("job", "schedule", "add", "0 0 1 1 *", "tiny", "--title", "yearly")
+    with writing(None) as session:
+        session.get(Schedule, 1).next_at -= datetime.timedelta(days=1)
+    assert schedules.submit_due() == [1]
+    listed = run("job", "schedule", "list")[1].splitlines()
+    assert [line.split()[-2:] for line in listed if "ly" in line] == [["1", "nightly"], ["tiny", "yearly"]]
+    assert run("job", "schedule", "remove", "2")[0] == 0
     assert run("job", "schedule", "disable", "1")[0] == 0
     assert "rests" in run("job", "schedule", "list")[1]
     assert run("job", "schedule", "enable", "1")[0] == 0

@@ -80,6 +80,8 @@ def list_() -> None:
 
     tasoc job schedule list
     """
+    import pandas as pd
+
     from tasoc_kit.commands.look import console, table
     from tasoc_kit.records.schedules import list_schedules
 
@@ -93,10 +95,10 @@ def list_() -> None:
             s.cron,
             f"{s.next_at:%Y-%m-%d %H:%M}" if s.enabled else "rests",
             s.request["name"],
-            "" if s.last_job is None else int(s.last_job),
+            "" if pd.isna(s.last_job) else int(s.last_job),
             s.title,
         )
-        for s in found.astype({"last_job": object}).itertuples()
+        for s in found.itertuples()
     ]
     table("schedules", ("schedule", "cron", "next (UTC)", "name", "last job", "title"), rows)
 

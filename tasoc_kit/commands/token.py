@@ -32,7 +32,10 @@ def create(
     from tasoc_kit.records.tokens import make_token
 
     typer.echo(make_token(name, scope, days=days))
-    errors.print(f"Token of {name!r}, scope {scope}. It is not shown again; keep it where only you read it.")
+    errors.print(
+        f"Token of {name!r}, scope {scope}. It is not shown again; keep it where only you read it.",
+        markup=False,
+    )
 
 
 @app.command(name="list")
