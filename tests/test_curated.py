@@ -21,15 +21,19 @@ from astropy.wcs import WCS
 from PIL import Image
 from pyarrow import parquet
 from served_store import newer, served_store
+from stored_dataset import ID
 
 from tasoc_kit import database, store
 from tasoc_kit.api import staged_frames
 from tasoc_kit.api.opened import open_curves
+from tasoc_kit.api.routes import cone
 from tasoc_kit.config import settings
+from tasoc_kit.errors import DatabaseError
 from tasoc_kit.exports.corrected import open_corrected
 from tasoc_kit.exports.family import family_of
 from tasoc_kit.numerics.geometry import pixel_to_sky
 from tasoc_kit.photometry.skies.sky_images import sky_image
+from tasoc_kit.records.objects import Found
 from tasoc_kit.records.tokens import make_token
 from tasoc_kit.vocabulary import VARIABLES
 
@@ -299,6 +303,17 @@ def test_a_cone_search_passes_over_what_it_does_not_know(served):
     assert [field.name for field in table.get_first_table().fields] == [
         "object", "ra", "dec", "tic", "tmag", "distance",
     ]  # fmt: skip
+
+
+def test_a_cone_search_that_breaks_off_says_so_behind_its_rows():
+    def pages():
+        yield [Found(5, 1.0, 2.0, 9.0, 1, 1, 2, "s0001-1-2", ID, 0, 1, 7, 0.0)]
+        raise DatabaseError("database sqlite:///here?a=1&b=2: <gone>; expected one. Ask again.")
+
+    sent = b"".join(cone._written(pages(), ["object", "ra", "dec"]))
+    found = parse_votable(io.BytesIO(sent)).resources[0]
+    assert found.tables[0].array["ra"].tolist() == [1.0]
+    assert found.infos[-1].content.endswith("<gone>; expected one. Ask again.")
 
 
 def test_raw_frames_are_listed_by_date_and_place(served):

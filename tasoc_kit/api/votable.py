@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-__all__ = ["UCDS", "Head", "votable_error", "votable_head", "votable_rows", "votable_tail"]
+__all__ = ["UCDS", "Head", "votable_broken", "votable_error", "votable_head", "votable_rows", "votable_tail"]
 
 _BEGIN = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -122,6 +122,12 @@ def votable_error(message: str) -> bytes:
     """Return a VOTable that holds an error and no table, as Simple Cone Search 1.03 has it (section 2.3)."""
     told = f'<INFO ID="Error" name="Error" value={_attribute(message)}/>\n'
     return f"{_BEGIN}{told}</RESOURCE>\n</VOTABLE>\n".encode()
+
+
+def votable_broken(message: str) -> bytes:
+    """Return what closes a table whose rows end too early, with the reason (DALI 1.1, section 4.4.1)."""
+    told = f'<INFO name="QUERY_STATUS" value="ERROR">{escape(message)}</INFO>\n'
+    return f"</TABLEDATA></DATA>\n</TABLE>\n{told}</RESOURCE>\n</VOTABLE>\n".encode()
 
 
 def _attribute(value: Any) -> str:

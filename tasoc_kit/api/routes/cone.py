@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 from tasoc_kit.api.access import Reads
 from tasoc_kit.api.formats import head_of
 from tasoc_kit.api.routes.curated import answered
-from tasoc_kit.api.votable import votable_error, votable_head, votable_rows, votable_tail
+from tasoc_kit.api.votable import votable_broken, votable_error, votable_head, votable_rows, votable_tail
 from tasoc_kit.errors import DatabaseError
 from tasoc_kit.records.objects import Found, Wanted, each_object, find_objects, object_name
 
@@ -108,9 +108,8 @@ def _written(pages: Iterator[list[Found]], names: list[str]) -> Iterator[bytes]:
         for page in pages:
             yield votable_rows([[_value(one, name) for one in page] for name in names])
     except DatabaseError as error:
-        # The head is sent, so the truth can only stand behind the rows (DALI 1.1, section 4.4.1).
-        yield f"</TABLEDATA></DATA></TABLE><INFO name='QUERY_STATUS' value='ERROR'>{error}</INFO>".encode()
-        yield b"</RESOURCE></VOTABLE>"
+        # The head is sent, so the truth can only stand behind the rows.
+        yield votable_broken(str(error))
         return
     yield votable_tail()
 
