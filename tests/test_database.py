@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sqlite3
@@ -62,6 +63,14 @@ def test_a_product_is_recorded_with_its_ancestors_once(url):
     assert provenance_record(PARENT)["step"] == "stream_frames"
     assert provenance_record(ID)["parameters"] == {"clip": 6.5}
     assert provenance_record(OTHER) is None
+
+
+def test_a_setting_without_a_bound_is_noted_as_none(url):
+    """No JSON holds what is infinite."""
+    record_product("sky", UNIT, ID, "here", {"provenance": records(ID, faintest=math.inf, clip=6.5)})
+    run = database.start_run("photometry", "17_sky", UNIT, parameters={"faintest": math.inf})
+    assert provenance_record(ID)["parameters"] == {"faintest": None, "clip": 6.5}
+    assert database.get_run(run)["parameters"] == {"faintest": None}
 
 
 def json_record(id_: str) -> dict:
@@ -288,6 +297,11 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
     ) as caught:
         set_tag("current", "sky", UNIT, ID, url=address)
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_without_the_database_is_told_apart_from_one_without_tables(postgres_server):
+    with pytest.raises(DatabaseError, match='database "none" does not exist; .* Correct TASOC_DATABASE'):
+        set_tag("current", "sky", UNIT, ID, url=f"{postgres_server}/none")
 
 
 def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up():

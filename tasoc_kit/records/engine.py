@@ -35,7 +35,6 @@ __all__ = [
     "frame",
     "is_near",
     "keep_connections",
-    "plain_json",
     "plain_text",
     "reading",
     "revision",
@@ -94,7 +93,7 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
         problem = str(error.orig).strip().splitlines()[0]
         if "locked" in problem or "lock timeout" in problem:
             action = "end the process that holds it, or wait, and run again"
-        elif "no such table" in problem or "does not exist" in problem:
+        elif "no such table" in problem or ('relation "' in problem and "does not exist" in problem):
             action = "run 'tasoc database upgrade'"
         else:
             action = "correct TASOC_DATABASE, the rights or the server, and run again"
@@ -110,9 +109,10 @@ def _engine(url: str) -> sa.Engine:
         address = sa.make_url(url)
         if address.get_backend_name() == "postgresql":
             # One ping for each use finds out that a server was started anew before a query does.
-            patience = _postgres_arguments(address)
-            return sa.create_engine(address, connect_args=patience, pool_pre_ping=len(_pool) > 1, **_pool)
-        engine = sa.create_engine(address, connect_args=_sqlite_arguments(address), **_pool)
+            patience = {"connect_args": _postgres_arguments(address), "pool_pre_ping": len(_pool) > 1}
+            return sa.create_engine(address, json_serializer=_plain_json, **patience, **_pool)
+        patience = {"connect_args": _sqlite_arguments(address)}
+        engine = sa.create_engine(address, json_serializer=_plain_json, **patience, **_pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"database {url.split('@')[-1]!r}: {error}; expected sqlite:///FILE or "
@@ -371,11 +371,10 @@ def plain_text(text: str) -> str:
     return text.replace("\0", "\\0").encode(errors="replace").decode()
 
 
-def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON as both databases take it: what is no finite number becomes None."""
+def _plain_json(value: Any) -> str:
+    """Return JSON as both databases take it: what is no finite number becomes null."""
     text = plain_text(json.dumps(value, ensure_ascii=False))
-    found: dict[str, Any] = json.loads(text, parse_constant=lambda name: None)
-    return found
+    return json.dumps(json.loads(text, parse_constant=lambda name: None))
 
 
 def upsert(session: Session, table: type[Table], rows: Iterable[Mapping[str, Any]]) -> None:

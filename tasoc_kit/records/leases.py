@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from tasoc_kit.records.engine import exists, plain_json, plain_text, rows, writing
+from tasoc_kit.records.engine import exists, plain_text, rows, writing
 from tasoc_kit.records.jobs import ACTIVE, change_state, database_time, plain_job, take_turns
 from tasoc_kit.records.tables import Job, JobEvent, Run
 
@@ -137,7 +137,7 @@ def renew_lease(
             return "lost"
         found.lease_until = database_time(session) + datetime.timedelta(seconds=lease_seconds)
         if progress is not None:
-            found.progress = plain_json(progress)
+            found.progress = dict(progress)
         return "cancelled" if found.cancelled else "go on"
 
 
@@ -147,7 +147,7 @@ def finish_job(job: int, worker: str, result: Mapping[str, Any], *, url: str | N
         found = _own(session, job, worker)
         if found is None:
             return False
-        found.result, found.message = plain_json(result), ""
+        found.result, found.message = dict(result), ""
         _end(session, found, "done", worker)
         return True
 
@@ -183,7 +183,7 @@ def fail_job(
         found = _own(session, job, worker)
         if found is None:
             return ""
-        found.result, message = plain_json(result or {}), plain_text(message)
+        found.result, message = dict(result or {}), plain_text(message)
         if found.cancelled:
             found.message = message
             _end(session, found, "cancelled", worker, message)
