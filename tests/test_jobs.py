@@ -355,6 +355,28 @@ def test_a_held_job_waits_until_it_is_released(url: str) -> None:
     assert claim() == job
 
 
+@contextmanager
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this machine be nine hours ahead of UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_machine_is(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    east = datetime.timezone(5 * HOUR)
+    with far_east(monkeypatch):
+        given = [expected.replace(tzinfo=None), expected, expected.astimezone(east)]
+        made = [submit(number, not_before=moment) for number, moment in enumerate(given)]
+        assert [jobs.get_job(job)["not_before"] for job in made] == [expected] * 3
+        assert jobs.list_jobs()["not_before"].tolist() == [expected] * 3
+
+
 def test_a_job_that_is_removed_keeps_its_row_and_who_did_it(url: str) -> None:
     job, kept = submit(1), submit(2)
     jobs.remove_job(job, "ann")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tasoc_kit.api.formats import Format
 from tasoc_kit.api.problems import Problem
+from tasoc_kit.records.tables import in_utc
 from tasoc_kit.storage.units import UNIT_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -81,7 +82,7 @@ class Which(BaseModel):
     format: Kind = None
 
 
-_FIRST, _LAST = datetime.datetime(1960, 1, 1), datetime.datetime(2100, 1, 1)
+_FIRST, _LAST = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (1960, 2100))
 
 
 def parameters_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -156,11 +157,6 @@ def read_query(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     return read
 
 
-def in_utc(moment: datetime.datetime) -> datetime.datetime:
-    """Return a moment in UTC without a zone; one without a zone is taken as UTC."""
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
 def second_of(name: str, moment: datetime.datetime | None) -> int | None:
     """
     Return the first whole second since 1970 that is not before a moment; None for none.
@@ -175,7 +171,7 @@ def second_of(name: str, moment: datetime.datetime | None) -> int | None:
     try:
         utc = in_utc(moment)
     except OverflowError:
-        utc = datetime.datetime.max
+        utc = _LAST
     if not _FIRST <= utc < _LAST:
         raise Problem(422, f"{name}={moment}: expected a date from 1960 to 2099. Correct it.")
-    return math.ceil(utc.replace(tzinfo=datetime.UTC).timestamp())
+    return math.ceil(utc.timestamp())

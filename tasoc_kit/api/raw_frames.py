@@ -224,5 +224,4 @@ def _moment(second: int) -> datetime.datetime:
 
 
 def _second(moment: datetime.datetime) -> int:
-    known = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-    return (round(known.timestamp() * 1000) + _SLACK) // 1000
+    return (round(moment.timestamp() * 1000) + _SLACK) // 1000

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError, OutOfReachError
-from tasoc_kit.records.tables import Table
+from tasoc_kit.records.tables import Table, Utc
 
 __all__ = [
     "BUSY_SECONDS",
@@ -361,7 +361,7 @@ def frame(table: type[Table], statement: sa.Select[Any], url: str | None) -> pd.
     columns = table.__table__.columns
     found = pd.DataFrame([dict(row) for row in rows(statement, url)], columns=list(columns.keys()))
     for column in columns:
-        if isinstance(column.type, sa.DateTime):
+        if isinstance(column.type, Utc):
             found[column.name] = pd.to_datetime(found[column.name], utc=True)
     return found
 

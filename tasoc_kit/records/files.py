@@ -6,7 +6,6 @@ first time.
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -39,13 +38,7 @@ def check_sha256(text: str) -> str:
 def find_file(sha256: str, *, url: str | None = None) -> dict[str, Any] | None:
     """Return the row of a file, or None where its bytes never came."""
     found = rows(sa.select(*File.__table__.columns).where(File.sha256 == check_sha256(sha256)), url)
-    return {name: _utc(value) for name, value in found[0].items()} if found else None
-
-
-def _utc(value: Any) -> Any:
-    """SQLite forgets the zone that it was told."""
-    naive = isinstance(value, datetime.datetime) and value.tzinfo is None
-    return value.replace(tzinfo=datetime.UTC) if naive else value
+    return dict(found[0]) if found else None
 
 
 def add_file(row: Mapping[str, Any], *, url: str | None = None) -> tuple[dict[str, Any], bool]:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, aliased
 
 from tasoc_kit.errors import JobError
 from tasoc_kit.records.engine import frame, rows, writing
-from tasoc_kit.records.tables import Job, JobEvent
+from tasoc_kit.records.tables import Job, JobEvent, in_utc
 
 __all__ = [
     "ACTIVE",
@@ -42,7 +42,6 @@ __all__ = [
     "hold_job",
     "job_events",
     "list_jobs",
-    "plain_job",
     "release_job",
     "remove_job",
     "retry_job",
@@ -123,7 +122,7 @@ def submit_job(
     held
         Let it wait until it is released.
     not_before
-        Time before which it does not start; by default at once.
+        Time before which it does not start, in UTC where it has no zone; by default at once.
     most_tries
         How often it may be started.
     most_seconds, most_bytes
@@ -189,7 +188,7 @@ def enter_job(
         **values,
         fingerprint=fingerprint,
         state="",
-        not_before=now if not_before is None else not_before.astimezone(datetime.UTC),
+        not_before=now if not_before is None else in_utc(not_before),
         tries=0,
         worker="",
         lease_until=None,
@@ -240,17 +239,7 @@ def get_job(job: int, *, url: str | None = None) -> dict[str, Any] | None:
     if not 0 < job <= _LARGEST:
         return None
     found = rows(sa.select(*Job.__table__.columns).where(Job.job == job), url)
-    return plain_job(found[0]) if found else None
-
-
-def plain_job(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as a dictionary whose times know that they are UTC."""
-    return {
-        name: value.replace(tzinfo=value.tzinfo or datetime.UTC).astimezone(datetime.UTC)
-        if isinstance(value, datetime.datetime)
-        else value
-        for name, value in row.items()
-    }
+    return dict(found[0]) if found else None
 
 
 def list_jobs(

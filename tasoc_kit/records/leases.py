@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from tasoc_kit.records.engine import exists, plain_text, rows, writing
-from tasoc_kit.records.jobs import ACTIVE, change_state, database_time, plain_job, take_turns
+from tasoc_kit.records.jobs import ACTIVE, change_state, database_time, take_turns
 from tasoc_kit.records.tables import Job, JobEvent, Run
 
 __all__ = [
@@ -89,7 +89,7 @@ def claim_job(
         if claimed is None:
             return None
         session.add(JobEvent(job=found.job, before="ready", after="claimed", at=now, actor=worker, detail=""))
-        return plain_job(claimed)
+        return dict(claimed)
 
 
 def _unit_is_taken() -> sa.ColumnElement[bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +58,8 @@ def queue_health(*, url: str | None = None) -> QueueHealth:
         now = database_time(session)
         waiting, first = session.execute(due.where(Job.not_before <= now)).one()
         held = session.execute(leases).all()
-    alive = [worker for worker, lease_until in held if lease_until and _utc(lease_until) > now]
-    oldest = (now - _utc(first)).total_seconds() if first else 0.0
+    alive = [worker for worker, lease_until in held if lease_until and lease_until > now]
+    oldest = (now - first).total_seconds() if first else 0.0
     # A worker with several places names each: host/process/code/place.
     workers = {name.rsplit("/", 1)[0] for name in alive}
     return QueueHealth(waiting, oldest, len(alive), len(workers), len(held) - len(alive))
-
-
-def _utc(moment: datetime.datetime) -> datetime.datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

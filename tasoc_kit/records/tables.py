@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TypeDecorator,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -38,7 +39,29 @@ __all__ = [
     "Table",
     "Tag",
     "Token",
+    "Utc",
+    "in_utc",
 ]
+
+
+def in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """Return a moment in UTC; one without a zone is taken as UTC, wherever this machine is."""
+    return moment.astimezone(datetime.UTC) if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+class Utc(TypeDecorator[datetime.datetime]):
+    """A moment in UTC, whatever zone it is given in; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: Any) -> Any:
+        """Return what is written."""
+        return None if value is None else in_utc(value)
+
+    def process_result_value(self, value: Any, dialect: Any) -> datetime.datetime | None:
+        """Return what is read."""
+        return None if value is None else in_utc(value)
 
 
 class Table(DeclarativeBase):
@@ -73,7 +96,7 @@ class Product(Table):
     unit: Mapped[str] = mapped_column(String(96), primary_key=True)
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     url: Mapped[str] = mapped_column(Text)
-    recorded: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    recorded: Mapped[datetime.datetime] = mapped_column(Utc)
     bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
@@ -86,7 +109,7 @@ class Tag(Table):
     product: Mapped[str] = mapped_column(String(64), primary_key=True)
     unit: Mapped[str] = mapped_column(String(96), primary_key=True)
     id: Mapped[str] = mapped_column(String(12))
-    changed: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    changed: Mapped[datetime.datetime] = mapped_column(Utc)
 
 
 class Run(Table):
@@ -105,8 +128,8 @@ class Run(Table):
     message: Mapped[str] = mapped_column(Text)
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int] = mapped_column(Integer)
-    started: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
-    finished: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    started: Mapped[datetime.datetime] = mapped_column(Utc)
+    finished: Mapped[datetime.datetime | None] = mapped_column(Utc)
     job: Mapped[int | None] = mapped_column(Integer)
     cpu_seconds: Mapped[float | None] = mapped_column(Float)
     peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -127,7 +150,7 @@ class Review(Table):
     verdict: Mapped[str] = mapped_column(String(16))
     comment: Mapped[str] = mapped_column(Text)
     reviewer: Mapped[str] = mapped_column(String(64))
-    made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    made: Mapped[datetime.datetime] = mapped_column(Utc)
 
 
 class Job(Table):
@@ -148,22 +171,22 @@ class Job(Table):
     queue: Mapped[str] = mapped_column(String(64))
     priority: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16))
-    not_before: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    not_before: Mapped[datetime.datetime] = mapped_column(Utc)
     tries: Mapped[int] = mapped_column(Integer)
     most_tries: Mapped[int] = mapped_column(Integer)
     most_seconds: Mapped[float] = mapped_column(Float)
     most_bytes: Mapped[int] = mapped_column(BigInteger)
     worker: Mapped[str] = mapped_column(String(255))
-    lease_until: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    lease_until: Mapped[datetime.datetime | None] = mapped_column(Utc)
     cancelled: Mapped[bool] = mapped_column(Boolean)
     progress: Mapped[dict[str, Any]] = mapped_column(JSON)
     result: Mapped[dict[str, Any]] = mapped_column(JSON)
     message: Mapped[str] = mapped_column(Text)
     submitter: Mapped[str] = mapped_column(String(64))
     schedule: Mapped[int | None] = mapped_column(Integer)
-    submitted: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
-    started: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
-    finished: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    submitted: Mapped[datetime.datetime] = mapped_column(Utc)
+    started: Mapped[datetime.datetime | None] = mapped_column(Utc)
+    finished: Mapped[datetime.datetime | None] = mapped_column(Utc)
 
 
 class JobEvent(Table):
@@ -176,7 +199,7 @@ class JobEvent(Table):
     job: Mapped[int] = mapped_column(Integer)
     before: Mapped[str] = mapped_column(String(16))
     after: Mapped[str] = mapped_column(String(16))
-    at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    at: Mapped[datetime.datetime] = mapped_column(Utc)
     actor: Mapped[str] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(Text)
 
@@ -191,10 +214,10 @@ class Schedule(Table):
     cron: Mapped[str] = mapped_column(String(96))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     enabled: Mapped[bool] = mapped_column(Boolean)
-    next_at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    next_at: Mapped[datetime.datetime] = mapped_column(Utc)
     last_job: Mapped[int | None] = mapped_column(Integer)
     owner: Mapped[str] = mapped_column(String(64))
-    made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    made: Mapped[datetime.datetime] = mapped_column(Utc)
 
 
 class Token(Table):
@@ -207,10 +230,10 @@ class Token(Table):
     name: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
     scope: Mapped[str] = mapped_column(String(16))
-    made: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
-    expires: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
-    used: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
-    revoked: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    made: Mapped[datetime.datetime] = mapped_column(Utc)
+    expires: Mapped[datetime.datetime | None] = mapped_column(Utc)
+    used: Mapped[datetime.datetime | None] = mapped_column(Utc)
+    revoked: Mapped[datetime.datetime | None] = mapped_column(Utc)
 
 
 class File(Table):
@@ -232,9 +255,9 @@ class File(Table):
     ccd: Mapped[int] = mapped_column(Integer)
     cadenceno: Mapped[int | None] = mapped_column(Integer)
     quality: Mapped[int | None] = mapped_column(BigInteger)
-    started: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
-    ended: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
-    received: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    started: Mapped[datetime.datetime | None] = mapped_column(Utc)
+    ended: Mapped[datetime.datetime | None] = mapped_column(Utc)
+    received: Mapped[datetime.datetime] = mapped_column(Utc)
     sender: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(16))
 

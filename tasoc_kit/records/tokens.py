@@ -95,7 +95,7 @@ def make_token(name: str, scope: str = "read", *, days: float | None = None, url
 def find_token(token: str, *, url: str | None = None) -> dict[str, Any] | None:
     """Return the row of a token that is still good, or None; the day of its use is noted."""
     found = token_of_hash(_hash(token), url=url)
-    if found and (found["used"] is None or _utc(found["used"]) < _now() - _NOTED_EVERY):
+    if found and (found["used"] is None or found["used"] < _now() - _NOTED_EVERY):
         _note_use(found["token"], url)
     return found
 
@@ -106,7 +106,7 @@ def token_of_hash(hash: str, *, url: str | None = None) -> dict[str, Any] | None
     if not found or found[0]["revoked"] is not None:
         return None
     expires = found[0]["expires"]
-    if expires is not None and _utc(expires) <= _now():
+    if expires is not None and expires <= _now():
         return None
     return dict(found[0])
 
@@ -118,11 +118,6 @@ def _note_use(number: int, url: str | None) -> None:
             session.execute(sa.update(Token).where(Token.token == number).values(used=_now()))
     except OutOfReachError as error:
         _log.warning("token %d was used, which could not be noted: %s", number, error)
-
-
-def _utc(moment: datetime.datetime) -> datetime.datetime:
-    """SQLite forgets the zone that it was told."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
 def list_tokens(*, url: str | None = None) -> pd.DataFrame:

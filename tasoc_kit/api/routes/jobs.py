@@ -52,7 +52,9 @@ class JobRequest(BaseModel):
     queue: str = Field("default", max_length=64, description="Which workers take it.")
     priority: int = Field(0, ge=-1000, le=1000, description="The higher the sooner.")
     held: bool = Field(False, description="Wait until it is released.")
-    not_before: datetime.datetime | None = Field(None, description="Time before which it does not start.")
+    not_before: datetime.datetime | None = Field(
+        None, description="Time before which it does not start; UTC where it has no zone."
+    )
     most_tries: int = Field(3, ge=1, le=20)
     most_seconds: float = Field(86_400.0, gt=0, le=864_000, description="Wall time that it may take.")
     most_bytes: int = Field(0, ge=0, le=2**50, description="Memory; 0 for what its worker gives.")

@@ -91,12 +91,10 @@ class Contents(BaseModel):
 
 def _row(found: dict[str, Any]) -> Row:
     key = f"{found['product']}/{found['unit']}/{found['id']}"
-    known = {name: value for name, value in found.items() if name not in ("url", "recorded")}
-    recorded = found["recorded"]
+    known = {name: value for name, value in found.items() if name != "url"}
     return Row(
         **known,
         **parse_unit(found["unit"]),
-        recorded=recorded if recorded.tzinfo else recorded.replace(tzinfo=datetime.UTC),
         download=f"/download/products/{key}",
     )
 
