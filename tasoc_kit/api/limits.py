@@ -45,7 +45,7 @@ class Limits:
     body_rate: float = 10_000.0
     """Bytes per second at which a body must come, and an answer be taken, at least."""
     handler_seconds: float = 60.0
-    """Time from the end of the body to the beginning of the answer."""
+    """Time from the last of the body that was read, if any was, to the beginning of the answer."""
     read_seconds: float = 60.0
     """Seconds in which the next part of an answer must be taken, beside what it needs at ``body_rate``."""
     keep_seconds: float = 15.0
@@ -165,7 +165,8 @@ class _Exchange:
         self._app, self._limits, self._receive, self._send = app, limits, receive, send
         self._running = running
         self._clock = asyncio.get_running_loop().time
-        self._begun, self._bytes, self._body_ended = self._clock(), 0, False
+        self._begun = self._working_since = self._clock()
+        self._bytes, self._waits_for_body, self._body_ended = 0, False, False
         self._started, self._given_up = asyncio.Event(), False
 
     async def run(self, scope: Scope) -> None:
@@ -186,10 +187,10 @@ class _Exchange:
             started.cancel()
 
     async def _wait(self, task: asyncio.Task[None], started: asyncio.Task[bool]) -> None:
-        """Return when the answer has begun, or its time is over; that begins when the body has ended."""
+        """Return when the answer has begun, or its time is over; a body has a time of its own."""
         while not task.done() and not self._started.is_set():
-            left = self._begun + self._limits.handler_seconds - self._clock()
-            if left <= 0 and self._body_ended:
+            left = self._working_since + self._limits.handler_seconds - self._clock()
+            if left <= 0 and not self._waits_for_body:
                 return
             await asyncio.wait((task, started), timeout=max(left, 0.5), return_when=asyncio.FIRST_COMPLETED)
 
@@ -205,6 +206,7 @@ class _Exchange:
             return await self._receive()
         limits = self._limits
         ends = self._begun + limits.body_pause + self._bytes / max(limits.body_rate, 1.0)
+        self._waits_for_body = True
         try:
             async with asyncio.timeout_at(ends):
                 message = await self._receive()
@@ -216,9 +218,10 @@ class _Exchange:
                 "Send it again over a better line.",
                 {"Connection": "close"},
             ) from None
+        finally:
+            self._waits_for_body, self._working_since = False, self._clock()
         self._bytes += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            self._body_ended, self._begun = True, self._clock()
+        self._body_ended = not message.get("more_body", False)
         return message
 
     async def _sent(self, message: Message) -> None:
