@@ -296,6 +296,17 @@ def test_a_database_that_is_gone_leaves_no_file_and_heals(send, ffi, tmp_path):
     assert send(ffi).status_code == 201
 
 
+def test_a_file_that_was_lost_is_healed_by_its_bytes_whatever_they_are_called(send, server, ffi):
+    first = send(ffi).json()
+    (there,) = data_files()
+    there.unlink()
+    assert requests.get(f"{server}/download/raw/{first['sha256']}").status_code == 503
+    again = send(ffi, NAME.replace("0120", "0121")).json()
+    assert again == first | {"new": False, "location": again["location"]}
+    assert [path.relative_to(settings().data).as_posix() for path in data_files()] == [again["location"]]
+    assert requests.get(f"{server}/download/raw/{first['sha256']}").content == ffi
+
+
 def test_a_pipeline_waits_once_for_a_unit(send, ffi, tmp_path):
     later = write_ffi(tmp_path, 1)
     first = send(ffi, params={"pipeline": "photometry"}).json()["job"]

@@ -43,7 +43,7 @@ def find_file(sha256: str, *, url: str | None = None) -> dict[str, Any] | None:
 
 def add_file(row: Mapping[str, Any], *, url: str | None = None) -> tuple[dict[str, Any], bool]:
     """
-    Enter a file unless its bytes are known.
+    Enter a file; of one whose bytes are known only the place may be another one than it was.
 
     Parameters
     ----------
@@ -59,4 +59,6 @@ def add_file(row: Mapping[str, Any], *, url: str | None = None) -> tuple[dict[st
         known = session.get(File, sha256)
         if known is None:
             session.add(File(**row))
+        else:
+            known.location = row["location"]
     return find_file(sha256, url=url) or dict(row), known is None
