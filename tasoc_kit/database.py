@@ -25,7 +25,6 @@ from tasoc_kit.records.engine import connect, exists, frame, plain_text, rows, u
 from tasoc_kit.records.tables import Product, Provenance, Review, Run, Tag
 
 __all__ = [
-    "close_runs",
     "connect",
     "finish_run",
     "get_run",
@@ -255,22 +254,6 @@ def finish_run(
         values["id"] = id
     with writing(url) as session:
         session.execute(sa.update(Run).where(Run.run == run).values(values))
-
-
-def close_runs(
-    job: int,
-    message: str,
-    *,
-    status: str = "killed",
-    cpu_seconds: float | None = None,
-    peak_bytes: int | None = None,
-    url: str | None = None,
-) -> None:
-    """Note of the runs of a job whose end was not noted how they ended, and what was seen of their cost."""
-    values = {"status": status, "message": plain_text(message), "finished": _now()}
-    values |= {"cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}
-    with writing(url) as session:
-        session.execute(sa.update(Run).where(Run.job == job, Run.status == "running").values(values))
 
 
 def list_runs(

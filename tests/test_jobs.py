@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tasoc_kit import database
 from tasoc_kit.config import settings
-from tasoc_kit.errors import JobError
+from tasoc_kit.errors import DatabaseError, JobError
 from tasoc_kit.records import jobs, leases, schedules
 from tasoc_kit.records.engine import writing
 from tasoc_kit.records.queue_health import queue_health
@@ -240,6 +240,42 @@ def test_a_worker_that_lost_its_lease_changes_nothing(url: str) -> None:
     assert states(job) == ["ready", "claimed", "ready", "claimed"]
     assert database.list_runs().set_index("run").loc[run, "status"] == "killed"
     assert leases.finish_job(job, "quick", {})
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "given back", "cancelled"])
+def test_a_job_and_its_runs_end_together_or_not_at_all(sqlite: str, end: str) -> None:
+    """A worker that cannot note the one tries again, and would find that the job is no more its own."""
+    ways: dict[str, Callable[[], object]] = {
+        "done": lambda: leases.finish_job(job, "me", {}, costs=(2.5, 7)),
+        "failed": lambda: leases.fail_job(job, "me", "x", again=False, costs=(2.5, 7)),
+        "given back": lambda: leases.give_back_job(job, "me", "x", costs=(2.5, 7)),
+        "cancelled": lambda: leases.cancel_claimed(job, "me", "x", costs=(2.5, 7)),
+    }
+    job = submit()
+    claim()
+    database.start_run("", "10_a", "", job=job)
+    with no_runs_change(), pytest.raises(DatabaseError, match="no room"):
+        ways[end]()
+    assert state(job) == "claimed"
+    assert ways[end]()
+    run = database.list_runs().iloc[0]
+    assert (run["status"], run["cpu_seconds"], run["peak_bytes"]) == (
+        "done" if end == "done" else "killed", 2.5, 7
+    )  # fmt: skip
+    assert state(job) == {"given back": "ready"}.get(end, end)
+
+
+@contextmanager
+def no_runs_change() -> Iterator[None]:
+    """Let the database refuse to change what is noted of runs."""
+    refuse = "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    with writing(None) as session:
+        session.execute(sa.text(refuse))
+    try:
+        yield
+    finally:
+        with writing(None) as session:
+            session.execute(sa.text("DROP TRIGGER full"))
 
 
 def test_a_job_that_kills_its_workers_fails_after_its_last_try(url: str) -> None:

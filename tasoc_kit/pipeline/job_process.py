@@ -85,6 +85,11 @@ class JobProcess:
             _become_job(_Watch(parent, job, most_bytes, self._lease, _Teller(tell)), str(scratch))
         os.close(tell)
 
+    @property
+    def costs(self) -> tuple[float, int]:
+        """Seconds of all cores and most bytes of memory that were taken so far."""
+        return self.spent.cpu_seconds, self.spent.peak_bytes
+
     def extend_lease(self, lease_end: float) -> None:
         """Let the process go on until another moment, by ``time.monotonic``."""
         self._lease.value = lease_end

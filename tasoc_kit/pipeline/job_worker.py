@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from tasoc_kit import database
 from tasoc_kit.errors import DatabaseError, JobError, NotebookError
 from tasoc_kit.pipeline.bound import adopt_orphans, keep_few_arenas
 from tasoc_kit.pipeline.job_process import JobProcess
@@ -272,21 +271,18 @@ class JobWorker:
 
     def _note_ending(self, slot: _Slot, process: JobProcess) -> str:
         """Note how a job ended by itself, or by its limits."""
-        ending, spent = process.ending, process.spent
+        ending, spent, costs = process.ending, process.spent, process.costs
         if ending is None:
             raise AssertionError(f"job {slot.job} has not ended")
         result = ending.result | {"spent": asdict(spent)}
         if ending.ok:
-            state = "done" if leases.finish_job(slot.job, slot.worker, result) else ""
+            state = "done" if leases.finish_job(slot.job, slot.worker, result, costs=costs) else ""
         else:
-            state = leases.fail_job(slot.job, slot.worker, ending.message, again=ending.again, result=result)
+            state = leases.fail_job(
+                slot.job, slot.worker, ending.message, again=ending.again, result=result, costs=costs
+            )
         if not state:
             return "ended, but its lease was lost: nothing is noted"
-        if ending.ok:
-            # Their own process notes that, but for a database that was out of reach just then.
-            self._close_runs(slot, process, "its log was not noted: no database was in reach", status="done")
-        else:
-            self._close_runs(slot, process, ending.message)
         told = f"{state} after {spent.seconds:.1f} s, {spent.peak_bytes / 1e6:.0f} MB"
         return (
             told if ending.ok else f"{'tried again later' if state == 'ready' else state}: {ending.message}"
@@ -294,13 +290,8 @@ class JobWorker:
 
     def _note_cancelled(self, slot: _Slot, process: JobProcess) -> str:
         message = "cancelled while it ran; all its processes were killed"
-        if leases.cancel_claimed(slot.job, slot.worker, message):
-            self._close_runs(slot, process, message)
+        leases.cancel_claimed(slot.job, slot.worker, message, costs=process.costs)
         return message
-
-    def _close_runs(self, slot: _Slot, process: JobProcess, message: str, *, status: str = "killed") -> None:
-        cpu, peak = process.spent.cpu_seconds, process.spent.peak_bytes
-        database.close_runs(slot.job, message, status=status, cpu_seconds=cpu, peak_bytes=peak)
 
     def _give_all_back(self, reason: str) -> None:
         """Kill what runs, and let somebody else run it."""
@@ -317,6 +308,5 @@ class JobWorker:
             slot.job, slot.process, slot.last = 0, None, None
 
     def _give_back(self, slot: _Slot, process: JobProcess, reason: str) -> str:
-        if leases.give_back_job(slot.job, slot.worker, reason):
-            self._close_runs(slot, process, reason)
+        leases.give_back_job(slot.job, slot.worker, reason, costs=process.costs)
         return f"given back: {reason}"

@@ -30,6 +30,9 @@ __all__ = [
     "start_job",
 ]
 
+Costs = tuple[float, int]
+"""Time of all cores in seconds, and largest memory in bytes."""
+
 RETRY_SECONDS = (10.0, 60.0, 600.0)
 """How long a job waits after its first, second and any further failure."""
 
@@ -141,13 +144,17 @@ def renew_lease(
         return "cancelled" if found.cancelled else "go on"
 
 
-def finish_job(job: int, worker: str, result: Mapping[str, Any], *, url: str | None = None) -> bool:
+def finish_job(
+    job: int, worker: str, result: Mapping[str, Any], *, costs: Costs | None = None, url: str | None = None
+) -> bool:
     """Note that a job is done, and what it made; False, and no change, where the lease was lost."""
     with writing(url) as session:
         found = _own(session, job, worker)
         if found is None:
             return False
         found.result, found.message = dict(result), ""
+        # Its own process notes how a run ended, but where no database was in reach just then.
+        _close_runs(session, [job], "done", "its log was not noted: no database was in reach", costs)
         _end(session, found, "done", worker)
         return True
 
@@ -159,6 +166,7 @@ def fail_job(
     *,
     again: bool = True,
     result: Mapping[str, Any] | None = None,
+    costs: Costs | None = None,
     url: str | None = None,
 ) -> str:
     """
@@ -174,6 +182,8 @@ def fail_job(
         Whether another try may mend it.
     result
         What it made nevertheless.
+    costs
+        What it took, for runs whose end nobody noted.
 
     Returns
     -------
@@ -184,6 +194,7 @@ def fail_job(
         if found is None:
             return ""
         found.result, message = dict(result or {}), plain_text(message)
+        _close_runs(session, [job], "killed", message, costs)
         if found.cancelled:
             found.message = message
             _end(session, found, "cancelled", worker, message)
@@ -195,23 +206,29 @@ def fail_job(
         return found.state
 
 
-def cancel_claimed(job: int, worker: str, message: str, *, url: str | None = None) -> bool:
+def cancel_claimed(
+    job: int, worker: str, message: str, *, costs: Costs | None = None, url: str | None = None
+) -> bool:
     """Note that a worker has ended a job that somebody cancelled; False where the lease was lost."""
     with writing(url) as session:
         found = _own(session, job, worker)
         if found is None:
             return False
         found.message = message
+        _close_runs(session, [job], "killed", message, costs)
         _end(session, found, "cancelled", worker, message)
         return True
 
 
-def give_back_job(job: int, worker: str, reason: str, *, url: str | None = None) -> bool:
+def give_back_job(
+    job: int, worker: str, reason: str, *, costs: Costs | None = None, url: str | None = None
+) -> bool:
     """Put a job back that its worker cannot end; the try does not count. False where the lease was lost."""
     with writing(url) as session:
         found = _own(session, job, worker)
         if found is None:
             return False
+        _close_runs(session, [job], "killed", reason, costs)
         if found.cancelled:
             _end(session, found, "cancelled", worker, reason)
         else:
@@ -247,9 +264,17 @@ def release_stale(actor: str = "", *, url: str | None = None) -> list[int]:
                 job.message = f"{message}, {job.tries} times"
                 _end(session, job, "failed", actor, job.message)
         numbers = [job.job for job in released]
-        lost = sa.update(Run).where(Run.job.in_(numbers), Run.status == "running")
-        session.execute(lost.values(status="killed", message="its worker was lost", finished=now))
+        _close_runs(session, numbers, "killed", "its worker was lost")
         return numbers
+
+
+def _close_runs(
+    session: Session, jobs: Sequence[int], status: str, message: str, costs: Costs | None = None
+) -> None:
+    """Note of the runs of jobs whose end was not noted how they ended, and what was seen of their cost."""
+    values = {"status": status, "message": message, "finished": database_time(session)}
+    values |= {} if costs is None else {"cpu_seconds": costs[0], "peak_bytes": costs[1]}
+    session.execute(sa.update(Run).where(Run.job.in_(jobs), Run.status == "running").values(values))
 
 
 def _end(session: Session, job: Job, state: str, actor: str, detail: str = "") -> None:
