@@ -344,7 +344,10 @@ def hold_job(job: int, actor: str, *, url: str | None = None) -> None:
 def release_job(job: int, actor: str, *, url: str | None = None) -> None:
     """Let a job that is held start; raise JobError where it is not held."""
     with writing(url) as session:
-        change_state(session, _taken(session, job, "released", CHANGES["release"]), "ready", actor)
+        found, now = _taken(session, job, "released", CHANGES["release"]), database_time(session)
+        # It could not start before: else the queue would seem to stand still since it was submitted.
+        found.not_before = max(found.not_before, now)
+        change_state(session, found, "ready", actor, now=now)
 
 
 def retry_job(job: int, actor: str, *, url: str | None = None) -> None:
