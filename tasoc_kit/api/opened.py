@@ -61,15 +61,19 @@ class Kept(Generic[Value]):
                 return found[1]
             try:
                 value = make()
+                self._keep(key, value)
             finally:
+                # Who comes from now on finds what is kept, or makes it.
                 with self._lock:
                     self._making.pop(key, None)
-            with self._lock:
-                self._values[key] = time.monotonic(), value
-                self._values.move_to_end(key)
-                while len(self._values) > self._most:
-                    self._values.popitem(last=False)
             return value
+
+    def _keep(self, key: Hashable, value: Value) -> None:
+        with self._lock:
+            self._values[key] = time.monotonic(), value
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
 
     def _fresh(self, key: Hashable) -> tuple[float, Value] | None:
         with self._lock:
