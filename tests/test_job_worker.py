@@ -21,6 +21,7 @@ from worker_forge import Forge, alive, state, wait_until
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
+from tasoc_kit.pipeline.job_worker import JobWorker, WorkerOptions
 from tasoc_kit.records import jobs
 from tasoc_kit.storage.folders import Folder
 
@@ -302,6 +303,15 @@ def test_a_worker_told_twice_to_end_gives_back_what_runs(bench: Bench) -> None:
     assert (found["state"], found["tries"]) == ("ready", 0)
     assert "told twice to end" in found["message"]
     bench.nothing_is_left()
+
+
+def test_a_signal_is_counted_and_says_nothing_itself() -> None:
+    """It may come while a line is written, which none can be written into."""
+    said: list[str] = []
+    worker = JobWorker(WorkerOptions(), say=said.append)
+    with worker._signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (worker.signals, worker.draining, said) == (1, True, [])
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

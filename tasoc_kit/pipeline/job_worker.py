@@ -93,7 +93,7 @@ class JobWorker:
         self.options, self.say = options, say
         self.name = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.slots = [_Slot(f"{self.name}/{number}") for number in range(options.slots)]
-        self.taken, self.signals = 0, 0
+        self.taken, self.signals, self.told = 0, 0, False
         self.problem: Exception | None = None
         self.warned = ""
         self.begun = time.monotonic()
@@ -142,9 +142,8 @@ class JobWorker:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def count(number: int, frame: object) -> None:
+            # Something may just be written to where a word would go, and that is not done twice at once.
             self.signals += 1
-            if self.signals == 1:
-                self.say(f"worker {self.name} ends after what runs; the same signal again ends it now")
 
         before = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -167,6 +166,9 @@ class JobWorker:
         if self.signals > 1:
             self._give_all_back("its worker was told twice to end")
             return
+        if self.signals and not self.told:
+            self.told = True
+            self.say(f"worker {self.name} ends after what runs; the same signal again ends it now")
         for slot in self.slots:
             if slot.process is not None:
                 self._tend(slot, slot.process)
