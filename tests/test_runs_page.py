@@ -115,6 +115,16 @@ def test_a_log_that_no_run_names_is_listed_and_tells_what_it_was_told():
     assert list_all()["run"].tolist() == [known, 0]
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_log_that_is_damaged_is_listed_and_said_to_be(content):
+    key = write_log("a" * 12)
+    (Path(store.own(None).root) / key).write_bytes(content)
+    shown = RunsPage()
+    assert key in shown.facts.object
+    asyncio.run(shown.load_log(key))
+    assert "it is not a notebook" in shown.log.object
+
+
 @pytest.mark.parametrize("folder", [UNIT, "jobs"])
 def test_the_log_of_a_notebook_that_a_job_ran_is_shown(folder):
     key, lone = write_log("job3", folder=folder), write_log("job4", ending="-failed", folder=folder)

@@ -36,7 +36,7 @@ def read_executed(text: bytes) -> Any:
     """Return an executed notebook; raise NotebookError where it is none."""
     try:
         return nbformat.reads(text.decode(), as_version=4)
-    except (UnicodeDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+    except (ValueError, nbformat.ValidationError, AttributeError, KeyError) as error:
         raise NotebookError(
             f"log: it is not a notebook ({str(error)[:80]}); expected nbformat 4. Run the notebook again."
         ) from None
@@ -44,7 +44,10 @@ def read_executed(text: bytes) -> Any:
 
 def facts_of(text: bytes) -> dict[str, Any]:
     """Return what papermill noted in an executed notebook: parameters, start and duration (s)."""
-    noted = json.loads(text).get("metadata", {}).get("papermill", {})
+    try:
+        noted = json.loads(text)["metadata"]["papermill"]
+    except (ValueError, TypeError, KeyError):
+        noted = {}
     return {name: noted.get(name) for name in ("parameters", "start_time", "duration")}
 
 
