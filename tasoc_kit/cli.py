@@ -278,7 +278,7 @@ def simulate(
 
 @app.command()
 def dashboard(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5006,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 5006,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     origin: Annotated[
         list[str] | None, typer.Option(help="Further host:port that browsers may use; may be repeated.")

@@ -494,6 +494,12 @@ def test_a_taken_port_is_named_with_another_to_try():
         server.stop()
 
 
+@pytest.mark.parametrize("given", [{"address": "::1"}, {"origins": ("https://hub.example.org",)}])
+def test_what_no_browser_is_let_in_by_is_said(given):
+    with pytest.raises(TasocKitError, match=r"::1|hub.example.org.*Correct --address or --origin"):
+        make_server(port=0, **given)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_server_stops_when_it_is_told_to(number, tmp_path):
     code = (

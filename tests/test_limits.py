@@ -150,6 +150,11 @@ def test_limits_are_set_by_name():
             Limits.read([wrong])
 
 
+def test_an_address_is_told_as_browsers_take_it():
+    assert Place().url(8000) == "http://127.0.0.1:8000/"
+    assert Place("::1", prefix="/tasoc/").url(80) == "http://[::1]:80/tasoc/"
+
+
 @pytest.mark.parametrize(
     ("place", "told", "all_may_read"),
     [

@@ -67,6 +67,11 @@ class Place:
             return self.public
         return settings().public == "read" or (self.loopback and not settings().public)
 
+    def url(self, port: int) -> str:
+        """Return the address for browsers, where it is served at a port."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{port}{self.prefix.rstrip('/')}/"
+
 
 def serve(
     place: Place | None = None,
@@ -104,7 +109,7 @@ def serve(
     with _listen(place) as listening:
         app = _app(place, limits)
         if ready is not None:
-            ready(f"http://{place.address}:{listening.getsockname()[1]}{place.prefix.rstrip('/')}/")
+            ready(place.url(listening.getsockname()[1]))
         if workers > 1:
             if not os.environ.get("TASOC_SESSION_KEY"):
                 os.environ["TASOC_SESSION_KEY"] = secrets.token_hex(32)

@@ -113,13 +113,14 @@ def make_server(
     Raises
     ------
     TasocKitError
-        If the port is taken or may not be used.
+        If the port is taken or may not be used, or an address or origin is none that browsers name.
     """
     # Scripts and styles come from this server; Panel reads these when it is imported.
     os.environ.setdefault("BOKEH_RESOURCES", "server")
     import panel as pn
     from bokeh.core.validation import silence
     from bokeh.core.validation.warnings import FIXED_SIZING_MODE
+    from bokeh.server.util import create_hosts_allowlist
 
     from tasoc_kit.dashboards.failed import tell
     from tasoc_kit.dashboards.visitor import Guarded, handlers, open_to
@@ -129,6 +130,13 @@ def make_server(
     pn.extension(exception_handler=tell)
     silence(FIXED_SIZING_MODE)  # it asks for a width where figures of pixels have the width of their frame
     near = [] if socket else [f"{host}:{port}" for host in {address, "localhost"}]
+    try:
+        create_hosts_allowlist([*near, *origins], port)
+    except ValueError as error:
+        raise TasocKitError(
+            f"tasoc dashboard: {error}; expected a name or an IPv4 address, with its port where it is not 80 "
+            "and without http://. Correct --address or --origin."
+        ) from None
     place = {"unix_socket": socket} if socket else {"port": port, "address": address}
     try:
         return pn.io.server.get_server(
