@@ -22,8 +22,7 @@ def as_fits(staged: Staged) -> bytes:
     """Return a frame as a FITS image, with the plate solution that its raw frame has."""
     header = fits.Header()
     if staged.wcs:
-        text = staged.wcs.replace("\n", "") if "\n" not in staged.wcs else staged.wcs
-        header.update(fits.Header.fromstring(text, sep="\n" if "\n" in text else ""))
+        header.update(fits.Header.fromstring(staged.wcs, sep="\n" if "\n" in staged.wcs else ""))
         # The solution counts pixels of the whole frame from 1.
         row, column = staged.first
         header["CRPIX1"] -= column
