@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -367,14 +366,12 @@ def test_a_request_that_is_too_large_is_refused(api):
 
 
 def test_whoever_is_slow_is_left(api):
-    begun = time.monotonic()
     assert api.raw(b"") == b""
     assert b" 408 " in api.raw(b"GET / HTTP/1.1\r\nHost: x\r\n")
     token = api.tokens["write"]
     head = f"POST /jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     assert b" 408 " in api.raw(head.encode())
-    assert time.monotonic() - begun < 60
 
 
 def test_answers_carry_what_keeps_browsers_safe_and_their_number(api):
@@ -466,9 +463,13 @@ def test_two_servers_share_one_sqlite_and_limit_who_asks_too_often(api, served, 
         asked = {**JOB, "queue": "of-two"}
         made = second.ask("/jobs", method="POST", json=asked, scope="write").json()["job"]
         assert api.ask("/jobs", method="POST", json=asked, scope="write").json()["job"] == made
-        tokens.revoke_token(1)
+        shared = {"headers": {"Authorization": f"Bearer {tokens.make_token('of both')}"}}
+        assert (
+            api.ask("/products", **shared).status_code == second.ask("/products", **shared).status_code == 200
+        )
+        tokens.revoke_token(int(tokens.list_tokens()["token"].iloc[0]))
         for server in (api, second):
-            problem(server.ask("/products", scope="read"), 401)
+            problem(server.ask("/products", **shared), 401)
         refused = [second.ask("/products", scope="admin") for _ in range(30)][-1]
         assert "per second" in problem(refused, 429)["error"]
         assert int(refused.headers["retry-after"]) >= 1

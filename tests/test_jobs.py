@@ -389,7 +389,7 @@ def test_a_held_job_waits_until_it_is_released(url: str) -> None:
     assert claim() is None
     make_ready(job)
     jobs.release_job(job, "ann")
-    assert queue_health().oldest_seconds < 60
+    assert queue_health().oldest_seconds < HOUR.total_seconds()
     assert claim() == job
     later = submit(1, held=True, not_before=datetime.datetime.now(datetime.UTC) + HOUR)
     jobs.release_job(later, "ann")
