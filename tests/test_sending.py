@@ -26,9 +26,9 @@ UNIT = "s0001-1-2"
 KEY = f"stream/{UNIT}/{ID}"
 LOGS = (
     f"{UNIT}/16_stream-{ID}.ipynb", f"{UNIT}/16_stream-{ID}-failed.ipynb", f"{UNIT}/16_stream-job3.ipynb",
-    "jobs/16_stream-job4.ipynb",
+    "jobs/16_stream-job4.ipynb", "jobs/10_星-job5.ipynb",
 )  # fmt: skip
-"""Of a pipeline, of a failure, of a job on a unit and of one that named none."""
+"""Of a pipeline, of a failure, of a job on a unit, of one that named none, and of a notebook of one's own."""
 
 
 @pytest.fixture(scope="module")

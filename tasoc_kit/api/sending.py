@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -31,6 +32,14 @@ async def _left(receive: Receive) -> None:
     """Return when the one who asked is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _attachment(filename: str) -> str:
+    """Return the header under which a browser keeps a file; what is not ASCII as RFC 8187 has it."""
+    plain = quote(filename, safe="")
+    return (
+        f'attachment; filename="{filename}"' if plain == filename else f"attachment; filename*=UTF-8''{plain}"
+    )
 
 
 class Sending(Response):
@@ -71,7 +80,7 @@ class Sending(Response):
             "accept-ranges": "bytes",
             "content-type": media_type,
             "x-content-type-options": "nosniff",
-            **({"content-disposition": f'attachment; filename="{filename}"'} if filename else {}),
+            **({"content-disposition": _attachment(filename)} if filename else {}),
             **(headers or {}),
         }
         self.raw_headers = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
