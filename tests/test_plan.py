@@ -116,10 +116,10 @@ def test_a_value_is_read_as_what_it_looks_like(
         assert chosen == {"doubled": {"factor": value}}
 
 
-@pytest.mark.parametrize("text", ["doubled: 3", "- a", "a: [", "duobled: {factor: 1.0}"])
+@pytest.mark.parametrize("text", ["doubled: 3", "- a", "a: [", "duobled: {factor: 1.0}", "factor: ½"])
 def test_an_unusable_settings_file_is_refused(pipeline: Pipeline, tmp_path: Path, text: str) -> None:
     config = tmp_path / "my.yaml"
-    config.write_text(text)
+    config.write_text(text, encoding="latin-1")
     with pytest.raises(NotebookError, match="my.yaml|did you mean 'doubled'"):
         read_settings(pipeline, [], config)
 
@@ -181,12 +181,14 @@ def test_settings_of_the_pipeline_before_choose_what_a_pipeline_starts_from(
         ("after: tiny", "after: later", "come after each other"),
         (LATER, "- 11_summed", "later.yaml is not readable"),
         ("title:", "title: [", "later.yaml is not readable"),
+        ("title:", "title: ½", "later.yaml is not readable"),
     ],
 )
 def test_a_file_that_no_pipeline_is_made_of_is_refused(
     tiny_pipelines: dict[str, Pipeline], old: str, new: str, said: str
 ) -> None:
-    (settings().notebooks[0] / "pipelines" / "later.yaml").write_text(LATER.replace(old, new))
+    path = settings().notebooks[0] / "pipelines" / "later.yaml"
+    path.write_text(LATER.replace(old, new), encoding="latin-1")
     with pytest.raises(NotebookError, match=said):
         load_pipelines()
 

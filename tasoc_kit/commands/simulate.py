@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.progress import Progress
 
 from tasoc_kit.commands.look import as_size, console
-from tasoc_kit.errors import SourceError
-from tasoc_kit.pipeline.assigned_value import read_value
+from tasoc_kit.pipeline.assigned_value import read_assignment
 from tasoc_kit.simulation import write_sector
 
 __all__ = ["simulate_sector"]
@@ -32,14 +30,8 @@ def simulate_sector(folder: Path, fixed: Mapping[str, Any], assignments: Sequenc
     """
     chosen = dict(fixed)
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        try:
-            value = read_value(text)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals:
-            raise SourceError(f"--set {assignment!r}: expected name=value, as structure=5. Correct it.")
-        chosen[name.strip()] = value
+        name, value = read_assignment(assignment, "name=value, as structure=5")
+        chosen[name] = value
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("frames", total=None)
 

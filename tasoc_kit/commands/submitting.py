@@ -38,6 +38,9 @@ Hours = Annotated[float, typer.Option(min=0.0001, help="Wall time that it may ta
 Memory = Annotated[str | None, typer.Option(help="Memory that it may take, as 4GB.")]
 
 
+_FORM = "parameter=value, as sector=14, or of a step of a pipeline step.parameter=value"
+
+
 def say(line: str) -> None:
     """Show a line."""
     from tasoc_kit.commands.look import console
@@ -78,25 +81,16 @@ def read_arguments(name: str, assignments: list[str]) -> tuple[str, dict[str, An
     NotebookError
         If an assignment is not of this form.
     """
-    import yaml
-
-    from tasoc_kit.pipeline.assigned_value import read_value
+    from tasoc_kit.pipeline.assigned_value import read_assignment
     from tasoc_kit.pipeline.schema import notebook_names
 
     kind = "notebook" if name in notebook_names() else "pipeline"
     arguments: dict[str, Any] = {}
     for assignment in assignments:
-        target, equals, text = assignment.partition("=")
-        stage, dot, parameter = target.strip().partition(".")
-        try:
-            value = read_value(text)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not stage or (dot and (kind == "notebook" or not parameter)):
-            raise NotebookError(
-                f"--set {assignment!r}: expected parameter=value, as sector=14, or of a step of a pipeline "
-                "step.parameter=value. Correct it."
-            )
+        target, value = read_assignment(assignment, _FORM)
+        stage, dot, parameter = target.partition(".")
+        if not stage or (dot and (kind == "notebook" or not parameter)):
+            raise NotebookError(f"--set {assignment!r}: expected {_FORM}. Correct it.")
         if dot:
             arguments.setdefault("settings", {}).setdefault(stage, {})[parameter] = value
         else:

@@ -7,6 +7,10 @@ from typing import Any
 
 import yaml
 
+from tasoc_kit.errors import NotebookError
+
+__all__ = ["read_assignment", "read_value"]
+
 INTEGER = r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)"
 FLOAT = (
     r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -39,3 +43,29 @@ def read_value(text: str) -> Any:
         If a bracket or a quotation mark has no end, or the like.
     """
     return yaml.load(text, _Loader)
+
+
+def read_assignment(assignment: str, form: str) -> tuple[str, Any]:
+    """
+    Return name and value of ``name=value``; the value is read by ``read_value``.
+
+    Parameters
+    ----------
+    assignment
+        What was given to ``--set``.
+    form
+        What is expected there, with an example.
+
+    Raises
+    ------
+    NotebookError
+        If it is not of this form.
+    """
+    name, equals, text = assignment.partition("=")
+    try:
+        value = read_value(text)
+    except yaml.YAMLError:
+        equals = ""
+    if not equals or not name.strip():
+        raise NotebookError(f"--set {assignment!r}: expected {form}. Correct it.")
+    return name.strip(), value

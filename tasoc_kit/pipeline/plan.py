@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasoc_kit import store
 from tasoc_kit.config import settings
 from tasoc_kit.errors import NotebookError, suggest
-from tasoc_kit.pipeline.assigned_value import read_value
+from tasoc_kit.pipeline.assigned_value import read_assignment, read_value
 from tasoc_kit.pipeline.named_function import named_function
 from tasoc_kit.pipeline.notebook import check_notebook
 from tasoc_kit.pipeline.notebook_files import find_notebook, pipeline_files
@@ -45,6 +45,7 @@ __all__ = [
     "read_settings",
 ]
 
+_SETTING = "step.parameter=value, as apertures.threshold=1.0"
 COMPARED = "diagnostics"
 """What the CCDs of a sector are compared by."""
 
@@ -259,7 +260,7 @@ def _read_pipeline(name: str, path: Path) -> Pipeline:
     try:
         content = yaml.safe_load(path.read_text())
         return Pipeline(name=name, **content)
-    except (OSError, yaml.YAMLError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
         raise NotebookError(f"pipelines: {path} is not readable: {error}. Correct the file.") from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -285,17 +286,10 @@ def read_settings(
         for name, values in _read_config(config).items():
             chosen[_stage_to_set(pipeline, name)] = dict(values or {})
     for assignment in assignments:
-        target, equals, text = assignment.partition("=")
-        stage, dot, parameter = target.strip().partition(".")
-        try:
-            value = read_value(text)
-        except yaml.YAMLError:
-            equals = ""
-        if not (equals and dot and parameter):
-            raise NotebookError(
-                f"--set {assignment!r}: expected step.parameter=value, as apertures.threshold=1.0. "
-                "Correct it."
-            )
+        target, value = read_assignment(assignment, _SETTING)
+        stage, _, parameter = target.partition(".")
+        if not parameter:
+            raise NotebookError(f"--set {assignment!r}: expected {_SETTING}. Correct it.")
         chosen.setdefault(_stage_to_set(pipeline, stage), {})[parameter] = value
     return chosen
 
@@ -312,7 +306,7 @@ def _stage_to_set(pipeline: Pipeline, name: str) -> str:
 def _read_config(path: Path) -> dict[str, dict[str, Any] | None]:
     try:
         content = read_value(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotebookError(f"--config {path}: {error}; expected a readable YAML file. Correct it.") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict | None) for v in content.values()):
         raise NotebookError(
