@@ -15,6 +15,7 @@ from tiny_pipeline import make_unit
 from typer.testing import CliRunner
 
 from tasoc_kit import cli, database, store
+from tasoc_kit.commands import look
 from tasoc_kit.commands.run import Bars, Options
 from tasoc_kit.commands.status import read_status
 from tasoc_kit.config import settings
@@ -153,6 +154,31 @@ def test_the_lineage_has_every_id_in_full(
     assert code == 0
     assert {run.id for run in plan} <= {id_ for line in ids for id_ in line}
     assert max(map(len, ids)) == 2
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_table_breaks_what_is_long_and_cuts_nothing(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(look.console, "width", width)
+    rows = [("2cc5d4f48b57", "light_curves.local", "a " * 50 + "last", "x" * 90, 1.5)]
+    look.table("", ("id", "entry", "meaning", "path", "time"), rows)
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= width
+    assert "2cc5d4f48b57" in told
+    assert "1.5" in told
+    assert told.count("x") == 90
+    assert re.sub(r"\s", "", told).count("a") >= 50
+
+
+def test_the_catalog_is_listed_in_a_narrow_terminal_with_names_and_meanings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(look.console, "width", 110)
+    code, told, _ = tasoc("catalog", "list", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    assert all(name in told for name in ("light_curves.local", "simulation.tiny", "products.light_curves"))
+    assert "tasoc catalog describe" in told
 
 
 def test_a_dry_run_says_what_would_be_read_and_runs_nothing(

@@ -24,9 +24,10 @@ def list_() -> None:
     tasoc catalog list
     """
     from tasoc_kit import catalog
-    from tasoc_kit.commands.look import show_frame
+    from tasoc_kit.commands.look import console, show_frame
 
-    show_frame("catalog entries", catalog.entries())
+    show_frame("catalog entries", catalog.entries()[["entry", "description"]])
+    console.print("What one takes: tasoc catalog describe ENTRY")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 _FILE_WIDTH = 160
+_NARROW = 16
+"""Ids, times and numbers are no longer, and are never broken; names and sentences may be."""
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -70,15 +73,16 @@ def as_time(seconds: float) -> str:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()
 ) -> None:
-    """Show a table whose last column gives way; words that say how something ended have their colour."""
+    """Show a table whose widest columns give way; words that say how something ended have their colour."""
     shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        last = name == columns[-1]
-        shown.add_column(
-            name, justify="right" if name in right else "left", overflow="fold", no_wrap=not last
-        )
-    for row in rows:
-        shown.add_row(*(Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row))
+    cells = [[Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row] for row in rows]
+    for number, name in enumerate(columns):
+        lines = [line for row in cells for line in row[number].plain.splitlines()]
+        narrow = max(map(cell_len, lines), default=0) <= _NARROW
+        justify = "right" if name in right else "left"
+        shown.add_column(name, justify=justify, overflow="fold", no_wrap=narrow)
+    for row in cells:
+        shown.add_row(*row)
     console.print(shown)
 
 
