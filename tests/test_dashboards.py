@@ -196,6 +196,10 @@ def test_a_tap_on_a_star_shows_its_light_curve_and_one_beside_it_the_pixel(secto
     viewer._tapped(column + 0.3, row)
     assert viewer.star == 3
     assert str(data.FIRST_TIC + 3) in viewer.series_title()
+    unnumbered = viewer.stars.assign(tic=xr.zeros_like(viewer.stars["tic"]))
+    viewer.stars, numbered = unnumbered, viewer.stars
+    assert viewer.series_title().startswith("Star 3 · Tmag")
+    viewer.stars = numbered
     viewer.show_stars = False
     viewer._tapped(column + 0.3, row)
     assert viewer.star == -1

@@ -317,7 +317,7 @@ def test_too_few_stars_are_no_evidence(stars):
     found = validate(ccd)
     assert worse(found) == set()
     assert int(found["verdict"]) == (Verdict.NOT_DONE if stars else Verdict.FAIL)
-    told = f"No check of the light curves could be done: {stars} stars are too few."
+    told = f"No check of the light curves could be done: too few stars ({stars})."
     assert found.attrs["reason"] == (told if stars else "No star has a light curve.")
     reasons = found["check_reason"].sel(check=["masks", "hour_noise"]).values
     assert [reason[:8] for reason in reasons] == ["not done", "not done"]

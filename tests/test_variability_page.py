@@ -40,7 +40,7 @@ def test_a_star_is_shown_with_its_class_and_its_period(view, made):
         assert f"TIC {data.FIRST_VARIABLE + star}" in view.heading.object
         assert kind in view.heading.object
         period = float(rotation["rotation_period"][star])
-        said = f"{period:.4g} ±" if np.isfinite(period) else "none that noise has not"
+        said = f"{period:.4g} ±" if np.isfinite(period) else "none above the noise"
         assert said in view.facts.object
     assert len(view.by_class.objects) == 1
     assert len(view.by_time.objects) == 3

@@ -201,7 +201,8 @@ class FrameViewer(pn.viewable.Viewer):
         where = f"row {self.place[0]}, column {self.place[1]}" if self.place else ""
         if self.star < 0:
             return f"Pixel at {where}"
-        name = f"TIC {int(self.stars['tic'][self.star])} · Tmag {float(self.stars['tmag'][self.star]):.2f}"
+        tic, tmag = int(self.stars["tic"][self.star]), float(self.stars["tmag"][self.star])
+        name = f"{f'TIC {tic}' if tic else f'Star {self.star}'} · Tmag {tmag:.2f}"
         return name if self.light_curves is not None else f"{name} · pixel at {where}"
 
     def series(self, **options: Any) -> hv.DynamicMap:

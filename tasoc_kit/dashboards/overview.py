@@ -76,6 +76,12 @@ def _last_card() -> list[pmui.Paper]:
     return [theme.panel_card(theme.markup(f"<h2>What ran last</h2>{table}<p>{go}</p>"))]
 
 
+def _command_markup(command: str) -> str:
+    """Return a command that a browser breaks between its words only, not within ``--``."""
+    words = " ".join(f"<span>{html.escape(word)}</span>" for word in command.split(" "))
+    return f"<pre tabindex='0'><code>{words}</code></pre>"
+
+
 def _pipeline_card(one: Progress) -> str:
     facts = {
         "made": f"{one.products:,} products, {as_bytes(one.bytes)}",
@@ -84,7 +90,7 @@ def _pipeline_card(one: Progress) -> str:
     return (
         f"<article><h2>{html.escape(one.name.capitalize())}</h2><p>{html.escape(one.title)}</p>"
         f"{theme.facts_markup(facts)}<p>{html.escape(one.next)}</p>"
-        f"<pre tabindex='0'><code>{html.escape(one.command)}</code></pre></article>"
+        f"{_command_markup(one.command)}</article>"
     )
 
 

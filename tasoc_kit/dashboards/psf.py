@@ -115,18 +115,21 @@ class PsfView(pn.viewable.Viewer):
         self.links.show(tic)
         theme.in_address(tic=tic)
 
+    def _name(self, star: int) -> str:
+        return f"TIC {int(self.tic[star])}" if self.tic[star] else f"Star {star}"
+
     def facts_of(self, star: int) -> dict[str, str]:
         """Return what is known of a star, for ``theme.readout``."""
         one = {name: float(self.product[f"psf_{name}"][star]) for name in ("row", "column", "flux")}
         left = self.stamp(star)["left"].values
         source = int(self.product["psf_source"][star])
         return {
-            "star": f"TIC {int(self.tic[star])}" if self.tic[star] else f"star {star}",
+            "star": self._name(star),
             "Tmag": f"{self.tmag[star]:.2f}",
             "place": f"row {one['row']:.2f}, column {one['column']:.2f}",
             "PSF flux": f"{one['flux']:,.1f} e⁻/s",
             "left in the stamp": f"{float(np.sqrt(np.nanmean(left**2))):.2f} σ of one exposure",
-            "source": "its own" if source == star else f"shared with TIC {int(self.tic[source])}",
+            "source": "its own" if source == star else f"shared with {self._name(source)}",
         }
 
     # Figures
@@ -225,7 +228,7 @@ class PsfView(pn.viewable.Viewer):
         if self.star < 0:
             return [theme.markup("<p>No star of this CCD has a PSF flux.</p>")]
         title = pn.bind(
-            lambda star: f"<h2>TIC {int(self.tic[star])} · Tmag {self.tmag[star]:.2f}</h2>", self.param.star
+            lambda star: f"<h2>{self._name(star)} · Tmag {self.tmag[star]:.2f}</h2>", self.param.star
         )
         figures_of = [
             pn.Column(

@@ -118,6 +118,7 @@ kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 
   padding: 14px 16px; background: var(--mui-palette-background-paper, none); }
 .cards h2 { margin-bottom: 0.6rem; }
 .cards pre code { white-space: pre-wrap; overflow-wrap: anywhere; }
+.cards pre span { display: inline-block; max-width: 100%; }
 .cards .go { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.9rem; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 500; opacity: 0.85; } th, td { padding: 0.3rem 1.1rem 0.3rem 0;

@@ -120,7 +120,7 @@ class VariabilityView(pn.viewable.Viewer):
         one = self.rotation.isel(star=star)
         period, error = float(one["rotation_period"]), float(one["rotation_period_err"])
         facts["period of rotation"] = (
-            f"{period:.4g} ± {error:.2g} d" if np.isfinite(period) else "none that noise has not"
+            f"{period:.4g} ± {error:.2g} d" if np.isfinite(period) else "none above the noise"
         )
         facts["range of variation"] = f"{float(one['variation_range']):,.0f} ppm"
         flags = flag_names(int(one["rotation_flags"]), RotationFlag)

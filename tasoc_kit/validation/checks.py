@@ -83,7 +83,7 @@ def judge(checks: xr.Dataset, stars: int) -> tuple[Verdict, str]:
     done = verdicts != Verdict.NOT_DONE
     if worst <= Verdict.PASS:
         if not (done & (checks["check"].values != _ALWAYS)).any():
-            return Verdict.NOT_DONE, f"No check of the light curves could be done: {stars} stars are too few."
+            return Verdict.NOT_DONE, f"No check of the light curves could be done: too few stars ({stars})."
         return worst, f"All of the {int(done.sum())} checks that could be done are within their limits."
     told = [words for words, one in zip(checks["check_reason"].values, verdicts, strict=True) if one == worst]
     words = "; ".join(told)
