@@ -65,7 +65,8 @@ def export_light_curves(
     found = _with_stars(unit, tics, tag)
     started, table = time.monotonic(), to.name.endswith(TABLES)
     if table:
-        _only([ref for ref, _ in found], ", or a folder for FITS files")
+        one = _only([ref for ref, _ in found], ", or a folder for FITS files")
+        found = [(ref, chosen) for ref, chosen in found if ref == one]
     made = kept = left_out = 0
     for ref, chosen in found:
         with _bar(ref.unit) as progress:
@@ -128,11 +129,12 @@ def _matching(product: str, unit: Mapping[str, int | None], tag: str | None) -> 
 
 
 def _only(refs: Sequence[ProductRef], otherwise: str = "") -> ProductRef:
-    """Return the one product that a table is made of."""
+    """Return the one product that a table is made of: as ``open_product``, a full CCD before its cutouts."""
+    refs = [ref for ref in refs if not parse_unit(ref.unit)["field"]] or refs
     if len(refs) > 1:
         raise StoreError(
             f"export: {len(refs)} units fit ({[ref.unit for ref in refs][:6]}); expected one for one table. "
-            f"Give --sector, --camera and --ccd{otherwise}."
+            f"Give --sector, --camera and --ccd, or a --tag{otherwise}."
         )
     return refs[0]
 
