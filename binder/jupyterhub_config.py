@@ -20,6 +20,7 @@ HERE = Path(os.environ.get("TASOC_HUB_FOLDER") or "hub").absolute()
 URL = urlsplit(os.environ.get("TASOC_HUB_URL") or "http://127.0.0.1:8000")
 PORT = URL.port or 80
 SECONDS_IDLE = 4 * 3600
+MADE_HERE = ("_build", "store", "cache", ".ipynb_checkpoints")
 SECONDS_TO_START = 240  # many start at once when a lesson begins
 
 
@@ -96,7 +97,8 @@ def bring_notebooks(spawner) -> None:
         if place.exists():
             continue
         shutil.rmtree(coming, ignore_errors=True)
-        shutil.copytree(CHECKOUT / name, coming, copy_function=shutil.copyfile)
+        left_out = shutil.ignore_patterns(*MADE_HERE)
+        shutil.copytree(CHECKOUT / name, coming, ignore=left_out, copy_function=shutil.copyfile)
         for folder in (coming, *coming.rglob("*/")):
             folder.chmod(0o755)  # those of a read-only package are read-only
         coming.rename(place)

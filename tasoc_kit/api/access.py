@@ -87,7 +87,7 @@ def _allow(request: Request, found: Identity, scope: str) -> None:
         raise Problem(
             401 if nobody else 403,
             f"{request.method} {request.url.path}: it needs the scope {scope}; "
-            f"{found.name or 'nobody'} has {found.scope or 'none'}. "
+            f"{found.name or 'who shows no token'} has {found.scope or 'none'}. "
             f"Show a token: 'tasoc token create NAME --scope {scope}'.",
             {"WWW-Authenticate": "Bearer"} if nobody else {},
         )
