@@ -12,11 +12,11 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import sqlalchemy as sa
 
 from tasoc_kit.errors import DatabaseError
@@ -310,7 +310,7 @@ def newest_runs(
 def _with_killed(found: pd.DataFrame) -> pd.DataFrame:
     """Give the runs of this host whose process is gone without a word the status ``killed``."""
     here = (found["status"] == "running") & (found["host"] == socket.gethostname())
-    gone = here & ~found["pid"].map(lambda pid: Path(f"/proc/{pid}").exists()).astype(bool)
+    gone = here & ~found["pid"].map(psutil.pid_exists).astype(bool)
     found.loc[gone, "status"] = "killed"
     return found
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import tasoc
 from tiny_pipeline import make_unit
@@ -251,7 +252,10 @@ def test_status_tells_done_running_failed_and_killed(
     assert status.loc[("s0001-1-2", "11_summed"), "state"] == "done"
     assert status.loc[("s0001-1-3", "10_doubled"), ["state", "note"]].tolist() == ["failed", "no frame"]
     assert status.loc[("s0001-1-3", "11_summed"), "state"] == "running"
-    assert status.loc[("s0001-1-4", "11_summed"), "state"] == "killed"
+    killed = status.loc[("s0001-1-4", "11_summed")]
+    assert (killed["state"], killed["note"]) == ("killed", "its process is gone; run the pipeline again")
+    assert np.isnan(killed["seconds"])
+    assert read_status("s0001-1-4")["unit"].tolist() == ["s0001-1-4"]
 
 
 def test_an_estimate_is_nothing_for_what_is_done(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -317,3 +321,18 @@ def test_a_list_of_targets_changes_the_stars_and_a_missing_one_is_said_so(
     code, _, told = tasoc(*dry, "--targets", "absent.txt", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 2
     assert "absent.txt: there is no such file" in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (float("nan"), "–"),
+        (3.14, "3.1 s"),
+        (119.6, "2 min 00 s"),
+        (61.4, "1 min 01 s"),
+        (3599.7, "1 h 00 min"),
+        (7325, "2 h 02 min"),
+    ],
+)
+def test_a_duration_is_told_as_a_clock_would(seconds, told):
+    assert look.as_time(seconds) == told

@@ -61,12 +61,14 @@ def as_size(number: float) -> str:
 
 
 def as_time(seconds: float) -> str:
-    """Return a duration as people write it."""
+    """Return a duration as people write it; a dash where it is not known."""
+    if seconds != seconds:
+        return "–"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
+    minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds % 60:02.0f} s"
+        return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 

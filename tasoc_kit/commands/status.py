@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 import pandas as pd
 
 from tasoc_kit import database
@@ -21,36 +18,22 @@ def read_status(unit: str | None = None) -> pd.DataFrame:
     Return the newest run of every notebook on every unit.
 
     Columns: unit, notebook, state, id, seconds, started, note. A run whose process is gone
-    without having said how it ended was ``killed``.
+    without having said how it ended was ``killed``; how long it took is not known.
     """
-    runs = database.list_runs(unit=unit, limit=10_000)
-    newest = runs.drop_duplicates(["unit", "notebook"]).sort_values(["unit", "notebook"])
-    rows = [_row(run) for run in newest.itertuples()]
+    runs = database.newest_runs().sort_values(["unit", "notebook"])
+    wanted = runs if unit is None else runs[runs["unit"] == unit]
+    rows = [_row(run) for run in wanted.itertuples()]
     return pd.DataFrame(rows, columns=["unit", "notebook", "state", "id", "seconds", "started", "note"])
 
 
 def _row(run: object) -> tuple[object, ...]:
-    state = str(run.status)
-    end = run.finished if not pd.isna(run.finished) else pd.Timestamp.now("UTC")
+    state, end = str(run.status), run.finished
     note = "" if state == "done" else str(run.message)
-    if state == "running" and not _alive(int(run.pid), str(run.host)):
-        state, note, end = "killed", "its process is gone; run the pipeline again", run.started
-    elif state == "running":
-        note = f"process {run.pid} on {run.host}"
+    if state == "running":
+        note, end = f"process {run.pid} on {run.host}", pd.Timestamp.now("UTC")
+    elif state == "killed":
+        note = note or "its process is gone; run the pipeline again"
     return (run.unit, run.notebook, state, run.id, (end - run.started).total_seconds(), run.started, note)
-
-
-def _alive(pid: int, host: str) -> bool:
-    """Tell whether a process lives; one on another host is taken at its word."""
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def show_status(unit: str | None = None) -> None:
