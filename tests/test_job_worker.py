@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +23,7 @@ from worker_forge import Forge, alive, state, wait_until
 
 from tasoc_kit import database, store
 from tasoc_kit.config import settings
+from tasoc_kit.pipeline.job_process import _Teller
 from tasoc_kit.pipeline.job_worker import JobWorker, WorkerOptions
 from tasoc_kit.records import jobs
 from tasoc_kit.storage.folders import Folder
@@ -212,6 +215,22 @@ def test_a_worker_that_is_stopped_for_longer_than_its_lease_runs_nothing_beside_
     assert database.list_runs().sort_values("run")["status"].tolist() == ["killed", "done"]
     assert "its lease was lost" in bench.log()
     bench.nothing_is_left()
+
+
+def test_a_job_waits_for_nobody_to_hear_how_far_it_is() -> None:
+    """Its worker may be stopped; a job that waited for it would not see that its lease has ended."""
+    heard, tell = os.pipe()
+    teller = _Teller(tell)
+    told = (teller.advanced({"ended": number}) for number in range(10_000))
+    telling = threading.Thread(target=lambda: list(told), daemon=True)
+    with os.fdopen(heard) as lines:
+        telling.start()
+        telling.join(30)
+        assert not telling.is_alive()
+        os.close(tell)
+        found = [json.loads(line)["progress"]["ended"] for line in lines]
+    assert found == list(range(len(found)))
+    assert len(found) > 100
 
 
 def test_a_job_over_its_memory_is_killed_and_says_the_number(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import json
 import mmap
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -175,9 +176,12 @@ class _Teller:
             self.progress = progress
             self(progress=progress)
 
-    def __call__(self, **told: Any) -> None:
+    def __call__(self, *, wait: bool = False, **told: Any) -> None:
+        """Tell something; where the worker is stopped and the pipe is full, wait, or leave it out."""
         line = memoryview(json.dumps(told).encode() + b"\n")
         with self.lock:
+            if not wait and not select.select([], [self.descriptor], [], 0)[1]:
+                return
             while line:
                 line = line[os.write(self.descriptor, line) :]
 
@@ -197,11 +201,11 @@ def _become_job(watch: _Watch, scratch: str) -> NoReturn:
             ending = run_job(job, places, tell.advanced)
         watch.end()
         end_family()
-        tell(ending=asdict(ending))
+        tell(wait=True, ending=asdict(ending))
     except Exception as error:
         # Python would not print it after os._exit.
         traceback.print_exc()
-        tell(ending=asdict(Ending(False, f"job {job['job']}: {type(error).__name__}: {error}")))
+        tell(wait=True, ending=asdict(Ending(False, f"job {job['job']}: {type(error).__name__}: {error}")))
         raise
     finally:
         end_family()
