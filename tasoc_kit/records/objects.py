@@ -54,7 +54,7 @@ _DRAWN = 8192
 """Stars that are drawn at most before all that meet the conditions are read."""
 _SMALL = 2.0
 """Degrees up to which a circle is found in few queries."""
-_NAME = re.compile(r"([0-9a-f]{12})-(\d{1,9})")
+_NAME = re.compile(r"([0-9a-f]{12})-([0-9]{1,9})")
 
 Key = tuple[float, ...]
 """Where a page ended."""

@@ -32,7 +32,7 @@ __all__ = ["answered", "as_table", "find_one", "router"]
 router = APIRouter(prefix="/curated")
 
 _QUICK_ROWS, _QUICK_FORMATS = 100, (Format.JSON, Format.NDJSON, Format.VOTABLE)
-_TIC = re.compile(r"(?:TIC[\s-]*)?(\d{1,12})", re.IGNORECASE)
+_TIC = re.compile(r"(?:TIC[\s-]*)?([0-9]{1,12})", re.IGNORECASE)
 
 Method = Literal["best", "aperture", "psf", "halo"]
 Correction = Literal["best", "none", "cbv", "ensemble", "filter"]
