@@ -604,7 +604,9 @@ def test_a_schedule_rests_goes_on_and_is_removed(url: str) -> None:
         schedules.remove_schedule(schedule)
 
 
-@pytest.mark.parametrize("cron", ["", "nonsense", "61 * * * *", "* * *", "0 0 30 2 *", "* * * * * * * *"])
+@pytest.mark.parametrize(
+    "cron", ["", "nonsense", "61 * * * *", "* * *", "0 0 30 2 *", "30 2 * * * *", "* * * * * * * *"]
+)
 def test_what_is_no_cron_expression_is_refused(sqlite: str, cron: str) -> None:
     with pytest.raises(JobError, match="is no cron expression; expected minute, hour"):
         add(cron)

@@ -42,10 +42,14 @@ def next_time(cron: str, after: datetime.datetime) -> datetime.datetime:
     try:
         return next(CronSim(cron, after.astimezone(datetime.UTC)))
     except (CronSimError, StopIteration):
-        raise JobError(
-            f"schedule: {cron!r} is no cron expression; expected minute, hour, day, month, weekday in UTC, "
-            "as '30 2 * * *' for half past two each night. Correct it."
-        ) from None
+        raise _no_cron(cron) from None
+
+
+def _no_cron(cron: str) -> JobError:
+    return JobError(
+        f"schedule: {cron!r} is no cron expression; expected minute, hour, day, month, weekday in UTC, "
+        "as '30 2 * * *' for half past two each night. Correct it."
+    )
 
 
 def add_schedule(
@@ -96,6 +100,9 @@ def add_schedule(
         "most_bytes": most_bytes,
     }
     check_request_values(request)
+    if len(cron.split()) != 5:
+        # The library takes six for seconds first, which nobody means here.
+        raise _no_cron(cron)
     if not 0 < len(title) <= 96 or "\0" in title:
         raise JobError(f"schedule: title {title[:99]!r}; expected 1 to 96 characters. Choose another one.")
     with writing(url) as session:
