@@ -10,6 +10,7 @@ alone until ``tasoc database upgrade``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -65,6 +66,8 @@ What PostgreSQL keeps to in a write: no long wait for a lock, and none held for 
 that is stopped, or a machine that is gone.
 """
 
+_NO_TABLE = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
+
 _ALL_MIGRATIONS = 0x7A50C
 """Key of the PostgreSQL advisory lock that upgrades take turns by."""
 
@@ -93,7 +96,7 @@ def _named(engine_url: sa.URL) -> Iterator[None]:
         problem = str(error.orig).strip().splitlines()[0]
         if "locked" in problem or "lock timeout" in problem:
             action = "end the process that holds it, or wait, and run again"
-        elif "no such table" in problem or ('relation "' in problem and "does not exist" in problem):
+        elif _NO_TABLE.search(problem):
             action = "run 'tasoc database upgrade'"
         else:
             action = "correct TASOC_DATABASE, the rights or the server, and run again"
