@@ -149,12 +149,6 @@ def chosen_products(
     return sorted(chosen.items())
 
 
-def provenance_record(id: str, *, url: str | None = None) -> dict[str, Any] | None:
-    """Return the record of an id, or None."""
-    found = rows(sa.select(*Provenance.__table__.columns).where(Provenance.id == id), url)
-    return {name: value for name, value in found[0].items() if name != "id"} if found else None
-
-
 def check_tag(tag: str) -> str:
     """Return the tag, or raise DatabaseError where it is not a plain word."""
     if not isinstance(tag, str) or not _TAG.fullmatch(tag):

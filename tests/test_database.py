@@ -23,7 +23,6 @@ from tasoc_kit.database import (
     get_tag,
     list_runs,
     products,
-    provenance_record,
     record_product,
     remove_product,
     reviews,
@@ -36,6 +35,7 @@ from tasoc_kit.database import (
 from tasoc_kit.errors import DatabaseError
 from tasoc_kit.records import engine
 from tasoc_kit.records.engine import revision
+from tasoc_kit.records.product_list import ancestors
 from tasoc_kit.records.tables import Table
 
 UNIT = "s0001-1-2"
@@ -60,16 +60,16 @@ def test_a_product_is_recorded_with_its_ancestors_once(url):
     for place in ("there", "here"):
         record_product("sky", UNIT, ID, place, attrs)
     assert products()[["product", "unit", "id", "url"]].to_numpy().tolist() == [["sky", UNIT, ID, "here"]]
-    assert provenance_record(PARENT)["step"] == "stream_frames"
-    assert provenance_record(ID)["parameters"] == {"clip": 6.5}
-    assert provenance_record(OTHER) is None
+    assert ancestors(PARENT)[PARENT]["step"] == "stream_frames"
+    assert ancestors(ID)[ID]["parameters"] == {"clip": 6.5}
+    assert ancestors(OTHER) == {}
 
 
 def test_a_setting_without_a_bound_is_noted_as_none(url):
     """No JSON holds what is infinite."""
     record_product("sky", UNIT, ID, "here", {"provenance": records(ID, faintest=math.inf, clip=6.5)})
     run = database.start_run("photometry", "17_sky", UNIT, parameters={"faintest": math.inf})
-    assert provenance_record(ID)["parameters"] == {"faintest": None, "clip": 6.5}
+    assert ancestors(ID)[ID]["parameters"] == {"faintest": None, "clip": 6.5}
     assert database.get_run(run)["parameters"] == {"faintest": None}
 
 
@@ -81,7 +81,7 @@ def test_a_product_that_is_removed_leaves_its_provenance(url):
     record_product("sky", UNIT, ID, "here", {"provenance": records(ID)})
     remove_product("sky", UNIT, ID)
     assert products().empty
-    assert provenance_record(ID)["step"] == "make_it"
+    assert ancestors(ID)[ID]["step"] == "make_it"
 
 
 def test_a_tag_points_at_one_id_per_product_and_unit(url):

@@ -13,6 +13,7 @@ from tasoc_kit import database
 from tasoc_kit.config import settings
 from tasoc_kit.errors import DatabaseError, StoreError
 from tasoc_kit.products import compare, damaged_files, find_id, prune, rebuild, show, tag_product
+from tasoc_kit.records.product_list import ancestors
 from tasoc_kit.storage.folders import Folder
 from tasoc_kit.storage.locks import hold
 from tasoc_kit.store import is_complete, open_product, write_product
@@ -172,7 +173,7 @@ def test_the_database_is_rebuilt_from_the_products_and_keeps_what_people_said():
     assert rebuild() == 2
     after = database.products()
     assert set(after["id"]) == set(before["id"])
-    assert database.provenance_record(PARENT)["step"] == "make_stream"
+    assert ancestors(PARENT)[PARENT]["step"] == "make_stream"
     assert database.get_tag("current", "sky", UNIT) == ID
     assert len(database.reviews()) == 1
 

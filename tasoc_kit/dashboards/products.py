@@ -21,7 +21,6 @@ __all__ = [
     "cubes",
     "describe",
     "diagnostics_of",
-    "is_measured",
     "measured_noise",
     "messages_of",
     "name_of",
@@ -49,11 +48,6 @@ _KEPT = 4
 def units_with(product: str) -> pd.DataFrame:
     """Return the complete products of this name, the newest first, as ``store.list_products`` does."""
     return store.list_products(product)
-
-
-def is_measured(light_curves: xr.Dataset) -> bool:
-    """Tell whether the noise of a product is at hand."""
-    return str(light_curves.attrs.get("provenance_id", "")) in _MEASURED
 
 
 def measured_noise(light_curves: xr.Dataset) -> xr.Dataset:
