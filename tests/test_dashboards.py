@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import dashboard_data as data
 import numpy as np
@@ -487,6 +489,19 @@ def test_an_error_outside_of_a_browser_is_raised_as_it_is():
 
     with pytest.raises(ZeroDivisionError, match="by nought"):
         or_failed("ccd", broken)()
+
+
+def test_the_noise_of_a_product_is_measured_once_for_visitors_who_come_together():
+    curves = data.make_light_curves(data.make_apertures(data.make_reference(data.make_cube())))
+    together = threading.Barrier(4)
+
+    def visit(_number: int) -> xr.Dataset:
+        together.wait()
+        return products.measured_noise(curves)
+
+    with ThreadPoolExecutor(4) as visitors:
+        found = list(visitors.map(visit, range(4)))
+    assert all(one is found[0] for one in found)
 
 
 def test_a_taken_port_is_named_with_another_to_try():
