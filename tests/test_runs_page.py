@@ -283,7 +283,7 @@ def test_jobs_are_looked_at_and_what_changed_is_told():
     jobs.poll()
     assert (told, jobs.card.visible) == ([], False)
     submit_job("notebook", "12_reference", GIVEN, unit=UNIT)
-    jobs.poll()
+    asyncio.run(jobs.follow())
     jobs.poll()
     assert told == [True]
     assert "ready" in jobs.pane.object

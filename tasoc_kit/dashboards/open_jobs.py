@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -36,6 +38,30 @@ def progress_words(progress: Mapping[str, Any]) -> str:
     return " · ".join(words)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What the database said."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Jobs that have not ended, and the one that is asked for."""
+    last: list[tuple[int, str]] = field(default_factory=list)
+    """Number and status of the newest run."""
+    problem: str = ""
+
+
+def _look(job: int) -> _Seen:
+    try:
+        found = pd.concat([list_jobs(state=state, limit=_TOLD) for state in reversed(OPEN)])
+        one = get_job(job) if job else None
+        last = database.list_runs(limit=1)
+    except TasocKitError as error:
+        return _Seen(problem=str(error))
+    rows = found.to_dict("records")
+    if one is not None and not any(row["job"] == job for row in rows):
+        rows = [one, *rows]
+    return _Seen(rows, list(last[["run", "status"]].itertuples(index=False, name=None)))
+
+
 class OpenJobs(pn.viewable.Viewer):
     """The jobs that have not ended, and the one that is looked at."""
 
@@ -56,38 +82,39 @@ class OpenJobs(pn.viewable.Viewer):
         self.changes = JobChanges(self.poll)
         self.card = theme.panel_card(self.pane, self.changes, visible=False)
         self.visibility = Visibility()
-        self._known = self.look()
+        self._known = self._show(_look(job))
         if pn.state.curdoc is not None:
-            clock = pn.state.add_periodic_callback(self.poll, period=PERIOD)
+            clock = pn.state.add_periodic_callback(self.follow, period=PERIOD)
             self.visibility.param.watch(
                 lambda event: clock.start() if event.new else clock.stop(), "visible_now"
             )
 
     def poll(self) -> None:
         """Look again; where something began or ended, say so to who asked to be told."""
-        now = self.look()
+        self._take(_look(self.job))
+
+    async def follow(self) -> None:
+        """Do so beside the server: a database that does not answer keeps no other page waiting."""
+        job = self.job
+        seen = await asyncio.to_thread(_look, job)
+        if job == self.job:
+            self._take(seen)
+
+    def _take(self, seen: _Seen) -> None:
+        now = self._show(seen)
         if now != self._known:
             self._known = now
             self._changed()
 
-    def look(self) -> tuple[Any, ...]:
-        """Show the jobs as they are, and return what is told apart."""
-        try:
-            found = pd.concat([list_jobs(state=state, limit=_TOLD) for state in reversed(OPEN)])
-            one = get_job(self.job) if self.job else None
-            last = database.list_runs(limit=1)
-        except TasocKitError as error:
-            self.pane.object = f"<h2>Jobs</h2><p>{html.escape(str(error))}</p>"
-            self.card.visible = True
+    def _show(self, seen: _Seen) -> tuple[Any, ...]:
+        """Show the jobs as they were seen, and return what is told apart."""
+        self.card.visible = bool(seen.rows or seen.problem or self.job)
+        if seen.problem:
+            self.pane.object = f"<h2>Jobs</h2><p>{html.escape(seen.problem)}</p>"
             return ()
-        rows = found.to_dict("records")
-        if self.job and not any(row["job"] == self.job for row in rows):
-            rows = [*([] if one is None else [one]), *rows]
-        self.card.visible = bool(rows) or bool(self.job)
-        self.pane.object = _markup(rows, self.job)
-        self.changes.show(next((row for row in rows if row["job"] == self.job), None))
-        runs = last[["run", "status"]].itertuples(index=False, name=None)
-        return tuple((row["job"], row["state"]) for row in rows), *runs
+        self.pane.object = _markup(seen.rows, self.job)
+        self.changes.show(next((row for row in seen.rows if row["job"] == self.job), None))
+        return tuple((row["job"], row["state"]) for row in seen.rows), *seen.last
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(self.visibility, self.card, sizing_mode="stretch_width", margin=0)
