@@ -105,7 +105,7 @@ def _summary(shown: Star) -> str:
     sectors = "1 sector" if len(shown.sectors) == 1 else f"{len(shown.sectors)} sectors"
     span = shown.curve["time"].max() - shown.curve["time"].min()
     good = f"{int(shown.curve['good'].sum()):,} good of {len(shown.curve):,} cadences"
-    return f"{sectors} · {good} · {span:,.0f} days"
+    return f"{sectors} · {good} · {span:,.{0 if span >= 10 else 1}f} days"
 
 
 def _row(row: dict[str, Any], name: str) -> str:
