@@ -143,6 +143,6 @@ def _row(row: Mapping[str, Any], chosen: bool) -> str:
         html.escape(str(row["state"])),
         html.escape(str(row["name"])),
         html.escape(products.name_of(str(row["unit"]))),
-        html.escape(told[:300]),
     )
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    words = f"<td class='words'>{html.escape(told[:300])}</td>"
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{words}</tr>"

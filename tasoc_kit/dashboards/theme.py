@@ -121,8 +121,10 @@ kbd { font: inherit; border: 1px solid rgba(127, 140, 155, 0.6); border-radius: 
 .cards pre span { display: inline-block; max-width: 100%; }
 .cards .go { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.9rem; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 500; opacity: 0.85; } th, td { padding: 0.3rem 1.1rem 0.3rem 0;
+th { text-align: left; font-weight: 500; opacity: 0.85; }
+th, td { padding: 0.3rem 1.1rem 0.3rem 0; vertical-align: top;
   border-bottom: 1px solid var(--mui-palette-divider, rgba(127, 140, 155, 0.4)); white-space: nowrap; }
+td.words { white-space: normal; min-width: 16rem; }
 details { margin-top: 0.7rem; font-size: 0.86rem; } summary { cursor: pointer; opacity: 0.78; }
 details dl { margin-top: 0.4rem; }
 """
