@@ -63,7 +63,7 @@ def test_the_command_writes_what_the_store_has_and_says_how_to_make_it(cbvs, tmp
         )
     store.write_product(cbvs)
     export_vectors(tmp_path / "files", {"sector": 1, "camera": None, "ccd": None}, tag=None, overwrite=False)
-    assert f"vectors of {cbvs.sizes['area']} areas written" in capsys.readouterr().out
+    assert "vectors of 1 area written" in capsys.readouterr().out
     assert len(list((tmp_path / "files").rglob("*_cbv.fits"))) == cbvs.sizes["area"]
 
 
