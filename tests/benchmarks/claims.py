@@ -66,6 +66,8 @@ def make_parser(text: str | None, claims: Mapping[str, Claim], room: int) -> arg
 def scratch_folder(bench: str, inside: Path | None, threads: int) -> Iterator[Path]:
     """Give a benchmark a folder with store and cache, which is gone afterwards, after SIGTERM too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if inside is not None:
+        inside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"tasoc-{bench}-", dir=inside) as folder:
         scratch = Path(folder)
         os.environ |= {
