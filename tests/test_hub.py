@@ -104,6 +104,14 @@ class Hub:
         return {name: psutil.Process(json.loads(state)["pid"]) for name, state in found}
 
 
+def has_word(process: psutil.Process, word: str) -> bool:
+    """Tell whether a word is on the command line of a process; one that has just ended has none."""
+    try:
+        return word in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[Hub]:
     """A Hub whose shared store holds light curves; it and all that it started ends with the module."""
@@ -133,7 +141,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterat
         hub.start()
         yield hub
     finally:
-        services = [one for one in psutil.Process().children(recursive=True) if "--prefix" in one.cmdline()]
+        services = [one for one in psutil.Process().children(recursive=True) if has_word(one, "--prefix")]
         for server in hub.servers().values():
             server.terminate()
             server.wait(timeout=SECONDS)
@@ -404,7 +412,7 @@ def test_the_dashboard_works_behind_the_hub_and_writes_to_the_store_of_its_user(
 
 def test_the_dashboard_of_a_user_is_behind_a_door_that_is_theirs(hub, ada):
     ada.request.get(f"{hub.url}/user/ada/tasoc/")
-    (shown,) = [one for one in hub.servers()["ada"].children() if launcher.__name__ in one.cmdline()]
+    (shown,) = [one for one in hub.servers()["ada"].children() if has_word(one, launcher.__name__)]
     assert shown.net_connections("inet") == []
     assert stat.S_IMODE(Path(shown.cmdline()[-1]).parent.stat().st_mode) == 0o700
     assert [name for name in ("JUPYTERHUB_API_TOKEN", PASSWORD) if name in str(shown.cmdline())] == []
